@@ -1,0 +1,30 @@
+# The front door: people, hooks and CI use the same words. The logic is in scripts/.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench fuzz fmt clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: ## make .venv, install the locked packages, build the extension; nothing outside this folder
+	@scripts/setup
+
+demo: setup ## the whole system on this machine with traffic, until Ctrl-C (DEMO="--for 20 --rate 200")
+	@.venv/bin/tapswitch demo $(DEMO)
+
+test: setup ## all tests, native and Python (TEST="tests/unit -k window" for some)
+	@scripts/test $(TEST)
+
+check: setup ## format, lint, types, stubs, layers, native lints
+	@scripts/check
+
+bench: setup ## micro-benchmarks against the committed baseline, then the switch beside its floors
+	@scripts/bench
+
+fuzz: setup ## each fuzz target for FUZZ_SECONDS (60)
+	@scripts/fuzz
+
+fmt: setup ## format all sources
+	@scripts/fmt
+
+clean: ## remove everything that these targets made
+	@scripts/clean

@@ -1,0 +1,386 @@
+//! A dialect file to tables. Everything that could surprise at run time is refused here, with file, line and key.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::codec::axis::{ENCODINGS, Encoding, Length};
+use crate::codec::charset::Type;
+use crate::codec::encode::Head;
+use crate::codec::field::{fields, titles};
+use crate::codec::frame::{FRAMINGS, Framing};
+use crate::codec::kind::{KINDS, Kinds, RcClass, Rule};
+use crate::codec::leg::{From, Leg, Slot};
+use crate::codec::name::Name;
+use crate::codec::section::{Outcome, Section, suggest};
+use crate::codec::spec::{Dialect, FIELDS, Keys, Path, Spec, bit};
+use crate::codec::toml::{self, Value};
+use crate::codec::value::hex;
+use crate::error::{DialectFault, Position};
+
+const SOURCES: [&str; 5] = ["request", "reply", "original", "switch", "const:"];
+/// Rules in one file: their index is a byte, and a table that people read stays short.
+const RULES_MAX: usize = 64;
+/// MTIs in all rows together, repeats counted: the table addresses their runs by a byte.
+const MTIS_MAX: usize = 120;
+
+/// Compiles the text of a dialect file; `file` is its name in faults.
+pub fn compile(text: &str, file: &str) -> Result<Arc<Dialect>, Box<DialectFault>> {
+    let table = toml::parse(text).map_err(|fault| {
+        Box::new(DialectFault {
+            message: fault.message,
+            file: file.to_owned(),
+            at: fault.at,
+            key: String::new(),
+            help: String::new(),
+        })
+    })?;
+    let root = Section::root(file, &table);
+    root.only(&[
+        "name",
+        "title",
+        "framing",
+        "mti",
+        "bitmap",
+        "defaults",
+        "fields",
+        "kinds",
+        "keys",
+        "echoes",
+        "response_codes",
+        "legs",
+    ])?;
+    let mut dialect = head(root, text)?;
+    fields(root, &mut dialect)?;
+    dialect.kinds = kinds(root, &dialect)?;
+    dialect.keys = keys(root, &dialect)?;
+    dialect.echoes = echoes(root, &dialect)?;
+    codes(root, &mut dialect)?;
+    legs(root, &mut dialect)?;
+    Ok(Arc::new(dialect))
+}
+
+/// Name, framing, MTI and bitmap; the rest still empty.
+fn head(root: Section<'_>, text: &str) -> Outcome<Dialect> {
+    let name = root.as_text("name", root.need("name")?)?;
+    let framings = FRAMINGS.map(|framing| (framing, framing.name));
+    let framing: Framing = root
+        .choice("framing", &framings)?
+        .ok_or_else(|| root.wrong("framing", "is missing".to_owned()))?;
+    let one = |key: &str, allowed: &[Encoding]| -> Outcome<Encoding> {
+        let section = root.of(root.need(key)?, key)?;
+        section.only(&["encoding"])?;
+        section.need("encoding")?;
+        match section.choice("encoding", &ENCODINGS)? {
+            Some(encoding) if allowed.contains(&encoding) => Ok(encoding),
+            _ => {
+                let names: Vec<&str> = allowed.iter().map(|e| e.as_str()).collect();
+                Err(section.wrong("encoding", format!("must be one of {}", names.join(", "))))
+            }
+        }
+    };
+    let digest = Sha256::digest(text.as_bytes());
+    Ok(Dialect {
+        name: Arc::from(name),
+        titles: titles(root)?,
+        identity: digest
+            .iter()
+            .take(8)
+            .fold(0, |identity, &byte| identity << 8 | u64::from(byte)),
+        digest: hex(&digest).to_lowercase(),
+        framing,
+        mti: one("mti", &[Encoding::Ascii, Encoding::Bcd, Encoding::Ebcdic])?,
+        bitmap: one(
+            "bitmap",
+            &[Encoding::Binary, Encoding::Hex, Encoding::Ebcdic],
+        )?,
+        kinds: Kinds::new(Vec::new()),
+        keys: Keys::default(),
+        echoes: Vec::new(),
+        codes: Vec::new(),
+        final_reversal: Vec::new(),
+        hot: Box::new([None; FIELDS]),
+        specs: vec![None; FIELDS],
+        numbers: [0; FIELDS],
+        legs: Vec::new(),
+    })
+}
+
+/// Names of fields that the dialect must have.
+fn known_names(
+    section: Section<'_>,
+    dialect: &Dialect,
+    key: &str,
+    texts: &[(&str, Position)],
+) -> Outcome<Vec<Name>> {
+    texts
+        .iter()
+        .map(|(text, at)| {
+            Name::parse(text)
+                .filter(|name| dialect.number(*name) != 0)
+                .ok_or_else(|| no_field(section, dialect, key, text, *at))
+        })
+        .collect()
+}
+
+fn no_field(
+    section: Section<'_>,
+    dialect: &Dialect,
+    key: &str,
+    text: &str,
+    at: Position,
+) -> Box<DialectFault> {
+    let help = suggest(text, dialect.specs().map(|spec| spec.name.as_str()));
+    let problem = format!("{}: the dialect has no field \"{text}\"", section.join(key));
+    section.fault_at(at, &section.join(key), problem, &help)
+}
+
+fn known_path(
+    section: Section<'_>,
+    dialect: &Dialect,
+    key: &str,
+    text: &str,
+    at: Position,
+) -> Outcome<Path> {
+    dialect
+        .path(text)
+        .filter(|path| path.number != 0)
+        .ok_or_else(|| no_field(section, dialect, key, text, at))
+}
+
+fn kinds(root: Section<'_>, dialect: &Dialect) -> Outcome<Kinds> {
+    let node = root.need("kinds")?;
+    let Value::List(elements) = &node.value else {
+        return Err(root.wrong("kinds", "is not a list of tables".to_owned()));
+    };
+    let mut rows = Vec::with_capacity(elements.len());
+    for (index, element) in elements.iter().enumerate() {
+        let path = format!("kinds.{index}");
+        rows.push(kind(root.of(element, &path)?, dialect)?);
+    }
+    let mtis: usize = rows.iter().map(|(mtis, _)| mtis.len()).sum();
+    if rows.len() > RULES_MAX || mtis > MTIS_MAX {
+        return Err(root.wrong(
+            "kinds",
+            format!("has more than {RULES_MAX} rows or {MTIS_MAX} MTIs"),
+        ));
+    }
+    Ok(Kinds::new(rows))
+}
+
+fn kind(section: Section<'_>, dialect: &Dialect) -> Outcome<(Vec<u16>, Rule)> {
+    section.only(&[
+        "kind",
+        "mti",
+        "processing",
+        "condition",
+        "mandatory",
+        "refuse",
+    ])?;
+    section.need("kind")?;
+    let kind = section
+        .choice("kind", &KINDS)?
+        .ok_or_else(|| section.wrong("kind", "is missing".to_owned()))?;
+    section.need("mti")?;
+    let mtis: Vec<u16> = section
+        .texts("mti")?
+        .iter()
+        .map(|(text, _)| {
+            text.parse::<u16>()
+                .ok()
+                .filter(|_| text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit()))
+                .ok_or_else(|| section.wrong("mti", format!("holds \"{text}\", not four digits")))
+        })
+        .collect::<Outcome<_>>()?;
+    let pairs = |key: &str| -> Outcome<Vec<[u8; 2]>> {
+        section
+            .texts(key)?
+            .iter()
+            .map(|(text, _)| {
+                text.as_bytes().try_into().map_err(|_| {
+                    section.wrong(key, format!("holds \"{text}\", not two characters"))
+                })
+            })
+            .collect()
+    };
+    let mandatory = known_names(section, dialect, "mandatory", &section.texts("mandatory")?)?;
+    let refused = section.texts("refuse")?;
+    for (text, at) in &refused {
+        if !["zero_amount", "pin"].contains(text) {
+            let help = suggest(text, ["zero_amount", "pin"].into_iter());
+            let problem = format!("{} has no value \"{text}\"", section.join("refuse"));
+            return Err(section.fault_at(*at, &section.join("refuse"), problem, &help));
+        }
+    }
+    let refuses = |what: &str| refused.iter().any(|(text, _)| *text == what);
+    let rule = Rule {
+        kind,
+        processing: pairs("processing")?,
+        condition: pairs("condition")?,
+        mandatory: mandatory
+            .iter()
+            .fold(0, |bits, name| bits | bit(dialect.number(*name))),
+        refuses_zero_amount: refuses("zero_amount"),
+        refuses_pin: refuses("pin"),
+    };
+    Ok((mtis, rule))
+}
+
+fn keys(root: Section<'_>, dialect: &Dialect) -> Outcome<Keys> {
+    let section = root.of(root.need("keys")?, "keys")?;
+    section.only(&["request", "body", "original"])?;
+    section.need("request")?;
+    let request = known_names(section, dialect, "request", &section.texts("request")?)?;
+    section.need("body")?;
+    let body = section
+        .texts("body")?
+        .into_iter()
+        .map(|(text, at)| known_path(section, dialect, "body", text, at))
+        .collect::<Outcome<_>>()?;
+    let original = section.of(section.need("original")?, "keys.original")?;
+    let mut allowed: Vec<&str> = request.iter().map(|name| name.as_str()).collect();
+    allowed.push("mti");
+    original.only(&allowed)?;
+    let place = |key: &str| -> Outcome<Option<Path>> {
+        original
+            .text(key)?
+            .map(|text| known_path(original, dialect, key, text, original.place(key)))
+            .transpose()
+    };
+    Ok(Keys {
+        original: request
+            .iter()
+            .map(|name| place(name.as_str()))
+            .collect::<Outcome<_>>()?,
+        original_mti: place("mti")?,
+        request,
+        body,
+    })
+}
+
+fn echoes(root: Section<'_>, dialect: &Dialect) -> Outcome<Vec<Name>> {
+    let section = root.of(root.need("echoes")?, "echoes")?;
+    section.only(&["fields"])?;
+    section.need("fields")?;
+    known_names(section, dialect, "fields", &section.texts("fields")?)
+}
+
+fn codes(root: Section<'_>, dialect: &mut Dialect) -> Outcome<()> {
+    const LISTS: [(RcClass, &str); 4] = [
+        (RcClass::Approve, "approve"),
+        (RcClass::Partial, "partial"),
+        (RcClass::Decline, "decline"),
+        (RcClass::Technical, "technical"),
+    ];
+    let section = root.of(root.need("response_codes")?, "response_codes")?;
+    section.only(&[
+        "approve",
+        "partial",
+        "decline",
+        "technical",
+        "final_reversal",
+    ])?;
+    let length = dialect
+        .spec(dialect.number(Name::ResponseCode))
+        .map_or(0, |spec| usize::from(spec.length.max()));
+    for (class, key) in LISTS {
+        section.need(key)?;
+        for (code, at) in section.texts(key)? {
+            let path = section.join(key);
+            if code.len() != length {
+                let problem = format!("{path}: \"{code}\" is not {length} characters");
+                return Err(section.fault_at(at, &path, problem, ""));
+            }
+            if dialect
+                .codes
+                .iter()
+                .any(|(known, _)| known == code.as_bytes())
+            {
+                let problem = format!("{path}: \"{code}\" is in two lists");
+                return Err(section.fault_at(at, &path, problem, ""));
+            }
+            dialect.codes.push((code.as_bytes().to_vec(), class));
+        }
+    }
+    section.need("final_reversal")?;
+    for (code, at) in section.texts("final_reversal")? {
+        if code.len() != length {
+            let problem =
+                format!("response_codes.final_reversal: \"{code}\" is not {length} characters");
+            return Err(section.fault_at(at, "response_codes.final_reversal", problem, ""));
+        }
+        dialect.final_reversal.push(code.as_bytes().to_vec());
+    }
+    Ok(())
+}
+
+fn legs(root: Section<'_>, dialect: &mut Dialect) -> Outcome<()> {
+    let section = root.of(root.need("legs")?, "legs")?;
+    let mut legs = Vec::new();
+    for (name, node) in section.entries() {
+        let path = section.join(name);
+        let inner = section.of(node, &path)?;
+        legs.push((name.clone(), Arc::new(leg(inner, name, dialect)?)));
+    }
+    dialect.legs = legs;
+    Ok(())
+}
+
+fn leg(section: Section<'_>, name: &str, dialect: &Dialect) -> Outcome<Leg> {
+    let mut slots = Vec::with_capacity(section.entries().len());
+    for (key, node) in section.entries() {
+        let spec = Name::parse(key)
+            .and_then(|name| dialect.spec(dialect.number(name)))
+            .ok_or_else(|| no_field(section, dialect, key, key, node.at))?;
+        let text = section.as_text(key, node)?;
+        let from = match text {
+            "request" => From::Request,
+            "reply" => From::Reply,
+            "original" => From::Original,
+            "switch" => From::Own,
+            _ => match text.strip_prefix("const:") {
+                Some(value) => constant(section, key, spec, value)?,
+                None => {
+                    let help = suggest(text, SOURCES.into_iter());
+                    let problem = format!("{} has no value \"{text}\"", section.join(key));
+                    return Err(section.fault_at(node.at, &section.join(key), problem, &help));
+                }
+            },
+        };
+        slots.push(Slot {
+            name: spec.name,
+            hot: spec.hot(),
+            from,
+            spec: Arc::clone(spec),
+        });
+    }
+    slots.sort_by_key(|slot| slot.spec.number);
+    Ok(Leg {
+        name: name.to_owned(),
+        dialect: Arc::clone(&dialect.name),
+        identity: dialect.identity,
+        head: Head {
+            framing: dialect.framing,
+            mti: dialect.mti,
+            bitmap: dialect.bitmap,
+        },
+        slots,
+    })
+}
+
+/// A constant must fit its field now, not when the first message is sent.
+fn constant(section: Section<'_>, key: &str, spec: &Arc<Spec>, value: &str) -> Outcome<From> {
+    let count = value.len();
+    let right = match spec.length {
+        Length::Fixed(length) => count == usize::from(length),
+        Length::Variable { min, max, .. } => (usize::from(min)..=usize::from(max)).contains(&count),
+    };
+    let text = value.as_bytes();
+    if spec.shape.kind == Type::B
+        || !right
+        || !crate::codec::charset::fits(spec.shape.kind, spec.shape.charset, text)
+    {
+        return Err(section.wrong(key, "has a constant that does not fit the field".to_owned()));
+    }
+    Ok(From::Const(text.to_vec()))
+}

@@ -1,0 +1,316 @@
+//! One decoded message: the body as it came, an index of its fields, and what the walk asks of every message.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::codec::axis::Length;
+use crate::codec::kind::{Check, Kind, RcClass};
+use crate::codec::name::{Name, Source, Wire};
+use crate::codec::spec::{Dialect, Hot, Layout, Part, Path, Spec, bit};
+use crate::codec::tlv;
+use crate::codec::wipe;
+
+/// Values of `check_field` that are no field number.
+pub const CHECK_NOTHING: u8 = 0;
+pub const CHECK_MTI: u8 = u8::MAX;
+
+/// Bytes of the index for fields 1 to 64; as many again with a second bitmap. Four bytes a field, offset and
+/// normal-form length, zero when absent: a look-up is one load, with no counting of bitmap bits.
+pub(super) const INDEX_HALF: usize = 4 * 64;
+
+/// Immutable but for `sent_ns` and `handle`. One allocation: the body, and behind it the index of its fields.
+/// Wiped on drop, because it may hold a PAN or a track.
+#[derive(Debug)]
+pub struct Message {
+    pub(super) dialect: Arc<Dialect>,
+    pub(super) buffer: Vec<u8>,
+    pub(super) length: u16,
+    pub(super) mti: [u8; 4],
+    pub(super) bits: u128,
+    pub(super) kind: Kind,
+    pub(super) check: Check,
+    pub(super) check_field: u8,
+    pub(super) outcome: RcClass,
+    pub(super) stan: i32,
+    pub(super) amount_minor: i64,
+    pub(super) received_ns: u64,
+    pub(super) sent_ns: AtomicU64,
+    pub(super) handle: AtomicU64,
+}
+
+/// A field's place on the wire.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    hot: &'a Hot,
+    pub offset: usize,
+    pub wire: &'a [u8],
+    /// Length in normal form.
+    pub count: usize,
+}
+
+impl Message {
+    pub fn dialect(&self) -> &Arc<Dialect> {
+        &self.dialect
+    }
+
+    pub fn mti(&self) -> [u8; 4] {
+        self.mti
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub fn check(&self) -> Check {
+        self.check
+    }
+
+    /// Field the check speaks of, as a path.
+    pub fn check_path(&self) -> String {
+        match self.check_field {
+            CHECK_NOTHING => String::new(),
+            CHECK_MTI => "mti".to_owned(),
+            number => format!("field {number}"),
+        }
+    }
+
+    pub fn repeat(&self) -> bool {
+        crate::codec::kind::is_repeat(self.mti)
+    }
+
+    /// -1 when absent.
+    pub fn stan(&self) -> i32 {
+        self.stan
+    }
+
+    /// -1 when absent.
+    pub fn amount_minor(&self) -> i64 {
+        self.amount_minor
+    }
+
+    pub fn outcome(&self) -> RcClass {
+        self.outcome
+    }
+
+    /// Whether it carries a response code that ends a reversal.
+    pub fn final_reversal(&self) -> bool {
+        self.value(Name::ResponseCode)
+            .is_some_and(|code| self.dialect.is_final_reversal(&code))
+    }
+
+    pub fn received_ns(&self) -> u64 {
+        self.received_ns
+    }
+
+    /// 0 before the leg built from it was handed to a socket.
+    pub fn sent_ns(&self) -> u64 {
+        self.sent_ns.load(Ordering::Relaxed)
+    }
+
+    pub fn set_sent_ns(&self, now_ns: u64) {
+        self.sent_ns.store(now_ns, Ordering::Relaxed);
+    }
+
+    /// Whatever the room that claimed it wants to find again; 0 before.
+    pub fn handle(&self) -> u64 {
+        self.handle.load(Ordering::Relaxed)
+    }
+
+    pub fn set_handle(&self, handle: u64) {
+        self.handle.store(handle, Ordering::Relaxed);
+    }
+
+    /// Bytes of the body.
+    pub fn length(&self) -> usize {
+        usize::from(self.length)
+    }
+
+    pub fn body(&self) -> &[u8] {
+        self.buffer.get(..self.length()).unwrap_or(&[])
+    }
+
+    pub fn fields(&self) -> u32 {
+        self.bits.count_ones()
+    }
+
+    /// Whether a field number is there.
+    #[inline]
+    pub fn has_number(&self, number: u8) -> bool {
+        number >= 2 && self.bits & bit(number) != 0
+    }
+
+    pub fn has(&self, name: Name) -> bool {
+        name == Name::Mti || self.has_number(self.dialect.number(name))
+    }
+
+    /// Where a field stands.
+    #[inline]
+    pub fn place(&self, number: u8) -> Option<Place<'_>> {
+        let at = self.length() + 4 * usize::from(number).checked_sub(1)?;
+        let Some(&[a, b, c, d]) = self.buffer.get(at..at + 4) else {
+            return None;
+        };
+        let offset = usize::from(u16::from_le_bytes([a, b]));
+        if offset == 0 {
+            return None;
+        }
+        let count = usize::from(u16::from_le_bytes([c, d]));
+        let hot = self.dialect.hot.get(usize::from(number))?.as_ref()?;
+        let length = hot.wire_length(count);
+        let wire = self.buffer.get(offset..offset + length)?;
+        Some(Place {
+            hot,
+            offset,
+            wire,
+            count,
+        })
+    }
+
+    /// Fields in wire order.
+    pub fn places(&self) -> impl Iterator<Item = Place<'_>> {
+        (2..=128u8).filter_map(|number| self.place(number))
+    }
+
+    /// The normal form of a field.
+    #[inline]
+    pub fn value(&self, name: Name) -> Option<Cow<'_, [u8]>> {
+        if name == Name::Mti {
+            return Some(Cow::Borrowed(&self.mti));
+        }
+        self.place(self.dialect.number(name)).map(|p| p.normal())
+    }
+
+    /// The normal form of a field, sub-field or tag; `path` must come from this message's dialect.
+    pub fn at(&self, path: Path) -> Option<Cow<'_, [u8]>> {
+        if path.number == 0 {
+            return Some(Cow::Borrowed(&self.mti));
+        }
+        let whole = self.place(path.number)?.normal();
+        if path.part == Part::Whole {
+            return Some(whole);
+        }
+        let spec = self.dialect.spec(path.number)?;
+        match whole {
+            Cow::Borrowed(whole) => spec.cut(path.part, whole).map(Cow::Borrowed),
+            Cow::Owned(whole) => spec
+                .cut(path.part, &whole)
+                .map(|part| Cow::Owned(part.to_vec())),
+        }
+    }
+
+    /// First six and last four of the account number, empty when absent.
+    pub fn masked_pan(&self) -> String {
+        self.value(Name::Pan).map_or_else(String::new, |pan| {
+            crate::codec::class::mask_pan(&String::from_utf8_lossy(&pan))
+        })
+    }
+
+    /// Whether this answer belongs to the leg built from `request`: response MTI, STAN, transmission time and the
+    /// dialect's other echoes. What the request carried must have come back, and unchanged.
+    pub fn agrees(&self, request: &Message, out_stan: u32, out_time: &[u8]) -> bool {
+        if self.mti != crate::codec::kind::response_mti(request.mti)
+            || i64::from(self.stan) != i64::from(out_stan)
+        {
+            return false;
+        }
+        self.dialect.echoes.iter().all(|&name| {
+            let mine = self.value(name);
+            match name {
+                Name::TransmissionTime => mine.as_deref() == Some(out_time),
+                Name::Stan => true,
+                _ => match request.value(name) {
+                    Some(sent) => mine.as_deref() == Some(&sent),
+                    None => true,
+                },
+            }
+        })
+    }
+}
+
+impl<'a> Place<'a> {
+    pub fn number(&self) -> u8 {
+        self.hot.number
+    }
+
+    /// The whole field in normal form; borrowed where the wire has it.
+    #[inline]
+    pub fn normal(&self) -> Cow<'a, [u8]> {
+        if self.hot.plain {
+            return Cow::Borrowed(self.wire);
+        }
+        let mut out = Vec::with_capacity(self.count);
+        self.hot.shape.read(self.wire, self.count, &mut out);
+        Cow::Owned(out)
+    }
+}
+
+impl Spec {
+    /// The part of a whole value in normal form.
+    pub fn cut<'a>(&self, part: Part, whole: &'a [u8]) -> Option<&'a [u8]> {
+        match (part, &self.layout) {
+            (Part::Whole, _) => Some(whole),
+            (Part::Sub(at), Layout::Positional(subs)) => {
+                let sub = subs.get(usize::from(at))?;
+                let start = usize::from(sub.at);
+                whole.get(start..start + usize::from(sub.length))
+            }
+            (Part::Tag(tag), Layout::Ber) => tlv::first_ber(whole, tag).map(|e| e.value),
+            (
+                Part::Tag(tag),
+                Layout::Decimal {
+                    tag_digits,
+                    length_digits,
+                    ..
+                },
+            ) => tlv::Decimal::new(whole, *tag_digits, *length_digits)
+                .map_while(Result::ok)
+                .find(|e| e.tag == tag)
+                .map(|e| e.value),
+            _ => None,
+        }
+    }
+}
+
+impl Source for Message {
+    #[inline]
+    fn normal(&self, name: Name, out: &mut Vec<u8>) -> bool {
+        if name == Name::Mti {
+            out.extend_from_slice(&self.mti);
+            return true;
+        }
+        match self.place(self.dialect.number(name)) {
+            Some(place) => {
+                place.hot.shape.read(place.wire, place.count, out);
+                true
+            }
+            None => false,
+        }
+    }
+
+    #[inline]
+    fn wire(&self, dialect: u64, number: u8) -> Wire<'_> {
+        if dialect != self.dialect.identity {
+            return Wire::Unlike;
+        }
+        let Some(place) = self.place(number) else {
+            return Wire::Absent;
+        };
+        let width = match place.hot.length {
+            Length::Fixed(_) => 0,
+            Length::Variable { prefix, .. } => prefix.width(),
+        };
+        let end = place.offset + place.wire.len();
+        place
+            .offset
+            .checked_sub(width)
+            .and_then(|start| self.buffer.get(start..end))
+            .map_or(Wire::Absent, Wire::Bytes)
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        wipe(&mut self.buffer);
+    }
+}

@@ -1,0 +1,44 @@
+//! The append-only journal: typed records, sealed and chained, durable before anything is sent.
+//!
+//! One journal per worker, in a directory of its own under an exclusive lock. `record` is the vocabulary, `frame` the
+//! bytes, `device` the disk, `writer` makes groups durable, `prepare` keeps the next segment ready, `handle` is what a
+//! process holds, `checkpoint` lets old segments go, `survey` and `scan` read, `torn` judges the end, `follow` reads along,
+//! `rules` checks the walk, `keys` seals.
+
+pub mod checkpoint;
+pub mod device;
+pub mod error;
+pub mod follow;
+pub mod frame;
+pub mod handle;
+pub mod keys;
+pub mod prepare;
+pub mod record;
+pub mod rules;
+pub mod scan;
+pub mod survey;
+pub mod torn;
+pub mod writer;
+
+pub use error::JournalError;
+pub use handle::{Journal, Options};
+pub use keys::{Keys, KeysError};
+pub use record::{Builder, Field, Fields, RecordError, RecordKind};
+pub use scan::{From, RecordRef, Report, Torn};
+
+/// Wall clock in Unix milliseconds: dates records for people, decides nothing.
+pub(crate) fn unix_ms() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod testing;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

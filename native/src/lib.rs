@@ -1,0 +1,16 @@
+//! The cellar of tapswitch: what must be fast or constant-time, in pure Rust.
+//!
+//! Each room knows nothing of Python; `python/` holds the thin wrappers, one file per submodule of
+//! `switch._native`. `buf` is the only file with `unsafe`.
+
+pub mod buf;
+pub mod codec;
+pub mod emv;
+pub mod error;
+pub mod journal;
+pub mod load;
+pub mod meter;
+pub mod walk;
+
+#[cfg(feature = "python")]
+mod python;

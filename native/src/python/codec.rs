@@ -1,0 +1,576 @@
+//! `switch._native.codec`: thin wrappers, no logic.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+
+use crate::codec::axis::{Length, Prefix, UNITS};
+use crate::codec::charset::{CHARSETS, Charset};
+use crate::codec::class::Class;
+use crate::codec::encode::{is_binary, is_readable};
+use crate::codec::spec::{Layout, Path, Spec, Titles};
+use crate::codec::toml::{self, Node, Table, Value};
+use crate::codec::value::{hex, unhex};
+use crate::codec::{self, Dialect, Framer, Leg, Message, Name, Refusal, compile, emv};
+use crate::error::{DialectFault, EncodeFault, FramingFault, TomlFault};
+use crate::python::{python_error, usage_error};
+
+/// TOML to plain values, plus 1-based (line, column) of every key by dotted path.
+#[pyfunction]
+fn parse_toml<'py>(
+    py: Python<'py>,
+    text: &str,
+) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyDict>)> {
+    let table = toml::parse(text).map_err(|fault| toml_error(py, &fault))?;
+    let places = PyDict::new(py);
+    for (path, at) in toml::positions(&table) {
+        places.set_item(path, (at.line, at.column))?;
+    }
+    Ok((plain_table(py, &table)?, places))
+}
+
+fn plain_table<'py>(py: Python<'py>, table: &Table) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    for (name, node) in &table.entries {
+        out.set_item(name, plain(py, node)?)?;
+    }
+    Ok(out)
+}
+
+fn plain<'py>(py: Python<'py>, node: &Node) -> PyResult<Bound<'py, PyAny>> {
+    match &node.value {
+        Value::Text(text) => Ok(text.into_pyobject(py)?.into_any()),
+        Value::Integer(number) => Ok(number.into_pyobject(py)?.into_any()),
+        Value::Float(number) => Ok(number.into_pyobject(py)?.into_any()),
+        Value::Boolean(truth) => Ok(truth.into_pyobject(py)?.to_owned().into_any()),
+        Value::List(elements) => {
+            let out = PyList::empty(py);
+            for element in elements {
+                out.append(plain(py, element)?)?;
+            }
+            Ok(out.into_any())
+        }
+        Value::Table(table) => Ok(plain_table(py, table)?.into_any()),
+    }
+}
+
+#[pyclass(frozen, name = "Dialect", module = "switch._native.codec")]
+pub(crate) struct PyDialect(Arc<Dialect>);
+
+impl PyDialect {
+    /// The pure dialect, shared.
+    #[allow(dead_code)] // the gate's wrapper is its caller
+    pub(crate) fn shared(&self) -> &Arc<Dialect> {
+        &self.0
+    }
+}
+
+#[pymethods]
+impl PyDialect {
+    #[staticmethod]
+    fn compile(py: Python<'_>, text: &str, source: &str) -> PyResult<PyDialect> {
+        compile::compile(text, source)
+            .map(PyDialect)
+            .map_err(|fault| dialect_error(py, &fault))
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    #[getter]
+    fn digest(&self) -> &str {
+        &self.0.digest
+    }
+
+    fn leg(&self, py: Python<'_>, name: &str) -> PyResult<PyLeg> {
+        self.0
+            .leg(name)
+            .map(|leg| PyLeg(Arc::clone(leg)))
+            .ok_or_else(|| usage_error(py, &format!("{}: no leg {name:?}", self.0.name)))
+    }
+
+    fn reversal_final(&self, code: &str) -> bool {
+        self.0.is_final_reversal(code.as_bytes())
+    }
+
+    #[pyo3(signature = (body, now_ns=0))]
+    fn decode(&self, py: Python<'_>, body: &[u8], now_ns: u64) -> PyResult<PyMessage> {
+        codec::decode(&self.0, body, now_ns)
+            .map(PyMessage)
+            .map_err(|refusal| decode_error(py, *refusal))
+    }
+
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        mti: &str,
+        values: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let mut list = Vec::new();
+        for item in values.call_method0("items")?.try_iter()? {
+            let (name, value): (String, Bound<'_, PyAny>) = item?.extract()?;
+            let value = self.bytes_of(py, &name, &value)?;
+            list.push((name, value));
+        }
+        let mut out = Vec::with_capacity(512);
+        let result = self.0.encode(mti, &list, &mut out);
+        let bytes = PyBytes::new(py, &out);
+        codec::wipe(&mut out);
+        for (_, value) in &mut list {
+            codec::wipe(value);
+        }
+        match result {
+            Ok(()) => Ok(bytes),
+            Err(fault) => Err(encode_error(py, &fault)),
+        }
+    }
+
+    fn fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let out = PyList::empty(py);
+        for spec in self.0.specs() {
+            field_rows(py, spec, &out)?;
+        }
+        Ok(out)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Dialect {}>", self.0.name)
+    }
+}
+
+impl PyDialect {
+    /// Text becomes the field's characters (hexadecimal for binary fields); bytes are taken as they are.
+    fn bytes_of(&self, py: Python<'_>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+        if let Ok(bytes) = value.cast::<PyBytes>() {
+            return Ok(bytes.as_bytes().to_vec());
+        }
+        let Ok(text) = value.cast::<PyString>() else {
+            return Err(PyTypeError::new_err(format!(
+                "{name}: neither str nor bytes"
+            )));
+        };
+        let fault = |problem: &str| {
+            encode_error(
+                py,
+                &EncodeFault {
+                    dialect: self.0.name.to_string(),
+                    path: name.to_owned(),
+                    problem: problem.to_owned(),
+                },
+            )
+        };
+        let path = self.0.path(name);
+        if path.is_some_and(|path| is_binary(&self.0, path)) {
+            return unhex(text.to_cow()?.as_bytes())
+                .ok_or_else(|| fault("the text of a binary field is not hexadecimal"));
+        }
+        let gbk = path
+            .and_then(|path| self.0.spec(path.number))
+            .is_some_and(|spec| spec.shape.charset == Charset::Gbk);
+        if gbk {
+            return text.call_method1("encode", ("gbk",))?.extract();
+        }
+        let text = text.to_cow()?;
+        if text.is_ascii() {
+            Ok(text.as_bytes().to_vec())
+        } else {
+            Err(fault("the text is not ASCII"))
+        }
+    }
+}
+
+/// One row for a field, then one for each of its parts.
+fn field_rows(py: Python<'_>, spec: &Spec, out: &Bound<'_, PyList>) -> PyResult<()> {
+    let row = field_row(py, "", "", &spec.titles, spec.class)?;
+    row.set_item("number", spec.number.to_string())?;
+    row.set_item("name", spec.name.as_str())?;
+    row.set_item("type", spec.shape.kind.as_str())?;
+    row.set_item("encoding", spec.shape.encoding.as_str())?;
+    row.set_item("charset", spelling(&CHARSETS, spec.shape.charset))?;
+    let (prefix, min, max) = match spec.length {
+        Length::Fixed(length) => (String::new(), length, length),
+        Length::Variable { prefix, min, max } => (prefix_text(prefix), min, max),
+    };
+    row.set_item("prefix", prefix)?;
+    row.set_item("min", min)?;
+    row.set_item("max", max)?;
+    out.append(row)?;
+    part_rows(py, spec, out)
+}
+
+fn part_rows(py: Python<'_>, spec: &Spec, out: &Bound<'_, PyList>) -> PyResult<()> {
+    let (number, name) = (spec.number, spec.name.as_str());
+    let part = |place: &str, word: &str, titles: &Titles, class: Class| {
+        let number = format!("{number}.{place}");
+        field_row(py, &number, &format!("{name}.{word}"), titles, class)
+    };
+    match &spec.layout {
+        Layout::Whole => {}
+        Layout::Positional(subs) => {
+            for (index, sub) in subs.iter().enumerate() {
+                let place = (index + 1).to_string();
+                let row = part(&place, &sub.name, &sub.titles, sub.class)?;
+                row.set_item("type", sub.shape.kind.as_str())?;
+                row.set_item("max", sub.length)?;
+                out.append(row)?;
+            }
+        }
+        Layout::Decimal { tags, .. } => {
+            for tag in tags {
+                out.append(part(&tag.text, &tag.text, &tag.titles, tag.class)?)?;
+            }
+        }
+        Layout::Ber => {
+            for tag in &emv::TAGS {
+                let text = format!("{:02X}", tag.tag);
+                let titles = Titles {
+                    en: tag.name.to_owned(),
+                    zh: String::new(),
+                };
+                let row = part(&text, &text, &titles, tag.class)?;
+                row.set_item("type", tag.format)?;
+                out.append(row)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What every row has.
+fn field_row<'py>(
+    py: Python<'py>,
+    number: &str,
+    name: &str,
+    titles: &Titles,
+    class: Class,
+) -> PyResult<Bound<'py, PyDict>> {
+    let row = PyDict::new(py);
+    row.set_item("number", number)?;
+    row.set_item("name", name)?;
+    row.set_item("class", class.as_str())?;
+    row.set_item("title_en", &titles.en)?;
+    row.set_item("title_zh", &titles.zh)?;
+    Ok(row)
+}
+
+fn spelling<T: PartialEq>(list: &[(T, &'static str)], value: T) -> &'static str {
+    list.iter()
+        .find(|(known, _)| *known == value)
+        .map_or("", |(_, text)| text)
+}
+
+fn prefix_text(prefix: Prefix) -> String {
+    let unit = spelling(&UNITS, prefix.unit);
+    format!("{} {} {unit}", prefix.digits, prefix.encoding.as_str())
+}
+
+#[pyclass(frozen, name = "Leg", module = "switch._native.codec")]
+pub(crate) struct PyLeg(Arc<Leg>);
+
+#[pymethods]
+impl PyLeg {
+    #[getter]
+    fn names(&self) -> Vec<&'static str> {
+        self.0
+            .slots
+            .iter()
+            .map(|slot| slot.spec.name.as_str())
+            .collect()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Leg {} of {}>", self.0.name, self.0.dialect)
+    }
+}
+
+#[pyclass(
+    frozen,
+    name = "Message",
+    module = "switch._native.codec",
+    freelist = 1024
+)]
+pub(crate) struct PyMessage(Message);
+
+impl std::ops::Deref for PyMessage {
+    type Target = Message;
+
+    fn deref(&self) -> &Message {
+        &self.0
+    }
+}
+
+#[pymethods]
+impl PyMessage {
+    #[getter]
+    fn mti<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        text(py, &self.0.mti())
+    }
+
+    #[getter]
+    fn kind(&self) -> u8 {
+        self.0.kind() as u8
+    }
+
+    #[getter]
+    fn check(&self) -> u8 {
+        self.0.check() as u8
+    }
+
+    #[getter]
+    fn check_path(&self) -> String {
+        self.0.check_path()
+    }
+
+    #[getter]
+    fn repeat(&self) -> bool {
+        self.0.repeat()
+    }
+
+    #[getter]
+    fn stan(&self) -> i32 {
+        self.0.stan()
+    }
+
+    #[getter]
+    fn amount_minor(&self) -> i64 {
+        self.0.amount_minor()
+    }
+
+    #[getter]
+    fn outcome(&self) -> u8 {
+        self.0.outcome() as u8
+    }
+
+    #[getter]
+    fn received_ns(&self) -> u64 {
+        self.0.received_ns()
+    }
+
+    #[getter]
+    fn sent_ns(&self) -> u64 {
+        self.0.sent_ns()
+    }
+
+    #[getter]
+    fn length(&self) -> usize {
+        self.0.length()
+    }
+
+    fn get<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let path = self.path(py, name)?;
+        if is_readable(self.0.dialect(), path) {
+            return self.read(py, path);
+        }
+        let problem = format!("{name} is not for reading: account number, C3 or SAD");
+        Err(usage_error(py, &problem))
+    }
+
+    fn has(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
+        if let Some(name) = Name::parse(name) {
+            return Ok(self.0.has(name));
+        }
+        Ok(self.0.at(self.path(py, name)?).is_some())
+    }
+
+    fn masked_pan(&self) -> String {
+        self.0.masked_pan()
+    }
+
+    fn reveal<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.read(py, self.path(py, name)?)
+    }
+
+    fn describe(&self) -> Vec<(String, String, String, usize, usize)> {
+        self.0
+            .describe()
+            .into_iter()
+            .map(|line| (line.number, line.name, line.value, line.offset, line.length))
+            .collect()
+    }
+
+    fn agrees(&self, request: &PyMessage, out_stan: u32, out_time: &str) -> bool {
+        self.0.agrees(&request.0, out_stan, out_time.as_bytes())
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<Message {} of {}: stan {}, pan {:?}, {} fields>",
+            String::from_utf8_lossy(&self.0.mti()),
+            self.0.dialect().name,
+            self.0.stan(),
+            self.0.masked_pan(),
+            self.0.fields(),
+        )
+    }
+}
+
+impl PyMessage {
+    fn path(&self, py: Python<'_>, name: &str) -> PyResult<Path> {
+        let dialect = self.0.dialect();
+        dialect
+            .path(name)
+            .ok_or_else(|| usage_error(py, &format!("{}: no field {name:?}", dialect.name)))
+    }
+
+    fn read<'py>(&self, py: Python<'py>, path: Path) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let dialect = self.0.dialect();
+        let Some(value) = self.0.at(path) else {
+            return Ok(None);
+        };
+        if is_binary(dialect, path) {
+            return Ok(Some(PyString::new(py, &hex(&value)).into_any()));
+        }
+        let gbk = dialect
+            .spec(path.number)
+            .is_some_and(|spec| spec.shape.charset == Charset::Gbk);
+        if gbk {
+            let bytes = PyBytes::new(py, &value);
+            return bytes.call_method1("decode", ("gbk", "replace")).map(Some);
+        }
+        Ok(Some(text(py, &value).into_any()))
+    }
+}
+
+/// Text of bytes that the codec has checked to be ASCII.
+fn text<'py>(py: Python<'py>, value: &[u8]) -> Bound<'py, PyString> {
+    PyString::new(py, &String::from_utf8_lossy(value))
+}
+
+#[pyclass(name = "Framer", module = "switch._native.codec")]
+pub(crate) struct PyFramer {
+    dialect: Arc<Dialect>,
+    framer: Framer,
+}
+
+#[pymethods]
+impl PyFramer {
+    #[new]
+    #[pyo3(signature = (dialect, frame_bytes_max=4096))]
+    fn new(dialect: &PyDialect, frame_bytes_max: usize) -> PyFramer {
+        PyFramer {
+            dialect: Arc::clone(&dialect.0),
+            framer: Framer::new(dialect.0.framing, frame_bytes_max),
+        }
+    }
+
+    fn feed<'py>(
+        &mut self,
+        py: Python<'py>,
+        data: &[u8],
+        now_ns: u64,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let out = PyList::empty(py);
+        let dialect = &self.dialect;
+        let mut failure = None;
+        let fed = self.framer.feed(data, now_ns, |body, received_ns| {
+            let added = match codec::decode(dialect, body, received_ns) {
+                Ok(message) => Bound::new(py, PyMessage(message)).and_then(|m| out.append(m)),
+                Err(refusal) => out.append(decode_error(py, *refusal).value(py)),
+            };
+            if let Err(error) = added {
+                failure = Some(error);
+            }
+        });
+        fed.map_err(|fault| framing_error(py, &fault))?;
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(out),
+        }
+    }
+
+    #[getter]
+    fn buffered(&self) -> usize {
+        self.framer.buffered()
+    }
+
+    #[getter]
+    fn first_byte_ns(&self) -> u64 {
+        self.framer.first_byte_ns()
+    }
+}
+
+fn toml_error(py: Python<'_>, fault: &TomlFault) -> PyErr {
+    placed(|| {
+        let kwargs = PyDict::new(py);
+        kwargs.set_item("line", fault.at.line)?;
+        kwargs.set_item("column", fault.at.column)?;
+        let args = (&fault.message,).into_pyobject(py)?;
+        Ok(python_error(py, "TomlError", &args, Some(&kwargs)))
+    })
+}
+
+fn dialect_error(py: Python<'_>, fault: &DialectFault) -> PyErr {
+    placed(|| {
+        let kwargs = PyDict::new(py);
+        kwargs.set_item("file", &fault.file)?;
+        kwargs.set_item("line", fault.at.line)?;
+        kwargs.set_item("column", fault.at.column)?;
+        kwargs.set_item("key", &fault.key)?;
+        kwargs.set_item("help", &fault.help)?;
+        let args = (&fault.message,).into_pyobject(py)?;
+        Ok(python_error(py, "DialectError", &args, Some(&kwargs)))
+    })
+}
+
+/// A `DecodeError` with what could be read before the fault as its `partial`.
+fn decode_error(py: Python<'_>, refusal: Refusal) -> PyErr {
+    placed(|| {
+        let Refusal { fault, partial } = refusal;
+        let args = (
+            fault.dialect,
+            fault.path,
+            fault.offset,
+            fault.found,
+            fault.expected,
+            fault.mti,
+        )
+            .into_pyobject(py)?;
+        let error = python_error(py, "DecodeError", &args, None);
+        if let Some(partial) = partial {
+            let message = Bound::new(py, PyMessage(partial))?;
+            error.value(py).setattr("partial", message)?;
+        }
+        Ok(error)
+    })
+}
+
+fn framing_error(py: Python<'_>, fault: &FramingFault) -> PyErr {
+    placed(|| {
+        let kwargs = PyDict::new(py);
+        kwargs.set_item("offset", fault.offset)?;
+        kwargs.set_item("found", &fault.found)?;
+        kwargs.set_item("expected", &fault.expected)?;
+        let args = (fault.to_string(),).into_pyobject(py)?;
+        Ok(python_error(py, "FramingError", &args, Some(&kwargs)))
+    })
+}
+
+/// An `EncodeError`, for whichever room builds messages.
+pub(crate) fn encode_error(py: Python<'_>, fault: &EncodeFault) -> PyErr {
+    placed(|| {
+        let args = (&fault.dialect, &fault.path, &fault.problem).into_pyobject(py)?;
+        Ok(python_error(py, "EncodeError", &args, None))
+    })
+}
+
+/// The error that was built, or why it could not be.
+fn placed(build: impl FnOnce() -> PyResult<PyErr>) -> PyErr {
+    build().unwrap_or_else(|error| error)
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add(
+        "__all__",
+        ["Dialect", "Framer", "Leg", "Message", "parse_toml"],
+    )?;
+    m.add_function(wrap_pyfunction!(parse_toml, m)?)?;
+    m.add_class::<PyDialect>()?;
+    m.add_class::<PyFramer>()?;
+    m.add_class::<PyLeg>()?;
+    m.add_class::<PyMessage>()?;
+    Ok(())
+}

@@ -1,0 +1,457 @@
+//! `switch._native.walk.Gate`: thin wrapper, no logic.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use super::codec::{PyDialect, PyMessage, encode_error};
+use super::journal::{PyJournal, journal_error};
+use super::meter::PyMeter;
+use super::usage_error;
+use super::walk::{PyDuplicates, PyOriginal, issuer_index};
+use crate::codec::message::Message;
+use crate::codec::name::{Name, Source};
+use crate::walk::{
+    Cause, Conclude, Forward, Gate, GateError, Numbers, Reversal, ReversalEffect, SlotId, Ticket,
+};
+
+impl Ticket for Py<PyMessage> {
+    fn message(&self) -> &Message {
+        self.get()
+    }
+}
+
+pub(super) fn gate_error(py: Python<'_>, error: &GateError) -> PyErr {
+    match error {
+        GateError::Encode(fault) => encode_error(py, fault),
+        GateError::Journal(error) => journal_error(py, error),
+        other => usage_error(py, &other.to_string()),
+    }
+}
+
+/// Field 11 has six digits.
+const STAN_MAX: u32 = 999_999;
+
+/// Exactly `N` bytes of text.
+fn exactly<const N: usize>(py: Python<'_>, what: &str, text: &str) -> PyResult<[u8; N]> {
+    text.as_bytes()
+        .try_into()
+        .map_err(|_| usage_error(py, &format!("{what} is not {N} characters")))
+}
+
+/// Exactly `N` bytes of text, or zeros for none.
+fn exactly_or_none<const N: usize>(py: Python<'_>, what: &str, text: &str) -> PyResult<[u8; N]> {
+    if text.is_empty() {
+        return Ok([0; N]);
+    }
+    exactly(py, what, text)
+}
+
+/// Where somebody waits; a negative number: nobody does.
+fn waiting(slot: i64) -> Option<SlotId> {
+    SlotId::try_from(slot).ok()
+}
+
+/// A connection's number; negative ones are of no connection.
+fn connection(slot: i64) -> SlotId {
+    SlotId::try_from(slot).unwrap_or(SlotId::MAX)
+}
+
+/// Values of a network management message from Python.
+struct Values(Vec<(Name, String)>);
+
+impl Source for Values {
+    fn normal(&self, name: Name, out: &mut Vec<u8>) -> bool {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        if let Some((_, value)) = found {
+            out.extend_from_slice(value.as_bytes());
+        }
+        found.is_some_and(|(_, value)| !value.is_empty())
+    }
+}
+
+/// "Durable before sent" in one place.
+#[pyclass(name = "Gate", module = "switch._native.walk", unsendable)]
+pub(super) struct PyGate(pub(super) Gate<Py<PyMessage>>);
+
+#[pymethods]
+impl PyGate {
+    #[new]
+    fn new(
+        journal: &PyJournal,
+        duplicates: PyRef<'_, PyDuplicates>,
+        meter: Option<&PyMeter>,
+        forwarder_code: &str,
+    ) -> Self {
+        PyGate(Gate::new(
+            Arc::clone(&journal.inner),
+            Rc::clone(&duplicates.0),
+            meter.map(|meter| Arc::clone(&meter.0)),
+            forwarder_code,
+        ))
+    }
+
+    fn institution(&mut self, py: Python<'_>, name: &str, code: &str) -> PyResult<u16> {
+        let index = self.0.institution(name, code);
+        index.map_err(|e| gate_error(py, &e))
+    }
+
+    fn attach(&mut self, py: Python<'_>, institution: u16, dialect: &PyDialect) -> PyResult<u64> {
+        let slot = self.0.attach(institution, dialect.shared());
+        slot.map_err(|e| gate_error(py, &e))
+    }
+
+    fn detach(&mut self, slot: i64) -> Vec<u64> {
+        self.0.detach(connection(slot))
+    }
+
+    fn retarget(&mut self, slot: i64, other: i64) -> usize {
+        self.0.retarget(connection(slot), connection(other))
+    }
+
+    fn cancel(&mut self, slot: i64, txn: u64) -> bool {
+        self.0.cancel(connection(slot), txn)
+    }
+
+    fn undelivered(&mut self) -> Vec<u64> {
+        self.0.undelivered()
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn forward(
+        &mut self,
+        request: &Bound<'_, PyMessage>,
+        slot: i64,
+        txn: u64,
+        acquirer: u16,
+        issuer: u16,
+        out_stan: u32,
+        out_time: &str,
+        wall_ms: i64,
+        business_date: &str,
+    ) -> PyResult<u64> {
+        let py = request.py();
+        let forward = Forward {
+            slot: connection(slot),
+            txn,
+            acquirer,
+            issuer,
+            out: used(py, out_stan, out_time)?,
+            wall_ms,
+            business_date: exactly_or_none(py, "business_date", business_date)?,
+        };
+        let ticket = request.clone().unbind();
+        let lsn = self.0.forward(ticket, &forward);
+        lsn.map_err(|e| gate_error(py, &e))
+    }
+
+    fn answer(
+        &mut self,
+        request: &Bound<'_, PyMessage>,
+        reply: &Bound<'_, PyMessage>,
+        slot: i64,
+        txn: u64,
+        wall_ms: i64,
+    ) -> PyResult<u64> {
+        let ticket = request.clone().unbind();
+        let lsn = self
+            .0
+            .answer(ticket, reply.get(), waiting(slot), txn, wall_ms);
+        lsn.map_err(|e| gate_error(request.py(), &e))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (request, slot, txn, code, end, wall_ms, cause = 0, reversal_stan = 0, reversal_time = "", bank_code = ""))]
+    fn conclude(
+        &mut self,
+        request: &Bound<'_, PyMessage>,
+        slot: i64,
+        txn: u64,
+        code: &str,
+        end: &str,
+        wall_ms: i64,
+        cause: u8,
+        reversal_stan: u32,
+        reversal_time: &str,
+        bank_code: &str,
+    ) -> PyResult<Option<PyOriginal>> {
+        let py = request.py();
+        let conclude = Conclude {
+            slot: waiting(slot),
+            bank_code: bank_code.as_bytes(),
+            ..concluded(
+                py,
+                txn,
+                code,
+                end,
+                wall_ms,
+                cause,
+                reversal_stan,
+                reversal_time,
+            )?
+        };
+        let ticket = request.clone().unbind();
+        let owed = self.0.conclude(&ticket, &conclude);
+        owed.map(|owed| owed.map(PyOriginal))
+            .map_err(|e| gate_error(py, &e))
+    }
+
+    fn issuer_of(&self, txn: u64) -> i32 {
+        self.0.issuer_of(txn).map_or(-1, issuer_index)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn undo(
+        &mut self,
+        py: Python<'_>,
+        txn: u64,
+        code: &str,
+        end: &str,
+        wall_ms: i64,
+        cause: u8,
+        reversal_stan: u32,
+        reversal_time: &str,
+    ) -> PyResult<Option<PyOriginal>> {
+        let conclude = concluded(
+            py,
+            txn,
+            code,
+            end,
+            wall_ms,
+            cause,
+            reversal_stan,
+            reversal_time,
+        )?;
+        let owed = self.0.undo(&conclude);
+        owed.map(|owed| owed.map(PyOriginal))
+            .map_err(|e| gate_error(py, &e))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn decline(
+        &mut self,
+        request: &Bound<'_, PyMessage>,
+        slot: i64,
+        txn: u64,
+        acquirer: u16,
+        code: &str,
+        end: &str,
+        wall_ms: i64,
+    ) -> PyResult<u64> {
+        let py = request.py();
+        let (code, end) = (exactly(py, "code", code)?, exactly(py, "end", end)?);
+        let lsn = self.0.decline(
+            request.get(),
+            waiting(slot),
+            txn,
+            acquirer,
+            code,
+            end,
+            wall_ms,
+        );
+        lsn.map_err(|e| gate_error(py, &e))
+    }
+
+    #[pyo3(signature = (request, slot, code, end = ""))]
+    fn refuse(
+        &mut self,
+        request: &Bound<'_, PyMessage>,
+        slot: i64,
+        code: &str,
+        end: &str,
+    ) -> PyResult<()> {
+        let py = request.py();
+        let (code, end) = (exactly(py, "code", code)?, exactly_or_none(py, "end", end)?);
+        let done = self.0.refuse(request.get(), waiting(slot), code, end);
+        done.map_err(|e| gate_error(py, &e))
+    }
+
+    fn repeat(
+        &mut self,
+        request: &Bound<'_, PyMessage>,
+        slot: i64,
+        institution: u16,
+        now_s: i64,
+    ) -> PyResult<bool> {
+        let stored = self
+            .0
+            .repeat(request.get(), waiting(slot), institution, now_s);
+        stored.map_err(|e| gate_error(request.py(), &e))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (request, slot, txn, acquirer, original, effect, wall_ms, now_s, reversal_stan = 0, reversal_time = ""))]
+    fn reversal(
+        &mut self,
+        request: &Bound<'_, PyMessage>,
+        slot: i64,
+        txn: u64,
+        acquirer: u16,
+        original: u64,
+        effect: u8,
+        wall_ms: i64,
+        now_s: i64,
+        reversal_stan: u32,
+        reversal_time: &str,
+    ) -> PyResult<Option<PyOriginal>> {
+        let py = request.py();
+        let reversal = Reversal {
+            slot: waiting(slot),
+            txn,
+            acquirer,
+            original,
+            effect: ReversalEffect::from_u8(effect)
+                .ok_or_else(|| usage_error(py, "no such effect of a reversal"))?,
+            wall_ms,
+            now_s,
+            reversal: numbers(py, reversal_stan, reversal_time)?,
+        };
+        let owed = self.0.reversal(request.get(), &reversal);
+        owed.map(|owed| owed.map(PyOriginal))
+            .map_err(|e| gate_error(py, &e))
+    }
+
+    fn reverse(
+        &mut self,
+        py: Python<'_>,
+        original: PyRef<'_, PyOriginal>,
+        slot: i64,
+        repeat: bool,
+    ) -> PyResult<bool> {
+        let held = self.0.reverse(&original.0, connection(slot), repeat);
+        held.map_err(|e| gate_error(py, &e))
+    }
+
+    fn settle(
+        &mut self,
+        py: Python<'_>,
+        original: PyRef<'_, PyOriginal>,
+        result: &str,
+        wall_ms: i64,
+    ) -> PyResult<u64> {
+        let lsn = self.0.settle(&original.0, result, wall_ms);
+        lsn.map_err(|e| gate_error(py, &e))
+    }
+
+    fn mark(
+        &mut self,
+        py: Python<'_>,
+        institution: u16,
+        stan: u32,
+        time: &str,
+        wall_ms: i64,
+    ) -> PyResult<u64> {
+        let numbers = used(py, stan, time)?;
+        let lsn = self.0.mark(institution, numbers, wall_ms);
+        lsn.map_err(|e| gate_error(py, &e))
+    }
+
+    fn network(
+        &mut self,
+        slot: i64,
+        mti: &str,
+        values: &Bound<'_, PyDict>,
+        after: u64,
+    ) -> PyResult<bool> {
+        let py = values.py();
+        let mut known = Vec::with_capacity(values.len());
+        for (name, value) in values {
+            let name: String = name.extract()?;
+            let canonical = Name::parse(&name)
+                .ok_or_else(|| usage_error(py, &format!("no field is called {name}")))?;
+            known.push((canonical, value.extract()?));
+        }
+        let mti = exactly(py, "mti", mti)?;
+        let held = self.0.network(connection(slot), mti, &Values(known), after);
+        held.map_err(|e| gate_error(py, &e))
+    }
+
+    fn network_answer(
+        &mut self,
+        request: &Bound<'_, PyMessage>,
+        slot: i64,
+        code: &str,
+    ) -> PyResult<bool> {
+        let py = request.py();
+        let code = exactly(py, "code", code)?;
+        let held = self.0.network_answer(request.get(), connection(slot), code);
+        held.map_err(|e| gate_error(py, &e))
+    }
+
+    fn commit(&mut self) -> bool {
+        self.0.commit()
+    }
+
+    fn release<'py>(&mut self, py: Python<'py>, now_ns: u64) -> PyResult<Bound<'py, PyList>> {
+        let out = PyList::empty(py);
+        self.0.release(now_ns, |slot, bytes| {
+            out.append((slot, PyBytes::new(py, bytes)))
+        })?;
+        Ok(out)
+    }
+
+    fn owed_to(&self, institution: u16) -> usize {
+        self.0.owed_to(institution)
+    }
+
+    #[getter]
+    fn held(&self) -> usize {
+        self.0.held()
+    }
+
+    fn held_bytes(&self, slot: i64) -> usize {
+        self.0.held_bytes(connection(slot))
+    }
+
+    fn checkpoint_due(&self) -> bool {
+        self.0.checkpoint_due()
+    }
+
+    fn checkpoint(&mut self, py: Python<'_>, wall_ms: i64) -> PyResult<bool> {
+        let done = self.0.checkpoint(wall_ms);
+        done.map_err(|e| gate_error(py, &e))
+    }
+}
+
+/// STAN and transmission time of a message of ours.
+fn used(py: Python<'_>, stan: u32, time: &str) -> PyResult<Numbers> {
+    if !(1..=STAN_MAX).contains(&stan) {
+        return Err(usage_error(py, &format!("a STAN is 1 to {STAN_MAX}")));
+    }
+    let time = exactly(py, "a transmission time", time)?;
+    Ok(Numbers { stan, time })
+}
+
+/// As `used`, or nothing at all.
+fn numbers(py: Python<'_>, stan: u32, time: &str) -> PyResult<Numbers> {
+    if stan == 0 && time.is_empty() {
+        return Ok(Numbers::default());
+    }
+    used(py, stan, time)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn concluded(
+    py: Python<'_>,
+    txn: u64,
+    code: &str,
+    end: &str,
+    wall_ms: i64,
+    cause: u8,
+    reversal_stan: u32,
+    reversal_time: &str,
+) -> PyResult<Conclude<'static>> {
+    Ok(Conclude {
+        slot: None,
+        txn,
+        code: exactly(py, "code", code)?,
+        end: exactly(py, "end", end)?,
+        wall_ms,
+        cause: Cause::from_u8(cause)
+            .ok_or_else(|| usage_error(py, "no such cause of a reversal"))?,
+        reversal: numbers(py, reversal_stan, reversal_time)?,
+        bank_code: &[],
+    })
+}

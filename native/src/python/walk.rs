@@ -1,0 +1,353 @@
+//! `switch._native.walk`: thin wrappers, no logic.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use super::codec::PyMessage;
+use super::gate::{PyGate, gate_error};
+use super::journal::{PyJournal, PyKeys};
+use super::usage_error;
+use crate::walk::{
+    CAPACITY_MAX, Digester, Duplicates, Memory, NO_ISSUER, Original, Recovered, RouteError, Routes,
+    View, with_pan,
+};
+
+fn text<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+    PyString::new(
+        py,
+        &String::from_utf8_lossy(bytes.get(..end).unwrap_or(&[])),
+    )
+}
+
+pub(super) fn issuer_index(issuer: u16) -> i32 {
+    if issuer == NO_ISSUER {
+        -1
+    } else {
+        i32::from(issuer)
+    }
+}
+
+/// Longest BIN prefix to an issuer's index.
+#[pyclass(name = "Routes", module = "switch._native.walk", frozen)]
+struct PyRoutes(Routes);
+
+#[pymethods]
+impl PyRoutes {
+    #[new]
+    fn new(py: Python<'_>, rules: Vec<(String, i32)>) -> PyResult<Self> {
+        Routes::new(&rules)
+            .map(PyRoutes)
+            .map_err(|error: RouteError| usage_error(py, &error.to_string()))
+    }
+
+    fn find(&self, message: &Bound<'_, PyMessage>) -> i32 {
+        with_pan(message.get(), |pan| self.0.find(pan)).unwrap_or(-1)
+    }
+}
+
+/// A view of one remembered request.
+#[pyclass(name = "Entry", module = "switch._native.walk", frozen)]
+struct PyEntry(View);
+
+#[pymethods]
+impl PyEntry {
+    #[getter]
+    fn txn(&self) -> u64 {
+        self.0.entry.txn
+    }
+
+    #[getter]
+    fn state(&self) -> u8 {
+        self.0.entry.state as u8
+    }
+
+    #[getter]
+    fn same_body(&self) -> bool {
+        self.0.same_body
+    }
+
+    #[getter]
+    fn card_agrees(&self) -> bool {
+        self.0.card_agrees
+    }
+
+    #[getter]
+    fn amount_minor(&self) -> u64 {
+        self.0.entry.amount
+    }
+
+    #[getter]
+    fn response_code<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        text(py, &self.0.entry.code)
+    }
+
+    #[getter]
+    fn issuer(&self) -> i32 {
+        issuer_index(self.0.entry.issuer)
+    }
+
+    #[getter]
+    fn business_date<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        text(py, &self.0.entry.business_date)
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<Entry {:?} of {:#x}>",
+            self.0.entry.state, self.0.entry.txn
+        )
+    }
+}
+
+/// Request keys and the answer each got.
+#[pyclass(name = "Duplicates", module = "switch._native.walk", unsendable)]
+pub(super) struct PyDuplicates(pub(super) Rc<RefCell<Memory>>);
+
+impl PyDuplicates {
+    fn with<R>(&self, py: Python<'_>, act: impl FnOnce(&mut Memory) -> R) -> PyResult<R> {
+        match self.0.try_borrow_mut() {
+            Ok(mut memory) => Ok(act(&mut memory)),
+            Err(_) => Err(usage_error(py, "the duplicates table is in use")),
+        }
+    }
+}
+
+#[pymethods]
+impl PyDuplicates {
+    #[new]
+    #[pyo3(signature = (keys, capacity, retention_s = 86_400))]
+    fn new(py: Python<'_>, keys: &PyKeys, capacity: usize, retention_s: u32) -> PyResult<Self> {
+        if !(1..=CAPACITY_MAX).contains(&capacity) {
+            let problem = format!("capacity is not from 1 to {CAPACITY_MAX}");
+            return Err(usage_error(py, &problem));
+        }
+        let digester = Digester::new(keys.inner.index_key(), keys.inner.card_key());
+        let memory = Memory::new(digester, Duplicates::new(capacity, retention_s));
+        Ok(PyDuplicates(Rc::new(RefCell::new(memory))))
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.with(py, |memory| memory.table.len())
+    }
+
+    #[getter]
+    fn capacity(&self, py: Python<'_>) -> PyResult<usize> {
+        self.with(py, |memory| memory.table.capacity())
+    }
+
+    fn claim(
+        &self,
+        message: &Bound<'_, PyMessage>,
+        institution: u16,
+        txn: u64,
+        now_s: i64,
+    ) -> PyResult<u8> {
+        self.with(message.py(), |memory| {
+            let (state, same) = memory.claim(message.get(), institution, txn, now_s);
+            state as u8 + if same { 0 } else { 16 }
+        })
+    }
+
+    fn look(
+        &self,
+        message: &Bound<'_, PyMessage>,
+        institution: u16,
+        now_s: i64,
+    ) -> PyResult<Option<PyEntry>> {
+        self.with(message.py(), |memory| {
+            memory.look(message.get(), institution, now_s).map(PyEntry)
+        })
+    }
+
+    fn original(
+        &self,
+        reversal: &Bound<'_, PyMessage>,
+        institution: u16,
+        now_s: i64,
+    ) -> PyResult<Option<PyEntry>> {
+        self.with(reversal.py(), |memory| {
+            memory
+                .original(reversal.get(), institution, now_s)
+                .map(PyEntry)
+        })
+    }
+
+    fn evictions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let evictions = self.with(py, |memory| memory.table.evictions)?;
+        let out = PyDict::new(py);
+        out.set_item("all", evictions.all)?;
+        out.set_item("early", evictions.early)?;
+        out.set_item("early_age_s", evictions.early_age_s)?;
+        out.set_item("in_flight", evictions.in_flight)?;
+        Ok(out)
+    }
+}
+
+/// An accepted request for which a reversal is owed, or will be.
+#[pyclass(name = "Original", module = "switch._native.walk", unsendable)]
+pub(super) struct PyOriginal(pub(super) Rc<Original>);
+
+#[pymethods]
+impl PyOriginal {
+    #[getter]
+    fn txn(&self) -> u64 {
+        self.0.txn
+    }
+
+    #[getter]
+    fn issuer(&self) -> u16 {
+        self.0.issuer
+    }
+
+    #[getter]
+    fn acquirer(&self) -> u16 {
+        self.0.acquirer
+    }
+
+    #[getter]
+    fn out_stan(&self) -> u32 {
+        self.0.out.stan
+    }
+
+    #[getter]
+    fn out_time<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        text(py, &self.0.out.time)
+    }
+
+    #[getter]
+    fn reversal_stan(&self) -> u32 {
+        self.0.reversal.stan
+    }
+
+    #[getter]
+    fn reversal_time<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        text(py, &self.0.reversal.time)
+    }
+
+    #[getter]
+    fn cause(&self) -> u8 {
+        self.0.cause as u8
+    }
+
+    #[getter]
+    fn attempts(&self) -> u32 {
+        self.0.attempts.get()
+    }
+
+    #[getter]
+    fn sent_ns(&self) -> u64 {
+        self.0.sent_ns.get()
+    }
+
+    #[getter]
+    fn amount_minor(&self) -> u64 {
+        self.0.amount
+    }
+
+    #[getter]
+    fn business_date<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        text(py, &self.0.business_date)
+    }
+
+    fn agrees(&self, reply: &Bound<'_, PyMessage>) -> bool {
+        self.0.agrees(reply.get())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Original {:#x}, {:?}>", self.0.txn, self.0.cause)
+    }
+}
+
+/// What replaying a journal left open.
+#[pyclass(name = "Recovered", module = "switch._native.walk", unsendable)]
+struct PyRecovered {
+    recovered: Recovered,
+    marks: Py<PyDict>,
+}
+
+#[pymethods]
+impl PyRecovered {
+    #[getter]
+    fn in_doubt(&self) -> Vec<PyOriginal> {
+        let list = self.recovered.in_doubt.iter();
+        list.map(|original| PyOriginal(Rc::clone(original)))
+            .collect()
+    }
+
+    #[getter]
+    fn owed(&self) -> Vec<PyOriginal> {
+        let list = self.recovered.owed.iter();
+        list.map(|original| PyOriginal(Rc::clone(original)))
+            .collect()
+    }
+
+    #[getter]
+    fn marks(&self, py: Python<'_>) -> Py<PyDict> {
+        self.marks.clone_ref(py)
+    }
+
+    #[getter]
+    fn last_txn(&self) -> u64 {
+        self.recovered.last_txn
+    }
+
+    #[getter]
+    fn records(&self) -> u64 {
+        self.recovered.records
+    }
+}
+
+#[pyfunction]
+fn recover(
+    py: Python<'_>,
+    journal: &PyJournal,
+    keys: &PyKeys,
+    duplicates: PyRef<'_, PyDuplicates>,
+    gate: &Bound<'_, PyGate>,
+) -> PyResult<PyRecovered> {
+    // The journal reads itself with the keys that it was opened with.
+    let _ = keys;
+    let mut gate = gate.try_borrow_mut()?;
+    if !gate.0.stands_on(&journal.inner, &duplicates.0) {
+        let problem = "the gate was made with another journal or another duplicates table";
+        return Err(usage_error(py, problem));
+    }
+    let recovered = gate.0.recover().map_err(|e| gate_error(py, &e))?;
+    let marks = PyDict::new(py);
+    duplicates.with(py, |memory| {
+        for (institution, mark) in &recovered.marks {
+            marks.set_item(memory.name(*institution), (mark.unix_s, mark.stan))?;
+        }
+        PyResult::Ok(())
+    })??;
+    Ok(PyRecovered {
+        recovered,
+        marks: marks.unbind(),
+    })
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add(
+        "__all__",
+        [
+            "Duplicates",
+            "Entry",
+            "Gate",
+            "Original",
+            "Recovered",
+            "Routes",
+            "recover",
+        ],
+    )?;
+    m.add_function(wrap_pyfunction!(recover, m)?)?;
+    m.add_class::<PyDuplicates>()?;
+    m.add_class::<PyEntry>()?;
+    m.add_class::<PyGate>()?;
+    m.add_class::<PyOriginal>()?;
+    m.add_class::<PyRecovered>()?;
+    m.add_class::<PyRoutes>()
+}

@@ -1,0 +1,234 @@
+//! Checkpoints of the live state, in steps that never stall the loop.
+//!
+//! A checkpoint carries what replay would otherwise need old segments for: the table's entries within the retention,
+//! reversals still owed, the last number used towards each institution, the last transaction id. A request in flight
+//! is not carried: replay starts at the oldest record of one, which lies a deadline before the begin at most.
+
+use super::duplicates::{Entry, NO_ISSUER};
+use super::gate::{Gate, GateError, Ticket};
+use super::original::trimmed;
+use super::records::Sides;
+use super::state::KeyState;
+use super::steps::lend;
+use crate::journal::{Field, JournalError, RecordKind};
+
+/// Places of the table, or owed reversals, of one step: about 0.2 ms.
+pub const STEP: usize = 256;
+/// Records between two checkpoints at least, and per live entry: so that checkpoints stay a small share of what is
+/// written and replay a small multiple of the live state.
+const RECORDS_MIN: u64 = 200_000;
+const RECORDS_PER_ENTRY: u64 = 4;
+
+/// How far a checkpoint has got.
+#[derive(Debug, Default)]
+pub struct Checkpoint {
+    stage: Stage,
+    /// LSN at the end (or the failure) of the last one.
+    last_lsn: u64,
+}
+
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    Idle,
+    Open(Open),
+}
+
+#[derive(Debug)]
+struct Open {
+    begin: u64,
+    carried: u64,
+    origin: usize,
+    done: usize,
+    /// Oldest record of a request that was in flight when the walk came by; the begin when there is none.
+    replay_from: u64,
+    /// Owed reversals that are still to be carried; None before the table is through.
+    owed: Option<Vec<u64>>,
+}
+
+impl<T: Ticket> Gate<T> {
+    /// True when enough was written since the last checkpoint, or one is under way. Never while something is in doubt:
+    /// what stands in the journal alone must not lose its segment.
+    pub fn checkpoint_due(&self) -> bool {
+        if self.has_doubts() {
+            return false;
+        }
+        if let Stage::Open(_) = self.checkpoint.stage {
+            return true;
+        }
+        let entries = self.remembered() as u64;
+        let written = self
+            .journal
+            .appended()
+            .saturating_sub(self.checkpoint.last_lsn);
+        written >= RECORDS_MIN.max(RECORDS_PER_ENTRY * entries)
+    }
+
+    /// One bounded step; begins a checkpoint when none is under way. True when this step has completed it. A journal
+    /// that has no room at the moment ends it unfinished, to be begun anew later; that is no error.
+    pub fn checkpoint(&mut self, wall_ms: i64) -> Result<bool, GateError> {
+        let result = match std::mem::take(&mut self.checkpoint.stage) {
+            Stage::Idle => self.checkpoint_open().map(Some),
+            Stage::Open(open) => self.checkpoint_step(open, wall_ms),
+        };
+        match result {
+            Ok(Some(open)) => {
+                self.checkpoint.stage = Stage::Open(open);
+                Ok(false)
+            }
+            Ok(None) => {
+                self.checkpoint.last_lsn = self.journal.appended();
+                Ok(true)
+            }
+            Err(GateError::Journal(
+                JournalError::NoRoom { .. } | JournalError::PendingFull { .. },
+            )) => {
+                self.checkpoint.last_lsn = self.journal.appended();
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn checkpoint_open(&mut self) -> Result<Open, GateError> {
+        if self.has_doubts() {
+            return Err(GateError::Usage(
+                "undo what is in doubt before a checkpoint",
+            ));
+        }
+        let begin = self.journal.checkpoint_begin()?;
+        Ok(Open {
+            begin,
+            carried: 0,
+            origin: self.memory()?.table.oldest(),
+            done: 0,
+            replay_from: begin,
+            owed: None,
+        })
+    }
+
+    fn checkpoint_step(&mut self, mut open: Open, wall_ms: i64) -> Result<Option<Open>, GateError> {
+        if open.done < self.memory()?.table.capacity() {
+            self.carry_entries(&mut open, wall_ms)?;
+            return Ok(Some(open));
+        }
+        let mut owed = match open.owed.take() {
+            Some(owed) => owed,
+            None => self.owed.keys().copied().collect(),
+        };
+        for txn in owed.split_off(owed.len().saturating_sub(STEP)) {
+            self.carry_owed(txn, wall_ms, &mut open.carried)?;
+        }
+        if !owed.is_empty() {
+            open.owed = Some(owed);
+            return Ok(Some(open));
+        }
+        self.carry_marks(wall_ms, &mut open.carried)?;
+        self.journal
+            .checkpoint_end(open.begin, open.replay_from, open.carried)?;
+        Ok(None)
+    }
+
+    /// The next places of the table.
+    fn carry_entries(&mut self, open: &mut Open, wall_ms: i64) -> Result<(), GateError> {
+        let now_s = wall_ms / 1000;
+        for _ in 0..STEP {
+            let found = {
+                let memory = self.memory()?;
+                if open.done >= memory.table.capacity() {
+                    return Ok(());
+                }
+                let oldest_s = now_s - i64::from(memory.table.retention_s());
+                memory
+                    .table
+                    .at(open.origin + open.done)
+                    .filter(|entry| i64::from(entry.at_s) >= oldest_s)
+                    .copied()
+            };
+            open.done += 1;
+            let Some(entry) = found else {
+                continue;
+            };
+            match entry.state {
+                // Claimed but not recorded yet: its record will lie behind the begin.
+                KeyState::InFlight if entry.lsn == 0 => {}
+                KeyState::InFlight => open.replay_from = open.replay_from.min(entry.lsn),
+                _ => self.carry_entry(&entry, &mut open.carried)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_entry(&mut self, entry: &Entry, carried: &mut u64) -> Result<(), GateError> {
+        let Gate {
+            paper,
+            journal,
+            memory,
+            ..
+        } = self;
+        let memory = lend(memory)?;
+        let sides = Sides {
+            acquirer: memory.name(entry.acquirer),
+            issuer: memory.name(entry.issuer),
+        };
+        let kind = if entry.issuer == NO_ISSUER {
+            RecordKind::Declined
+        } else {
+            RecordKind::Answered
+        };
+        let payload = paper.carried(entry, sides).finish()?;
+        journal.checkpoint_carry(kind, payload, None)?;
+        *carried += 1;
+        Ok(())
+    }
+
+    fn carry_owed(&mut self, txn: u64, wall_ms: i64, carried: &mut u64) -> Result<(), GateError> {
+        let Gate {
+            paper,
+            journal,
+            memory,
+            owed,
+            ..
+        } = self;
+        // Settled since: then it is not owed any more.
+        let Some(original) = owed.get(&txn) else {
+            return Ok(());
+        };
+        let memory = lend(memory)?;
+        let sides = Sides {
+            acquirer: memory.name(original.acquirer),
+            issuer: memory.name(original.issuer),
+        };
+        let payload = paper.carried_owed(original, sides, wall_ms).finish()?;
+        journal.checkpoint_carry(RecordKind::Answered, payload, Some(original.pan()))?;
+        *carried += 1;
+        Ok(())
+    }
+
+    fn carry_marks(&mut self, wall_ms: i64, carried: &mut u64) -> Result<(), GateError> {
+        let Gate {
+            paper,
+            journal,
+            memory,
+            marks,
+            last_txn,
+            ..
+        } = self;
+        let memory = lend(memory)?;
+        for (institution, numbers) in marks.iter().enumerate() {
+            if trimmed(&numbers.time).is_empty() {
+                continue;
+            }
+            let name = memory.name(u16::try_from(institution).unwrap_or(NO_ISSUER));
+            let payload = paper
+                .start(*last_txn, wall_ms)
+                .text(Field::Institution, name)
+                .number(Field::OutStan, u64::from(numbers.stan))
+                .bytes(Field::OutTime, &numbers.time)
+                .finish()?;
+            journal.checkpoint_carry(RecordKind::StanMark, payload, None)?;
+            *carried += 1;
+        }
+        Ok(())
+    }
+}

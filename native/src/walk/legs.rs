@@ -1,0 +1,88 @@
+//! The legs of one connection's dialect, looked up by name once.
+
+use std::sync::Arc;
+
+use super::gate::GateError;
+use crate::codec::kind::Kind;
+use crate::codec::leg::Leg;
+use crate::codec::name::{Name, Source};
+use crate::codec::spec::Dialect;
+
+/// Legs that a dialect has; a dialect for one side need not have those of the other.
+pub struct Legs {
+    dialect: String,
+    request: Option<Arc<Leg>>,
+    answer: Option<Arc<Leg>>,
+    reversal: Option<Arc<Leg>>,
+    reversal_answer: Option<Arc<Leg>>,
+    network: Option<Arc<Leg>>,
+    network_answer: Option<Arc<Leg>>,
+}
+
+impl Legs {
+    pub fn of(dialect: &Dialect) -> Legs {
+        let leg = |name: &str| dialect.leg(name).cloned();
+        Legs {
+            dialect: dialect.name.to_string(),
+            request: leg("request"),
+            answer: leg("answer"),
+            reversal: leg("reversal"),
+            reversal_answer: leg("reversal_answer"),
+            network: leg("network"),
+            network_answer: leg("network_answer"),
+        }
+    }
+
+    /// A request to a bank.
+    pub fn request(&self) -> Result<&Leg, GateError> {
+        self.found(&self.request, "request")
+    }
+
+    /// A reversal to a bank.
+    pub fn reversal(&self) -> Result<&Leg, GateError> {
+        self.found(&self.reversal, "reversal")
+    }
+
+    pub fn network(&self) -> Result<&Leg, GateError> {
+        self.found(&self.network, "network")
+    }
+
+    pub fn network_answer(&self) -> Result<&Leg, GateError> {
+        self.found(&self.network_answer, "network_answer")
+    }
+
+    /// The answer to a message of a kind.
+    pub fn answer_of(&self, kind: Kind) -> Result<&Leg, GateError> {
+        match kind {
+            Kind::ReversalRequest | Kind::ReversalAdvice => {
+                self.found(&self.reversal_answer, "reversal_answer")
+            }
+            Kind::Network => self.network_answer(),
+            _ => self.found(&self.answer, "answer"),
+        }
+    }
+
+    fn found<'a>(
+        &self,
+        leg: &'a Option<Arc<Leg>>,
+        name: &'static str,
+    ) -> Result<&'a Leg, GateError> {
+        leg.as_deref().ok_or_else(|| GateError::NoLeg {
+            dialect: self.dialect.clone(),
+            leg: name,
+        })
+    }
+}
+
+/// An answer of ours: a response code and nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct Code(pub [u8; 2]);
+
+impl Source for Code {
+    fn normal(&self, name: Name, out: &mut Vec<u8>) -> bool {
+        if name == Name::ResponseCode {
+            out.extend_from_slice(&self.0);
+        }
+        name == Name::ResponseCode
+    }
+}

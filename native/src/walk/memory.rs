@@ -1,0 +1,200 @@
+//! What the walk remembers under which names: institutions, and their request keys in the duplicates table.
+
+use std::borrow::Cow;
+
+use super::digest::{CardRef, Digest, Digester};
+use super::duplicates::{Duplicates, Entry, Handle};
+use super::state::KeyState;
+use crate::codec::message::Message;
+use crate::codec::name::Name;
+use crate::codec::wipe;
+
+/// Most institutions of a node: they are members from the settings, not peers that come and go.
+pub const INSTITUTIONS_MAX: usize = 4096;
+
+/// A member, under the id of the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Institution {
+    pub name: String,
+    /// Its institution code (field 32 or 33).
+    pub code: String,
+}
+
+/// An entry as an asking message sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    pub entry: Entry,
+    /// The asking message has the same body.
+    pub same_body: bool,
+    /// The asking message names the same card.
+    pub card_agrees: bool,
+}
+
+/// Institutions, keys and table; shared by the gate and by those who ask.
+pub struct Memory {
+    pub digester: Digester,
+    pub table: Duplicates,
+    institutions: Vec<Institution>,
+    /// Holds card numbers for the length of a call; wiped after each.
+    scratch: Vec<u8>,
+}
+
+impl Memory {
+    pub fn new(digester: Digester, table: Duplicates) -> Memory {
+        Memory {
+            digester,
+            table,
+            institutions: Vec::new(),
+            scratch: Vec::with_capacity(512),
+        }
+    }
+
+    /// Index of an institution, the same for the same name; None when there are too many. A known name keeps the code
+    /// that it got first unless that was empty.
+    pub fn institution(&mut self, name: &str, code: &str) -> Option<u16> {
+        let known = self.institutions.iter().position(|i| i.name == name);
+        let at = known.unwrap_or(self.institutions.len());
+        if known.is_none() {
+            if at >= INSTITUTIONS_MAX {
+                return None;
+            }
+            self.institutions.push(Institution {
+                name: name.to_owned(),
+                code: code.to_owned(),
+            });
+        } else if let Some(institution) = self.institutions.get_mut(at)
+            && institution.code.is_empty()
+        {
+            institution.code = code.to_owned();
+        }
+        u16::try_from(at).ok()
+    }
+
+    /// The id of an index; empty when there is none such.
+    pub fn name(&self, institution: u16) -> &str {
+        self.institutions
+            .get(usize::from(institution))
+            .map_or("", |i| i.name.as_str())
+    }
+
+    /// Digest of the message's own request key.
+    pub fn key_of(&mut self, message: &Message, institution: u16, now_s: i64) -> Digest {
+        self.open_key(institution);
+        message.key_material(now_s, &mut self.scratch);
+        self.digester.request(&self.scratch)
+    }
+
+    /// Digest of the key of the original that a reversal names; None when it names none.
+    pub fn original_key_of(
+        &mut self,
+        reversal: &Message,
+        institution: u16,
+        now_s: i64,
+    ) -> Option<Digest> {
+        self.open_key(institution);
+        reversal
+            .original_key_material(now_s, &mut self.scratch)
+            .then(|| self.digester.request(&self.scratch))
+    }
+
+    /// Key material begins with who asks, its length before it, so that no two askers and keys give the same bytes.
+    fn open_key(&mut self, institution: u16) {
+        let name = self
+            .institutions
+            .get(usize::from(institution))
+            .map_or("", |i| i.name.as_str());
+        self.scratch.clear();
+        self.scratch
+            .push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        self.scratch.extend_from_slice(name.as_bytes());
+    }
+
+    /// Digest of the message's body.
+    pub fn body_of(&mut self, message: &Message) -> Digest {
+        self.scratch.clear();
+        message.body_material(&mut self.scratch);
+        let digest = self.digester.body(&self.scratch);
+        wipe(&mut self.scratch);
+        digest
+    }
+
+    /// Reference of the message's card; zeros when it has none.
+    pub fn card_of(&mut self, message: &Message) -> CardRef {
+        with_pan(message, |pan| self.digester.card(pan)).unwrap_or([0; 8])
+    }
+
+    /// Claims the message's key for `txn`. New: the message keeps the handle. Else what stands there, and whether the
+    /// body is the same.
+    pub fn claim(
+        &mut self,
+        message: &Message,
+        institution: u16,
+        txn: u64,
+        now_s: i64,
+    ) -> (KeyState, bool) {
+        let key = self.key_of(message, institution, now_s);
+        let body = self.body_of(message);
+        if let Some(entry) = self
+            .table
+            .find(&key)
+            .and_then(|handle| self.table.get(handle))
+        {
+            return (entry.state, entry.body == body);
+        }
+        let card = self.card_of(message);
+        let at_s = u32::try_from(now_s).unwrap_or(0);
+        let mut entry = Entry {
+            amount: u64::try_from(message.amount_minor()).unwrap_or(0),
+            acquirer: institution,
+            kind: message.kind() as u8,
+            ..Entry::claimed(key, body, card, txn, at_s)
+        };
+        entry.keep_request(message);
+        let handle = self.table.insert(entry);
+        message.set_handle(handle.to_bits());
+        (KeyState::New, true)
+    }
+
+    /// The entry under the message's own key.
+    pub fn look(&mut self, message: &Message, institution: u16, now_s: i64) -> Option<View> {
+        let key = self.key_of(message, institution, now_s);
+        self.view(message, &key)
+    }
+
+    /// The entry of the original that a reversal names.
+    pub fn original(&mut self, reversal: &Message, institution: u16, now_s: i64) -> Option<View> {
+        let key = self.original_key_of(reversal, institution, now_s)?;
+        self.view(reversal, &key)
+    }
+
+    fn view(&mut self, message: &Message, key: &Digest) -> Option<View> {
+        let entry = *self.table.get(self.table.find(key)?)?;
+        Some(View {
+            entry,
+            same_body: self.body_of(message) == entry.body,
+            card_agrees: self.card_of(message) == entry.card,
+        })
+    }
+
+    /// The entry that a claimed message stands for.
+    pub fn entry_of(&self, message: &Message) -> Option<&Entry> {
+        self.table.get(Handle::from_bits(message.handle())?)
+    }
+
+    /// As `entry_of`, to settle it.
+    pub fn entry_of_mut(&mut self, message: &Message) -> Option<&mut Entry> {
+        self.table.get_mut(Handle::from_bits(message.handle())?)
+    }
+}
+
+/// Reads a message's card number in digits; a copy that its dialect needs is wiped.
+pub fn with_pan<R>(message: &Message, read: impl FnOnce(&[u8]) -> R) -> Option<R> {
+    match message.value(Name::Pan)? {
+        Cow::Borrowed(pan) => Some(read(pan)),
+        Cow::Owned(mut pan) => {
+            let result = read(&pan);
+            wipe(&mut pan);
+            Some(result)
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The walk's memory and its gate: request keys, routes, and the one place where "durable before sent" is enforced.
+//!
+//! `duplicates` remembers request keys in a fixed table; `hold` keeps built frames until their record is on disk;
+//! `gate` joins both with the journal and the codec (`outcome` and `reversal` are its rarer acts, `records` what it
+//! writes, `figures` what it counts,
+//! `steps` what they share); `checkpoint` and `recover` carry its state over a restart. Nothing here knows
+//! sockets, clocks or Python.
+
+mod checkpoint;
+mod digest;
+mod duplicates;
+mod figures;
+mod gate;
+mod hold;
+mod legs;
+mod memory;
+mod original;
+mod outcome;
+mod records;
+mod recover;
+mod reversal;
+mod routes;
+mod state;
+mod steps;
+mod time;
+
+pub use digest::Digester;
+pub use duplicates::{CAPACITY_MAX, Duplicates, Entry, Evictions, NO_ISSUER};
+pub use gate::{Forward, Gate, GateError, Ticket};
+pub use hold::SlotId;
+pub use memory::{Memory, View, with_pan};
+pub use original::{Numbers, Original};
+pub use outcome::Conclude;
+pub use recover::Recovered;
+pub use reversal::Reversal;
+pub use routes::{RouteError, Routes};
+pub use state::{Cause, KeyState, ReversalEffect};

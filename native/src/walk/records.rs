@@ -1,0 +1,224 @@
+//! What the gate writes into the journal, record by record, and how an entry of the duplicates table is read back.
+//!
+//! A record that owes a reversal carries everything its repeats need, so it stands on its own when the segments before
+//! it are gone. The values of peers are offered: one that does not fit its field is left out rather than refused.
+
+use super::duplicates::{Entry, NO_ISSUER};
+use super::original::{KEPT, Original, trimmed};
+use super::state::{KeyState, ReversalEffect};
+use crate::codec::message::Message;
+use crate::codec::name::{Name, Source};
+use crate::codec::wipe;
+use crate::journal::record::{Builder, Field, Fields, PAN_BYTES_MAX, RecordError};
+
+/// Buffers that serve every record in turn.
+pub struct Paper {
+    pub record: Builder,
+    pan: Vec<u8>,
+}
+
+impl Default for Paper {
+    fn default() -> Self {
+        Paper {
+            record: Builder::new(),
+            pan: Vec::with_capacity(PAN_BYTES_MAX),
+        }
+    }
+}
+
+/// Ids of the two sides of a request; empty when there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sides<'a> {
+    pub acquirer: &'a str,
+    pub issuer: &'a str,
+}
+
+impl Paper {
+    /// Starts a record with what every one has.
+    pub fn start(&mut self, txn: u64, wall_ms: i64) -> &mut Builder {
+        self.record
+            .clear()
+            .number(Field::Txn, txn)
+            .signed(Field::AtMs, wall_ms)
+    }
+
+    /// Key, body, card and the fields of the request itself.
+    pub fn request(&mut self, message: &Message, mti: [u8; 4], entry: &Entry, sides: Sides<'_>) {
+        self.record
+            .text(Field::Acquirer, sides.acquirer)
+            .text(Field::Issuer, sides.issuer)
+            .number(Field::MessageKind, u64::from(entry.kind))
+            .bytes(Field::Mti, &mti)
+            .bytes(Field::Card, &entry.card)
+            .bytes(Field::Key, &entry.key)
+            .bytes(Field::Body, &entry.body)
+            .number(Field::Amount, entry.amount);
+        self.kept(message);
+    }
+
+    /// The fields of a message that records keep.
+    fn kept(&mut self, message: &Message) {
+        for (name, field) in KEPT {
+            if let Some(value) = message.value(name) {
+                self.record.offer(field, &value);
+            }
+        }
+    }
+
+    /// What the bank said, as far as it becomes the answer.
+    pub fn bank_answer(&mut self, reply: &Message) {
+        for (name, field) in [
+            (Name::ResponseCode, Field::BankCode),
+            (Name::AuthCode, Field::AuthCode),
+            (Name::SettlementDate, Field::SettlementDate),
+            (Name::AdditionalAmounts, Field::AdditionalAmounts),
+        ] {
+            if let Some(value) = reply.value(name) {
+                self.record.offer(field, &value);
+            }
+        }
+    }
+
+    /// The record, and the card number to be sealed beside it.
+    pub fn finish(&mut self, source: &dyn Source) -> Result<(&[u8], Option<&[u8]>), RecordError> {
+        wipe(&mut self.pan);
+        let has_pan = source.normal(Name::Pan, &mut self.pan);
+        Ok((
+            self.record.finish()?,
+            has_pan.then_some(self.pan.as_slice()),
+        ))
+    }
+
+    /// The whole state of an entry, as a checkpoint carries it.
+    pub fn carried(&mut self, entry: &Entry, sides: Sides<'_>) -> &mut Builder {
+        self.start(entry.txn, i64::from(entry.at_s) * 1000)
+            .text(Field::Acquirer, sides.acquirer)
+            .text(Field::Issuer, sides.issuer)
+            .number(Field::MessageKind, u64::from(entry.kind))
+            .bytes(Field::Mti, trimmed(&entry.out_mti))
+            .bytes(Field::Card, &entry.card)
+            .bytes(Field::Key, &entry.key)
+            .bytes(Field::Body, &entry.body)
+            .number(Field::Amount, entry.amount)
+            .number(Field::OutStan, u64::from(entry.out_stan))
+            .bytes(Field::OutTime, trimmed(&entry.out_time))
+            .bytes(Field::BusinessDate, trimmed(&entry.business_date))
+            .bytes(Field::Code, trimmed(&entry.code))
+            .bytes(Field::AuthCode, trimmed(&entry.auth_code))
+            .bytes(Field::SettlementDate, trimmed(&entry.settlement_date))
+            .number(Field::Outcome, entry.state as u64);
+        for (field, value) in [
+            (Field::Rrn, trimmed(&entry.rrn)),
+            (Field::Currency, trimmed(&entry.currency)),
+            (Field::LocalTime, trimmed(&entry.local_time)),
+            (Field::LocalDate, trimmed(&entry.local_date)),
+            (Field::AdditionalAmounts, entry.amounts()),
+        ] {
+            self.record.offer(field, value);
+        }
+        &mut self.record
+    }
+
+    /// All that the repeats of an owed reversal need, beside what `start` has written.
+    pub fn owed(&mut self, original: &Original, sides: Sides<'_>) {
+        self.record
+            .text(Field::Acquirer, sides.acquirer)
+            .text(Field::Issuer, sides.issuer)
+            .number(Field::MessageKind, u64::from(original.kind));
+        original.write(&mut self.record);
+    }
+
+    /// An acquirer's reversal under its own key; with all that is owed to the bank.
+    pub fn reversal(
+        &mut self,
+        message: &Message,
+        own: &Entry,
+        sides: Sides<'_>,
+        original: Option<&Original>,
+    ) {
+        self.record
+            .text(Field::Acquirer, sides.acquirer)
+            .text(Field::Issuer, sides.issuer)
+            .number(Field::MessageKind, u64::from(own.kind))
+            .bytes(Field::Mti, &message.mti())
+            .bytes(Field::Card, &own.card)
+            .bytes(Field::Key, &own.key)
+            .bytes(Field::Body, &own.body);
+        match original {
+            Some(original) => original.write(&mut self.record),
+            None => {
+                self.record.number(Field::Amount, own.amount);
+                self.kept(message);
+            }
+        }
+    }
+
+    /// An owed reversal, as a checkpoint carries it: an ANSWERED record that says nothing of the request's key.
+    pub fn carried_owed(
+        &mut self,
+        original: &Original,
+        sides: Sides<'_>,
+        wall_ms: i64,
+    ) -> &mut Builder {
+        self.start(original.txn, wall_ms)
+            .bytes(Field::Key, &original.key)
+            .number(Field::Attempts, u64::from(original.attempts.get()));
+        self.owed(original, sides);
+        &mut self.record
+    }
+}
+
+/// Reads an entry from any record that has a key of its own: what a record does not say stays as in a fresh claim.
+pub fn read_entry(fields: &Fields<'_>, acquirer: u16, issuer: Option<u16>) -> Option<Entry> {
+    let at_ms = fields.signed(Field::AtMs).unwrap_or(0);
+    let mut entry = Entry {
+        amount: fields.number_or_0(Field::Amount),
+        out_stan: fields.number_or_0(Field::OutStan) as u32,
+        acquirer,
+        issuer: issuer.unwrap_or(NO_ISSUER),
+        kind: fields.number_or_0(Field::MessageKind) as u8,
+        out_time: fields.array(Field::OutTime).unwrap_or([0; 10]),
+        out_mti: fields.array(Field::Mti).unwrap_or([0; 4]),
+        business_date: fields.array(Field::BusinessDate).unwrap_or([0; 8]),
+        rrn: fields.array(Field::Rrn).unwrap_or([0; 12]),
+        currency: fields.array(Field::Currency).unwrap_or([0; 3]),
+        local_time: fields.array(Field::LocalTime).unwrap_or([0; 6]),
+        local_date: fields.array(Field::LocalDate).unwrap_or([0; 4]),
+        ..Entry::claimed(
+            fields.array(Field::Key)?,
+            fields.array(Field::Body).unwrap_or([0; 16]),
+            fields.array(Field::Card).unwrap_or([0; 8]),
+            fields.number_or_0(Field::Txn),
+            u32::try_from(at_ms / 1000).unwrap_or(0),
+        )
+    };
+    settle_entry(&mut entry, fields);
+    Some(entry)
+}
+
+/// Takes over what a record says of the outcome; nothing when it says nothing.
+pub fn settle_entry(entry: &mut Entry, fields: &Fields<'_>) {
+    let outcome = fields.number(Field::Outcome).unwrap_or(0) as u8;
+    let Some(state) = KeyState::from_u8(outcome).filter(|s| *s != KeyState::New) else {
+        return;
+    };
+    entry.state = state;
+    entry.code = fields.array(Field::Code).unwrap_or([0; 2]);
+    entry.auth_code = fields.array(Field::AuthCode).unwrap_or([0; 6]);
+    entry.settlement_date = fields.array(Field::SettlementDate).unwrap_or([0; 4]);
+    entry.set_amounts(fields.get(Field::AdditionalAmounts).unwrap_or(&[]));
+}
+
+/// A key that is only known from a reversal of it.
+pub fn tombstone(key: [u8; 16], txn: u64, at_s: u32, acquirer: u16) -> Entry {
+    Entry {
+        acquirer,
+        state: KeyState::Tombstone,
+        ..Entry::claimed(key, [0; 16], [0; 8], txn, at_s)
+    }
+}
+
+/// The effect a REVERSAL record says.
+pub fn effect_of(fields: &Fields<'_>) -> Option<ReversalEffect> {
+    ReversalEffect::from_u8(fields.number(Field::Effect)? as u8)
+}

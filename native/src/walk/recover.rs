@@ -1,0 +1,272 @@
+//! Replaying a journal: the fold from records to what was left open.
+//!
+//! The fold is a pure function of the records, so doing it twice gives the same. Records that stand on their own
+//! (carried ones, and those that owe a reversal) are upserts; an outcome whose request lies before the replayed part
+//! is followed by the carried entry of its checkpoint, and is passed over until then.
+
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+
+use super::digest::Digest;
+use super::duplicates::Entry;
+use super::gate::{Gate, GateError, Ticket};
+use super::memory::Memory;
+use super::original::{Facts, Numbers, Original};
+use super::records::{effect_of, read_entry, settle_entry, tombstone};
+use super::state::{Cause, KeyState, ReversalEffect};
+use super::time::unix_near;
+use crate::journal::{Field, Fields, JournalError, RecordKind, RecordRef};
+
+/// What a journal left open.
+#[derive(Default)]
+pub struct Recovered {
+    /// Accepted, never answered, by transaction id.
+    pub in_doubt: Vec<Rc<Original>>,
+    /// Reversals without a final code, by transaction id.
+    pub owed: Vec<Rc<Original>>,
+    /// Highest (Unix second, STAN) used towards each institution.
+    pub marks: Vec<(u16, Mark)>,
+    pub last_txn: u64,
+    pub records: u64,
+}
+
+/// A number used towards an institution, ordered by time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    pub unix_s: i64,
+    pub stan: u32,
+    pub time: [u8; 10],
+}
+
+/// The fold's state.
+#[derive(Default)]
+struct Fold {
+    entries: HashMap<Digest, Entry>,
+    in_doubt: HashMap<u64, Original>,
+    owed: HashMap<u64, Original>,
+    marks: HashMap<u16, Mark>,
+    last_txn: u64,
+    records: u64,
+}
+
+/// Indexes of the two sides a record names.
+struct Parties {
+    acquirer: u16,
+    issuer: Option<u16>,
+}
+
+impl Fold {
+    fn record(&mut self, record: &RecordRef<'_>, memory: &mut Memory) {
+        let fields = &record.fields;
+        self.records += 1;
+        self.last_txn = self.last_txn.max(fields.number_or_0(Field::Txn));
+        let issuer = intern(memory, fields.text(Field::Issuer));
+        let parties = Parties {
+            acquirer: intern(memory, fields.text(Field::Acquirer)).unwrap_or(0),
+            issuer,
+        };
+        if let Some(issuer) = issuer {
+            self.mark(issuer, fields, Field::OutStan, Field::OutTime);
+            self.mark(issuer, fields, Field::ReversalStan, Field::ReversalTime);
+        }
+        match record.kind {
+            RecordKind::Accepted => self.accepted(record, &parties),
+            RecordKind::Answered | RecordKind::Declined => self.answered(record, &parties),
+            RecordKind::Reversal => self.reversal(record, &parties),
+            RecordKind::Settled if fields.text(Field::Result) != "parked" => {
+                self.owed.remove(&fields.number_or_0(Field::Txn));
+            }
+            RecordKind::StanMark => {
+                if let Some(institution) = intern(memory, fields.text(Field::Institution)) {
+                    self.mark(institution, fields, Field::OutStan, Field::OutTime);
+                }
+            }
+            RecordKind::Settled
+            | RecordKind::Started
+            | RecordKind::Stopped
+            | RecordKind::Checkpoint => {}
+        }
+    }
+
+    fn accepted(&mut self, record: &RecordRef<'_>, parties: &Parties) {
+        let fields = &record.fields;
+        let Some(mut entry) = read_entry(fields, parties.acquirer, parties.issuer) else {
+            return;
+        };
+        entry.lsn = record.lsn;
+        let facts = facts_of(fields, entry.key, entry.txn, Field::Mti, parties);
+        self.in_doubt.insert(entry.txn, original_of(record, facts));
+        self.entries.insert(entry.key, entry);
+    }
+
+    fn answered(&mut self, record: &RecordRef<'_>, parties: &Parties) {
+        let fields = &record.fields;
+        let txn = fields.number_or_0(Field::Txn);
+        let Some(key) = fields.array::<16>(Field::Key) else {
+            return;
+        };
+        if fields.has(Field::Body) {
+            if let Some(mut entry) = read_entry(fields, parties.acquirer, parties.issuer) {
+                entry.lsn = record.lsn;
+                self.entries.insert(key, entry);
+            }
+        } else if let Some(entry) = self.entries.get_mut(&key) {
+            settle_entry(entry, fields);
+            entry.lsn = record.lsn;
+        }
+        self.in_doubt.remove(&txn);
+        if fields.number_or_0(Field::Cause) != 0 {
+            let facts = facts_of(fields, key, txn, Field::OriginalMti, parties);
+            self.owe(record, facts);
+        }
+    }
+
+    fn reversal(&mut self, record: &RecordRef<'_>, parties: &Parties) {
+        let fields = &record.fields;
+        let at_s = if let Some(mut own) = read_entry(fields, parties.acquirer, None) {
+            own.lsn = record.lsn;
+            own.out_stan = 0;
+            own.out_time = [0; 10];
+            own.business_date = [0; 8];
+            own.out_mti = [0; 4];
+            self.entries.insert(own.key, own);
+            own.at_s
+        } else {
+            0
+        };
+        let Some(key) = fields.array::<16>(Field::OriginalKey) else {
+            return;
+        };
+        match effect_of(fields) {
+            Some(ReversalEffect::Tombstone) => {
+                let txn = fields.number_or_0(Field::Txn);
+                self.entries.entry(key).or_insert_with(|| Entry {
+                    lsn: record.lsn,
+                    ..tombstone(key, txn, at_s, parties.acquirer)
+                });
+            }
+            Some(ReversalEffect::Reverse) => {
+                if let Some(entry) = self.entries.get_mut(&key) {
+                    entry.state = KeyState::Reversed;
+                    entry.lsn = record.lsn;
+                }
+                let txn = fields.number_or_0(Field::Original);
+                let facts = facts_of(fields, key, txn, Field::OriginalMti, parties);
+                self.owe(record, facts);
+            }
+            _ => {}
+        }
+    }
+
+    fn owe(&mut self, record: &RecordRef<'_>, facts: Facts) {
+        let original = original_of(record, facts);
+        original
+            .attempts
+            .set((record.fields.number_or_0(Field::Attempts) as u32).max(1));
+        self.owed.insert(facts.txn, original);
+    }
+
+    fn mark(&mut self, institution: u16, fields: &Fields<'_>, stan: Field, time: Field) {
+        let now_s = fields.signed(Field::AtMs).unwrap_or(0) / 1000;
+        let Some(text) = fields.array::<10>(time) else {
+            return;
+        };
+        let Some(unix_s) = unix_near(&text, now_s) else {
+            return;
+        };
+        let mark = Mark {
+            unix_s,
+            stan: fields.number_or_0(stan) as u32,
+            time: text,
+        };
+        let highest = self.marks.entry(institution).or_default();
+        *highest = (*highest).max(mark);
+    }
+
+    /// Loads the table, oldest first, so that its ring is in order of age.
+    fn remember(&self, memory: &mut Memory) {
+        let mut entries: Vec<&Entry> = self.entries.values().collect();
+        entries.sort_unstable_by_key(|entry| (entry.at_s, entry.lsn));
+        let surplus = entries.len().saturating_sub(memory.table.capacity());
+        for entry in entries.into_iter().skip(surplus) {
+            let known = memory.table.find(&entry.key);
+            match known.and_then(|handle| memory.table.get_mut(handle)) {
+                Some(place) => *place = *entry,
+                None => {
+                    memory.table.insert(*entry);
+                }
+            }
+        }
+    }
+}
+
+fn intern(memory: &mut Memory, name: &str) -> Option<u16> {
+    if name.is_empty() {
+        None
+    } else {
+        memory.institution(name, "")
+    }
+}
+
+fn facts_of(fields: &Fields<'_>, key: Digest, txn: u64, mti: Field, parties: &Parties) -> Facts {
+    Facts {
+        txn,
+        acquirer: parties.acquirer,
+        issuer: parties.issuer.unwrap_or(0),
+        kind: fields.number_or_0(Field::MessageKind) as u8,
+        mti: fields.array(mti).unwrap_or([0; 4]),
+        key,
+        amount: fields.number_or_0(Field::Amount),
+        business_date: fields.array(Field::BusinessDate).unwrap_or([0; 8]),
+        out: numbers(fields, Field::OutStan, Field::OutTime),
+        reversal: numbers(fields, Field::ReversalStan, Field::ReversalTime),
+        cause: Cause::from_u8(fields.number_or_0(Field::Cause) as u8).unwrap_or_default(),
+    }
+}
+
+fn numbers(fields: &Fields<'_>, stan: Field, time: Field) -> Numbers {
+    Numbers {
+        stan: fields.number_or_0(stan) as u32,
+        time: fields.array(time).unwrap_or([0; 10]),
+    }
+}
+
+fn original_of(record: &RecordRef<'_>, facts: Facts) -> Original {
+    let pan = record.pan();
+    Original::from_record(facts, &record.fields, pan.as_deref().map_or(&[], |pan| pan))
+}
+
+/// By transaction id, so that two replays give the same list.
+fn sorted(originals: HashMap<u64, Original>) -> Vec<Rc<Original>> {
+    let mut list: Vec<Rc<Original>> = originals.into_values().map(Rc::new).collect();
+    list.sort_unstable_by_key(|original| original.txn);
+    list
+}
+
+impl<T: Ticket> Gate<T> {
+    /// Replays the gate's journal into its table and gives what was left open. Do it before any traffic.
+    pub fn recover(&mut self) -> Result<Recovered, GateError> {
+        let mut fold = Fold::default();
+        let journal = std::sync::Arc::clone(&self.journal);
+        {
+            let mut memory = self.memory()?;
+            journal.replay(&mut |record: &RecordRef<'_>| -> Result<(), JournalError> {
+                fold.record(record, &mut memory);
+                Ok(())
+            })?;
+            fold.remember(&mut memory);
+        }
+        let mut marks: Vec<(u16, Mark)> = fold.marks.into_iter().collect();
+        marks.sort_unstable();
+        let recovered = Recovered {
+            in_doubt: sorted(fold.in_doubt),
+            owed: sorted(fold.owed),
+            marks,
+            last_txn: fold.last_txn,
+            records: fold.records,
+        };
+        self.adopt(&recovered);
+        Ok(recovered)
+    }
+}

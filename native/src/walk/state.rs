@@ -1,0 +1,108 @@
+//! States that native and Python share by number (`switch/model/state.py`; a test compares).
+
+/// State of a request key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum KeyState {
+    #[default]
+    New = 0,
+    InFlight = 1,
+    Approved = 2,
+    Declined = 3,
+    Reversed = 4,
+    Tombstone = 5,
+}
+
+impl KeyState {
+    pub fn from_u8(number: u8) -> Option<KeyState> {
+        [
+            KeyState::New,
+            KeyState::InFlight,
+            KeyState::Approved,
+            KeyState::Declined,
+            KeyState::Reversed,
+            KeyState::Tombstone,
+        ]
+        .get(usize::from(number))
+        .copied()
+    }
+}
+
+/// Why a reversal is owed to a bank.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Cause {
+    #[default]
+    None = 0,
+    Timeout = 1,
+    Acquirer = 2,
+    UnusableAnswer = 3,
+    LinkLost = 4,
+    Restart = 5,
+    Undeliverable = 6,
+}
+
+impl Cause {
+    pub fn from_u8(number: u8) -> Option<Cause> {
+        [
+            Cause::None,
+            Cause::Timeout,
+            Cause::Acquirer,
+            Cause::UnusableAnswer,
+            Cause::LinkLost,
+            Cause::Restart,
+            Cause::Undeliverable,
+        ]
+        .get(usize::from(number))
+        .copied()
+    }
+}
+
+/// What an acquirer's reversal did to its original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ReversalEffect {
+    Tombstone = 0,
+    CancelUnsent = 1,
+    Suppress = 2,
+    Reverse = 3,
+    Nothing = 4,
+}
+
+impl ReversalEffect {
+    pub fn from_u8(number: u8) -> Option<ReversalEffect> {
+        [
+            ReversalEffect::Tombstone,
+            ReversalEffect::CancelUnsent,
+            ReversalEffect::Suppress,
+            ReversalEffect::Reverse,
+            ReversalEffect::Nothing,
+        ]
+        .get(usize::from(number))
+        .copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_lead_back() {
+        for number in 0..=6u8 {
+            assert_eq!(
+                KeyState::from_u8(number).map(|s| s as u8),
+                (number < 6).then_some(number)
+            );
+            assert_eq!(
+                Cause::from_u8(number).map(|c| c as u8),
+                (number < 7).then_some(number)
+            );
+            assert_eq!(
+                ReversalEffect::from_u8(number).map(|e| e as u8),
+                (number < 5).then_some(number)
+            );
+        }
+        assert_eq!(Cause::from_u8(7), None);
+    }
+}

@@ -1,0 +1,245 @@
+//! Steps that the gate's acts share: building into a connection's buffer, taking back, owing, leaving.
+
+use std::cell::{RefCell, RefMut};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::digest::Digest;
+use super::duplicates::Entry;
+use super::figures::{Figures, class_of};
+use super::gate::{Carried, Gate, GateError, Latency, Ticket, Waiting};
+use super::hold::{Frame, Hold, Role, SlotId};
+use super::legs::{Code, Legs};
+use super::memory::Memory;
+use super::original::{Facts, Numbers, Original};
+use super::recover::Recovered;
+use super::state::Cause;
+use crate::codec::kind::response_mti;
+use crate::codec::leg::{Leg, Own, Sources};
+use crate::codec::message::Message;
+use crate::codec::name::Source;
+use crate::journal::Journal;
+
+impl<T: Ticket> Gate<T> {
+    /// The connection of a slot that is still open.
+    pub(super) fn open(&self, slot: Option<SlotId>) -> Option<(SlotId, Rc<Legs>)> {
+        let slot = slot?;
+        self.hold.link(slot).map(|legs| (slot, Rc::clone(legs)))
+    }
+
+    pub(super) fn entry(&self, key: &Digest) -> Option<Entry> {
+        let memory = self.memory.try_borrow().ok()?;
+        memory.table.get(memory.table.find(key)?).copied()
+    }
+
+    /// Builds the answer to a message when there is somebody to be answered: `reply` is what it is made of beside the
+    /// request, `code` its response code where the dialect takes that from the switch.
+    pub(super) fn build_reply(
+        &mut self,
+        request: &Message,
+        slot: Option<SlotId>,
+        reply: &dyn Source,
+        code: &[u8],
+    ) -> Result<Option<(SlotId, usize)>, GateError> {
+        let Some((slot, legs)) = self.open(slot) else {
+            return Ok(None);
+        };
+        let own = Own {
+            response_code: code,
+            forwarder_code: &self.forwarder,
+            ..Own::default()
+        };
+        let sources = Sources {
+            request: Some(request),
+            reply: Some(reply),
+            original: None,
+            own: Some(&own),
+        };
+        let leg = legs.answer_of(request.kind())?;
+        let mti = response_mti(request.mti());
+        let start = build(&mut self.hold, slot, leg, mti, &sources)?;
+        Ok(Some((slot, start)))
+    }
+
+    /// As `build_reply`, for an answer of ours.
+    pub(super) fn build_answer(
+        &mut self,
+        request: &Message,
+        slot: Option<SlotId>,
+        code: [u8; 2],
+    ) -> Result<Option<(SlotId, usize)>, GateError> {
+        self.build_reply(request, slot, &Code(code), &code)
+    }
+
+    /// Passes a recorded result on, or takes back the frame built for it.
+    pub(super) fn or_discard<R>(
+        &mut self,
+        built: Option<(SlotId, usize)>,
+        recorded: Result<R, GateError>,
+    ) -> Result<R, GateError> {
+        if let (Err(_), Some((slot, start))) = (&recorded, built) {
+            self.hold.discard(slot, start);
+        }
+        recorded
+    }
+
+    /// Holds an answer of ours that was built.
+    pub(super) fn hold_answer(
+        &mut self,
+        built: Option<(SlotId, usize)>,
+        request: &Message,
+        lsn: u64,
+        txn: u64,
+        latency: Latency,
+    ) {
+        let Some((slot, start)) = built else {
+            return self.count_undelivered();
+        };
+        let carried = Carried {
+            class: class_of(request.mti()),
+            waiting: Waiting::Answer(latency, None),
+        };
+        self.hold.keep(
+            slot,
+            start,
+            lsn,
+            txn,
+            Role::Answer { approval: false },
+            carried,
+        );
+    }
+
+    pub(super) fn owe(&mut self, mut original: Original, lsn: u64) -> Rc<Original> {
+        original.lsn = lsn;
+        self.remember(original.issuer, original.reversal, original.txn);
+        let original = Rc::new(original);
+        self.owed.insert(original.txn, Rc::clone(&original));
+        original
+    }
+
+    /// Numbers were used towards an institution, for a transaction (0: for none). They only ever grow.
+    pub(super) fn remember(&mut self, institution: u16, numbers: Numbers, txn: u64) {
+        let at = usize::from(institution);
+        if self.marks.len() <= at {
+            self.marks.resize(at + 1, Numbers::default());
+        }
+        if let Some(mark) = self.marks.get_mut(at) {
+            *mark = numbers;
+        }
+        self.last_txn = self.last_txn.max(txn);
+    }
+
+    /// Takes over what a replayed journal left open.
+    pub(super) fn adopt(&mut self, recovered: &Recovered) {
+        let by_txn = |list: &[Rc<Original>]| list.iter().map(|o| (o.txn, Rc::clone(o))).collect();
+        self.in_doubt = by_txn(&recovered.in_doubt);
+        self.owed = by_txn(&recovered.owed);
+        for (institution, mark) in &recovered.marks {
+            let numbers = Numbers {
+                stan: mark.stan,
+                time: mark.time,
+            };
+            self.remember(*institution, numbers, recovered.last_txn);
+        }
+        self.last_txn = self.last_txn.max(recovered.last_txn);
+    }
+
+    /// True when the gate was made with this journal and this table.
+    pub fn stands_on(&self, journal: &Arc<Journal>, memory: &Rc<RefCell<Memory>>) -> bool {
+        Arc::ptr_eq(&self.journal, journal) && Rc::ptr_eq(&self.memory, memory)
+    }
+
+    /// Entries in the table.
+    pub(super) fn remembered(&self) -> usize {
+        self.memory
+            .try_borrow()
+            .map_or(0, |memory| memory.table.len())
+    }
+
+    /// True while something from before the start waits for `undo`.
+    pub(super) fn has_doubts(&self) -> bool {
+        !self.in_doubt.is_empty()
+    }
+}
+
+/// The table for the length of a call. Fails only when the gate is entered from inside itself.
+pub(super) fn lend(memory: &RefCell<Memory>) -> Result<RefMut<'_, Memory>, GateError> {
+    memory
+        .try_borrow_mut()
+        .map_err(|_| GateError::Usage("the duplicates table is in use"))
+}
+
+/// Builds a frame at the end of a connection's buffer and returns where it starts.
+pub(super) fn build<T>(
+    hold: &mut Hold<Carried<T>, Rc<Legs>>,
+    slot: SlotId,
+    leg: &Leg,
+    mti: [u8; 4],
+    sources: &Sources<'_>,
+) -> Result<usize, GateError> {
+    let buffer = hold
+        .buffer(slot)
+        .ok_or(GateError::Usage("the connection is not open"))?;
+    let start = buffer.len();
+    leg.build(mti, sources, buffer).map_err(GateError::Encode)?;
+    Ok(start)
+}
+
+/// What the table knows of a forwarded request that is to be reversed.
+pub(super) fn facts(entry: &Entry, cause: Cause, reversal: Numbers) -> Facts {
+    Facts {
+        txn: entry.txn,
+        acquirer: entry.acquirer,
+        issuer: entry.issuer,
+        kind: entry.kind,
+        mti: entry.out_mti,
+        key: entry.key,
+        amount: entry.amount,
+        business_date: entry.business_date,
+        out: Numbers {
+            stan: entry.out_stan,
+            time: entry.out_time,
+        },
+        reversal,
+        cause,
+    }
+}
+
+/// Nanoseconds as the journal keeps them.
+pub(super) fn micros(ns: u64) -> u64 {
+    (ns / 1000).min(u64::from(u32::MAX))
+}
+
+/// A frame was handed to its socket.
+pub(super) fn leave<T: Ticket>(
+    figures: Option<&Figures>,
+    institution: u16,
+    frame: &Frame<Carried<T>>,
+    bytes: usize,
+    now_ns: u64,
+) {
+    let since = |earlier: u64| now_ns.saturating_sub(earlier);
+    match &frame.ticket.waiting {
+        Waiting::Request(ticket) => ticket.message().set_sent_ns(now_ns),
+        Waiting::Reversal(original) => original.sent_ns.set(now_ns),
+        Waiting::Answer(..) | Waiting::Nobody => {}
+    }
+    let Some(figures) = figures else {
+        return;
+    };
+    match &frame.ticket.waiting {
+        Waiting::Request(ticket) => figures.to_bank(since(ticket.message().received_ns())),
+        Waiting::Answer(latency, _) => {
+            let total = since(latency.received_ns);
+            let bank = latency.reply_ns.saturating_sub(latency.sent_ns);
+            let (ours, back) = match (latency.sent_ns, latency.reply_ns) {
+                (0, _) => (Some(total), None),
+                (_, 0) => (None, None),
+                (_, reply_ns) => (Some(total.saturating_sub(bank)), Some(since(reply_ns))),
+            };
+            figures.to_acquirer(frame.ticket.class, total, ours, back);
+        }
+        Waiting::Reversal(_) | Waiting::Nobody => {}
+    }
+    figures.sent(institution, frame.ticket.class, bytes);
+}

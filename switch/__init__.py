@@ -1,0 +1,1 @@
+"""tapswitch: an open payment switch that a city can run."""

@@ -1,0 +1,108 @@
+"""Dialects, framing, messages and legs. See native/src/codec."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+__all__ = ["Dialect", "Framer", "Leg", "Message", "parse_toml"]
+
+def parse_toml(text: str) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
+    """TOML to plain values, plus 1-based (line, column) of every key by dotted path.
+
+    Array-of-table elements are addressed by index: ``acquirers.0.id``.
+    Raises: switch.errors.TomlError (with line and column).
+    """
+
+@final
+class Dialect:
+    """A compiled dialect file; immutable, shared by all links that speak it."""
+
+    @staticmethod
+    def compile(text: str, source: str) -> Dialect:
+        """Raises switch.errors.DialectError naming file, line, key and the nearest valid key."""
+    @property
+    def name(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    def leg(self, name: str) -> Leg:
+        """A leg of the dialect file's ``[legs.NAME]``: request, answer, reversal, reversal_answer, network, network_answer."""
+    def decode(self, body: bytes, now_ns: int = 0) -> Message:
+        """One body without framing. Raises switch.errors.DecodeError."""
+    def encode(self, mti: str, values: Mapping[str, str | bytes]) -> bytes:
+        """A whole *framed* message from canonical names; for simulators, tools and tests.
+
+        Sub-fields are dotted (``original_data.stan``). Binary fields take bytes.
+        Raises switch.errors.EncodeError naming the field.
+        """
+    def reversal_final(self, code: str) -> bool:
+        """True for a response code after which a reversal is not repeated (``final_reversal_codes``)."""
+    def fields(self) -> list[dict[str, Any]]:
+        """One row a field, sub-field and tag: number, name, class, title_en, title_zh and, where they apply, type,
+        encoding, charset, prefix, min, max."""
+
+@final
+class Leg:
+    """An allow-list of fields and sources, compiled for one dialect."""
+
+    @property
+    def names(self) -> list[str]: ...
+
+@final
+class Message:
+    """One decoded message, lazy; PAN, track, PIN and keys never leave it as Python objects."""
+
+    @property
+    def mti(self) -> str: ...
+    @property
+    def kind(self) -> int:
+        """switch.model.kind.Kind by the dialect's closed table."""
+    @property
+    def check(self) -> int:
+        """switch.model.kind.Check: what the static rules of the dialect say of it."""
+    @property
+    def check_path(self) -> str:
+        """Field path the check speaks of, or ''."""
+    @property
+    def repeat(self) -> bool: ...
+    @property
+    def stan(self) -> int:
+        """Field 11, -1 when absent."""
+    @property
+    def amount_minor(self) -> int:
+        """Field 4, -1 when absent."""
+    @property
+    def outcome(self) -> int:
+        """switch.model.response.RcClass of field 39 by the dialect; NONE when absent."""
+    @property
+    def received_ns(self) -> int:
+        """Monotonic time of the first byte of its frame."""
+    @property
+    def sent_ns(self) -> int:
+        """Monotonic time at which the leg built from it was handed to a socket; 0 before."""
+    @property
+    def length(self) -> int: ...
+    def get(self, name: str) -> str | None:
+        """Normal-form text of a canonical name (binary: hex). Raises switch.errors.UsageError for C3 and SAD."""
+    def has(self, name: str) -> bool: ...
+    def masked_pan(self) -> str:
+        """First six and last four, '' when absent."""
+    def reveal(self, name: str) -> str | None:
+        """Any field, PAN included. For simulators and tests only; a tidy test bans it elsewhere."""
+    def describe(self) -> list[tuple[str, str, str, int, int]]:
+        """(number path, name, masked value, offset, length) in wire order."""
+    def agrees(self, request: Message, out_stan: int, out_time: str) -> bool:
+        """True when this answer carries the response MTI, STAN and listed echoes of the leg built from `request`."""
+
+@final
+class Framer:
+    """Cuts one connection's bytes into messages."""
+
+    def __new__(cls, dialect: Dialect, frame_bytes_max: int = 4096) -> Framer: ...
+    def feed(self, data: bytes, now_ns: int) -> list[Message | Exception]:
+        """Whole messages in order. An undecodable body gives a switch.errors.DecodeError *value* in its
+        place (the stream goes on behind it). Raises switch.errors.FramingError when the stream itself
+        is lost: close the link."""
+    @property
+    def buffered(self) -> int: ...
+    @property
+    def first_byte_ns(self) -> int:
+        """Monotonic time of the first byte of the unfinished frame, 0 when there is none."""

@@ -1,0 +1,164 @@
+"""Native load generator and bank for bench/, outside the walk and free of the interpreter's lock. See native/src/load."""
+
+from typing import Self, TypedDict, final, type_check_only
+
+from switch._native.journal import Journal
+
+__all__ = ["Bank", "Generator", "Histogram", "Recorder", "Schedule", "answers", "request", "usage"]
+
+@type_check_only
+class Quantiles(TypedDict):
+    """Nanoseconds; all 0 when nothing was recorded."""
+
+    count: int
+    p50_ns: int
+    p90_ns: int
+    p99_ns: int
+    p999_ns: int
+    max_ns: int
+
+@type_check_only
+class Outcome(TypedDict):
+    """What came of a window. `offered` is the sum of the six behind it: every request ends in one of them."""
+
+    offered: int
+    answered: int
+    """With the expected code and all echoes right."""
+    other_code: int
+    wrong: int
+    """An answer under its STAN whose other echoes are another's."""
+    missing: int
+    closed: int
+    """In flight on a connection that was lost."""
+    not_sent: int
+    stray: int
+    """Answers to nothing in flight."""
+    delayed: int
+    """Messages that waited because the peer did not read."""
+    counted: int
+    """Answers inside the measured stretch."""
+    elapsed_ns: int
+    cpu_ns: int
+    """User and system time of the process under test inside the stretch, all threads."""
+    switches: int
+    """Its voluntary context switches."""
+    first_serial: int
+    date_s: int
+    clean: bool
+    """Every request got its right answer and nothing else came."""
+    latency: Quantiles
+    """Closed loop: from sending. Schedule: from *due* time."""
+    lag: Quantiles
+    """Schedule only: actual minus planned sending."""
+
+@final
+class Histogram:
+    """Log-linear, three digits, 1 ns to 18 minutes."""
+
+    def __new__(cls) -> Self: ...
+    def record(self, value_ns: int) -> None: ...
+    def merge(self, other: Histogram) -> None: ...
+    def quantile(self, q: float) -> int:
+        """Rounded up within its bucket; 0 when empty."""
+    @property
+    def maximum(self) -> int: ...
+    def __len__(self) -> int: ...
+
+@final
+class Schedule:
+    """Due times made beforehand; a seed names a schedule."""
+
+    @staticmethod
+    def poisson(rate: float, seconds: float, seed: int) -> Schedule: ...
+    @staticmethod
+    def constant(rate: float, seconds: float) -> Schedule: ...
+    def due_ns(self) -> list[int]: ...
+    def __len__(self) -> int: ...
+
+@final
+class Bank:
+    """Answers at once on a thread of its own: network management and reversals 00, requests as told."""
+
+    def __new__(cls, address: str = "127.0.0.1:0", answer: str | None = "00") -> Self:
+        """Raises switch.errors.UnreachableError when the address cannot be had."""
+    @property
+    def address(self) -> str: ...
+    def set_answer(self, answer: str | None) -> None:
+        """The response code of all requests from now on; None: silence."""
+    def seen(self) -> dict[str, int]:
+        """requests, reversals, network, malformed, connections (open now)."""
+    def close(self) -> None: ...
+
+@final
+class Generator:
+    """Open connections to one system; each message goes out by a `send` of its own."""
+
+    def __new__(
+        cls,
+        address: str,
+        connections: int,
+        *,
+        issuer: str = "629900",
+        acquirer_code: str = "10000001",
+        pid: int = 0,
+    ) -> Self:
+        """`issuer`: first six digits of all cards. `pid`: the process whose CPU is counted, 0 for none.
+        Raises switch.errors.UnreachableError."""
+    def sign_on(self, patience_ms: int = 5000) -> None:
+        """0800 001 on every connection, and their answers awaited."""
+    def closed(
+        self,
+        depth: int,
+        *,
+        warm_ms: int,
+        measure_ms: int,
+        drain_ms: int = 2000,
+        expect: str = "00",
+        again: tuple[int, int, int] | None = None,
+    ) -> Outcome:
+        """`depth` requests in flight per connection. `again`: (first_serial, date_s, offered) of an earlier
+        window whose requests are sent once more, byte for byte; the window ends when all were sent."""
+    def open(
+        self,
+        schedule: Schedule,
+        *,
+        warm_ms: int,
+        drain_ms: int = 2000,
+        expect: str = "00",
+        again: tuple[int, int, int] | None = None,
+    ) -> Outcome:
+        """Each request when it is due, whatever the answers do."""
+    def close(self) -> None: ...
+
+@final
+class Recorder:
+    """The two durable records of the floor, as long as the switch's own; they say nothing true."""
+
+    def __new__(cls, journal: Journal) -> Self: ...
+    def accepted(self) -> int:
+        """What is recorded before a request leaves for a bank. Returns its LSN.
+        Raises switch.errors.JournalError."""
+    def answered(self) -> int:
+        """What is recorded before an answer leaves for an acquirer."""
+    def commit(self) -> int:
+        """As the switch does at the end of a tick. The LSN that is durable now when the group was
+        written at once, else 0, and the descriptor tells later."""
+    def acknowledge(self) -> int: ...
+    @property
+    def fileno(self) -> int: ...
+
+def request(
+    serial: int,
+    count: int = 1,
+    *,
+    issuer: str = "629900",
+    acquirer_code: str = "10000001",
+    date_s: int | None = None,
+) -> tuple[bytes, int]:
+    """`count` framed requests from a serial number on, joined, and the offset of field 11 in each."""
+
+def answers(requests: bytes, code: str = "00") -> bytes:
+    """What the bank answers to framed requests, joined."""
+
+def usage(pid: int) -> tuple[int, int]:
+    """CPU nanoseconds and voluntary context switches of a process so far, over its living threads."""

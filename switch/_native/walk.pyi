@@ -1,0 +1,268 @@
+"""The hot pair: duplicates table and gate ("durable before sent" in one place). See native/src/walk.
+
+All but `Routes` and `Entry` belong to the thread that made them: the loop's.
+"""
+
+from typing import final
+
+from switch._native.codec import Dialect, Message
+from switch._native.journal import Journal, Keys
+from switch._native.meter import Meter
+
+__all__ = ["Duplicates", "Entry", "Gate", "Original", "Recovered", "Routes", "recover"]
+
+@final
+class Routes:
+    """Longest BIN prefix to an issuer's index."""
+
+    def __new__(cls, rules: list[tuple[str, int]]) -> Routes:
+        """Prefixes of at most 12 digits; the empty one is a default route. Raises switch.errors.UsageError for
+        anything else, and when one prefix leads to two issuers."""
+    def find(self, message: Message) -> int:
+        """Index of the rule's issuer, or -1 (no rule, no card number, or one of fewer than 12 digits)."""
+
+@final
+class Entry:
+    """A view of one remembered request, as it was when asked for."""
+
+    @property
+    def txn(self) -> int: ...
+    @property
+    def state(self) -> int:
+        """switch.model.state.KeyState."""
+    @property
+    def same_body(self) -> bool:
+        """The asking message has the same body."""
+    @property
+    def card_agrees(self) -> bool:
+        """The asking message names the same card."""
+    @property
+    def amount_minor(self) -> int: ...
+    @property
+    def response_code(self) -> str:
+        """As answered; '' while in flight."""
+    @property
+    def issuer(self) -> int:
+        """-1 when it never went to a bank."""
+    @property
+    def business_date(self) -> str: ...
+
+@final
+class Duplicates:
+    """Fixed-size table of request keys, oldest evicted one by one; native memory.
+
+    About 200 bytes a slot, all allocated here. Entries in flight are passed over by eviction, so the caps on what is
+    in flight must stay far below the capacity. A field 54 of more than 40 bytes is left out of a repeated answer.
+    """
+
+    def __new__(cls, keys: Keys, capacity: int, retention_s: int = 86400) -> Duplicates:
+        """`capacity` 1..67108864. `retention_s`: a younger entry that is evicted counts as early, an older one is not
+        carried by checkpoints."""
+    def __len__(self) -> int: ...
+    @property
+    def capacity(self) -> int: ...
+    def claim(self, message: Message, institution: int, txn: int, now_s: int) -> int:
+        """0 (KeyState.NEW) and the key is now IN_FLIGHT under `txn`; else the KeyState of the key that stands
+        there, +16 when the body differs. Key: institution, class, dialect key fields, year inferred from
+        `now_s` (Unix seconds). The message keeps its place in the table: it is the one to give to the gate."""
+    def look(self, message: Message, institution: int, now_s: int) -> Entry | None:
+        """The entry under the message's own key."""
+    def original(self, reversal: Message, institution: int, now_s: int) -> Entry | None:
+        """The entry of the original that a reversal names (original data, terminal, merchant)."""
+    def evictions(self) -> dict[str, int]:
+        """Since the start: ``all``; ``early`` (younger than the retention) and the age of the last such in
+        ``early_age_s``; ``in_flight`` (must stay 0)."""
+
+@final
+class Original:
+    """An accepted request in the journal's named fields: what a reversal is built from. No SAD."""
+
+    @property
+    def txn(self) -> int:
+        """Of the request, also when its acquirer's reversal is what owes."""
+    @property
+    def issuer(self) -> int: ...
+    @property
+    def acquirer(self) -> int: ...
+    @property
+    def out_stan(self) -> int: ...
+    @property
+    def out_time(self) -> str: ...
+    @property
+    def reversal_stan(self) -> int:
+        """0 while it is in doubt."""
+    @property
+    def reversal_time(self) -> str: ...
+    @property
+    def cause(self) -> int:
+        """switch.model.state.Cause."""
+    @property
+    def attempts(self) -> int:
+        """Legs built from it; at least 1 for one that was owed before a restart."""
+    @property
+    def sent_ns(self) -> int:
+        """Monotonic time at which the last leg was handed to a socket; 0 before."""
+    @property
+    def amount_minor(self) -> int: ...
+    @property
+    def business_date(self) -> str: ...
+    def agrees(self, reply: Message) -> bool:
+        """True when a bank's answer has the response MTI, STAN, transmission time and listed echoes of this reversal."""
+
+@final
+class Gate:
+    """Append, encode and hold in one call; nothing held is released before its record is on disk.
+
+    Every act is whole: when it raises (switch.errors.EncodeError, JournalError, UsageError) nothing was recorded and
+    nothing is held. None raises because a peer has gone. Slots are opaque numbers that are never used again; where a
+    slot says whom to answer, -1 is nobody. Times: `wall_ms` Unix milliseconds, `now_s` Unix seconds, `now_ns` monotonic.
+    """
+
+    def __new__(
+        cls, journal: Journal, duplicates: Duplicates, meter: Meter | None, forwarder_code: str
+    ) -> Gate:
+        """`forwarder_code`: our field 33. Series that the meter does not have are not counted."""
+    def institution(self, name: str, code: str) -> int:
+        """Interns an institution id; the index used by all other calls. Same name, same index."""
+    def attach(self, institution: int, dialect: Dialect) -> int:
+        """A slot for one connection."""
+    def detach(self, slot: int) -> list[int]:
+        """The connection has gone; what was held for it is dropped. Returns the transactions of bank legs that were
+        never handed to a socket (call `retarget` first to save them), and those of approvals of which no byte left:
+        they can be given to `undo` until the next `commit`."""
+    def retarget(self, slot: int, other: int) -> int:
+        """Moves held, unsent requests to another connection of the same institution; returns how many."""
+    def cancel(self, slot: int, txn: int) -> bool:
+        """True when the request's leg was still held and now never leaves; false when it has been handed to a socket
+        (or was never held there)."""
+    def undelivered(self) -> list[int]:
+        """Transactions of approvals that were answered to a slot already gone, since the last call. `undo` takes them
+        until the next `commit`."""
+    def forward(
+        self,
+        request: Message,
+        slot: int,
+        txn: int,
+        acquirer: int,
+        issuer: int,
+        out_stan: int,
+        out_time: str,
+        wall_ms: int,
+        business_date: str,
+    ) -> int:
+        """ACCEPTED record, the bank's leg built and held. Returns the LSN; 0 when the slot is not open: nothing was
+        done. Raises JournalError when the journal takes no new requests (no room, or too much pending)."""
+    def answer(self, request: Message, reply: Message, slot: int, txn: int, wall_ms: int) -> int:
+        """ANSWERED record from a bank's usable reply, answer settled in the duplicates table, the acquirer's
+        leg built and held."""
+    def conclude(
+        self,
+        request: Message,
+        slot: int,
+        txn: int,
+        code: str,
+        end: str,
+        wall_ms: int,
+        cause: int = 0,
+        reversal_stan: int = 0,
+        reversal_time: str = "",
+        bank_code: str = "",
+    ) -> Original | None:
+        """ANSWERED record with a code of ours for a forwarded request. With a cause a reversal is owed in the same
+        record; its source is returned."""
+    def issuer_of(self, txn: int) -> int:
+        """Issuer of a request that `undo` can take back, else -1."""
+    def undo(
+        self,
+        txn: int,
+        code: str,
+        end: str,
+        wall_ms: int,
+        cause: int,
+        reversal_stan: int,
+        reversal_time: str,
+    ) -> Original | None:
+        """As `conclude` for a request without a live object: in doubt after `recover`, or an approval of this tick of
+        which no byte left. None, and no record, when it is neither."""
+    def decline(
+        self,
+        request: Message,
+        slot: int,
+        txn: int,
+        acquirer: int,
+        code: str,
+        end: str,
+        wall_ms: int,
+    ) -> int:
+        """DECLINED record for a claimed request (or reversal) that is not forwarded; its answer held."""
+    def refuse(self, request: Message, slot: int, code: str, end: str = "") -> None:
+        """An answer that touches no state and needs no record; goes out with the next release."""
+    def repeat(self, request: Message, slot: int, institution: int, now_s: int) -> bool:
+        """The stored answer once more, held until the record it stands on is durable. False: nothing is stored."""
+    def reversal(
+        self,
+        request: Message,
+        slot: int,
+        txn: int,
+        acquirer: int,
+        original: int,
+        effect: int,
+        wall_ms: int,
+        now_s: int,
+        reversal_stan: int = 0,
+        reversal_time: str = "",
+    ) -> Original | None:
+        """REVERSAL record of an acquirer's claimed reversal (effect: switch.model.state.ReversalEffect), its 00 held.
+        With effect REVERSE the key of `original` becomes REVERSED and the source of the bank's reversal is returned;
+        TOMBSTONE marks the key that the message names."""
+    def reverse(self, original: Original, slot: int, repeat: bool) -> bool:
+        """The bank's 0420/0421 built and held until the record that owes it is durable. False when the slot is not
+        open."""
+    def settle(self, original: Original, result: str, wall_ms: int) -> int:
+        """SETTLED record: the reversal got a final code; with result ``parked`` it stays owed."""
+    def mark(self, institution: int, stan: int, time: str, wall_ms: int) -> int:
+        """STAN_MARK record for a message outside a transaction (network management)."""
+    def network(self, slot: int, mti: str, values: dict[str, str], after: int) -> bool:
+        """A network management message built natively and held until LSN `after` (0: at once). False when the slot is
+        not open."""
+    def network_answer(self, request: Message, slot: int, code: str) -> bool: ...
+    def commit(self) -> bool:
+        """The end of a tick. True when what it appended is durable already (a small group on a quick disk is written
+        by the caller): call `release` then. Else the journal's descriptor tells when."""
+    def release(self, now_ns: int) -> list[tuple[int, bytes]]:
+        """What may go now: one joined write per slot. Sets `sent_ns`."""
+    def owed_to(self, institution: int) -> int:
+        """Reversals without a final code that a bank is owed. Walks all: for a gauge."""
+    @property
+    def held(self) -> int:
+        """Frames held in all."""
+    def held_bytes(self, slot: int) -> int: ...
+    def checkpoint_due(self) -> bool:
+        """True when enough was written since the last checkpoint, or one is under way."""
+    def checkpoint(self, wall_ms: int) -> bool:
+        """One step of a checkpoint, of at most 256 entries; begins one when none is under way. True when this step has
+        completed it. Undo what is in doubt first."""
+
+@final
+class Recovered:
+    """What replaying a journal left open."""
+
+    @property
+    def in_doubt(self) -> list[Original]:
+        """Accepted, never answered, oldest first: give each to `Gate.undo`."""
+    @property
+    def owed(self) -> list[Original]:
+        """Reversals not acknowledged yet, oldest first; whether they were ever sent is not known."""
+    @property
+    def marks(self) -> dict[str, tuple[int, int]]:
+        """Institution to its highest (Unix second of the transmission time, STAN)."""
+    @property
+    def last_txn(self) -> int: ...
+    @property
+    def records(self) -> int: ...
+
+def recover(journal: Journal, keys: Keys, duplicates: Duplicates, gate: Gate) -> Recovered:
+    """Folds the journal into the duplicates table and the list of open work. Before any traffic; idempotent.
+
+    `journal` and `duplicates` must be those the gate was made with.
+    """

@@ -1,0 +1,91 @@
+"""What is measured: shapes, lengths, limits. Values only."""
+
+from typing import Final
+
+import msgspec
+
+__all__ = [
+    "DURABLE",
+    "LAG_P99_MAX_US",
+    "RELAY",
+    "REQUIRED",
+    "SHAPES",
+    "SWITCH",
+    "Plan",
+    "Required",
+    "Shape",
+]
+
+RELAY: Final = "relay"
+DURABLE: Final = "durable_relay"
+SWITCH: Final = "switch"
+
+LAG_P99_MAX_US: Final = 1_000
+"""A generator that was later than this did not offer the load that the window is named after."""
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to offer load. Closed (`depth`): so many requests in flight on each connection. Open
+    (`rate`): Poisson arrivals a second, whatever the answers do."""
+
+    name: str
+    depth: int = 0
+    rate: int = 0
+
+
+SHAPES: Final = (
+    Shape(name="32x1", depth=1),
+    Shape(name="32x16", depth=16),
+    Shape(name="1000/s", rate=1_000),
+    Shape(name="5000/s", rate=5_000),
+)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A run. The whole must end within `budget_s`: windows that no longer fit are left out."""
+
+    shapes: tuple[Shape, ...] = SHAPES
+    rounds: int = 3
+    """Windows of each shape and system, interleaved."""
+    warm_ms: int = 400
+    closed_ms: int = 2_200
+    open_ms: int = 3_600
+    """At 1,000/s long enough for three samples above p99.9 in a window."""
+    connections: int = 32
+    bank_connections: int = 4
+    retries: int = 3
+    """Of a fixed-rate window whose generator was late."""
+    budget_s: float = 170.0
+    costs: bool = True
+    seed: int = 1
+
+
+class Required(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure that the switch must reach on two cores shared with generator and bank."""
+
+    name: str
+    shape: str
+    figure: str
+    """Name of a field of `measure.Row`."""
+    limit: float
+    aim: float
+
+
+REQUIRED: Final = (
+    Required(name="CPU at 32x16", shape="32x16", figure="cpu_us_per_auth", limit=25, aim=12),
+    Required(name="CPU at 32x1", shape="32x1", figure="cpu_us_per_auth", limit=45, aim=25),
+    Required(name="CPU at 1000/s", shape="1000/s", figure="cpu_us_per_auth", limit=230, aim=140),
+    Required(
+        name="CPU at 1000/s, times the relay",
+        shape="1000/s",
+        figure="ratio_to_relay",
+        limit=4.5,
+        aim=2.5,
+    ),
+    Required(
+        name="p99 added at 1000/s", shape="1000/s", figure="p99_added_us", limit=4_000, aim=1_500
+    ),
+    Required(
+        name="p99 added at 5000/s", shape="5000/s", figure="p99_added_us", limit=6_000, aim=2_500
+    ),
+)

@@ -1,0 +1,125 @@
+"""The two runs: the floors alone, and the switch beside them."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from switch.apps.bench import report as reporting
+from switch.apps.bench import systems
+from switch.apps.bench.costs import NEEDED_S, Cost, costs
+from switch.apps.bench.measure import Bench, Row, rows
+from switch.apps.bench.plan import Plan
+from switch.apps.bench.report import Report
+from switch.errors import OperatorError
+from switch.native import load
+
+__all__ = ["Say", "run_floor", "run_switch"]
+
+IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
+"""File systems without a disk: a journal there would measure nothing."""
+
+Say = Callable[[str], None]
+
+
+def run_floor(plan: Plan, data_dir: Path | None, say: Say) -> Report:
+    """The relay and the durable relay. Raises: OperatorError, UnreachableError."""
+    return _run("floor", plan, data_dir, say, with_switch=False)
+
+
+def run_switch(plan: Plan, data_dir: Path | None, say: Say) -> Report:
+    """The switch beside both floors. Raises: OperatorError, UnreachableError."""
+    return _run("run", plan, data_dir, say, with_switch=True)
+
+
+def _run(name: str, plan: Plan, data_dir: Path | None, say: Say, *, with_switch: bool) -> Report:
+    with ExitStack() as stack:
+        directory = stack.enter_context(_directory(data_dir))
+        bank = load.Bank()
+        stack.callback(bank.close)
+        starting: list[AbstractContextManager[systems.System]] = [
+            systems.relay(bank, plan),
+            systems.durable_relay(bank, plan, directory / "floor"),
+        ]
+        if with_switch:
+            (directory / "switch").mkdir()
+            starting.append(systems.node(bank, plan, directory / "switch"))
+        started = [stack.enter_context(one) for one in starting]
+        for one in started:
+            say(f"{one.name}: pid {one.pid}, {one.address}")
+        steal = _steal()
+        extra = NEEDED_S if with_switch and plan.costs else 0.0
+        bench = Bench(started, msgspec.structs.replace(plan, budget_s=plan.budget_s - extra), say)
+        stack.callback(bench.close)
+        bench.rounds()
+        measured = _all(rows(bench.taken), plan, started)
+        found: list[Cost] = costs(bench, started[-1], bank) if extra else []
+        environment = reporting.environment(directory, _stolen(steal, _steal()))
+        return Report(
+            bench=name,
+            at=reporting.now(),
+            seconds=round(bench.seconds, 1),
+            valid=all(row.valid for row in measured) and all(cost.valid for cost in found),
+            interpreter=environment["interpreter"],
+            machine=environment["machine"],
+            journal=environment["journal"],
+            build=environment["build"],
+            plan=plan,
+            shapes=measured,
+            costs=found,
+            required=reporting.met(measured) if with_switch else [],
+        )
+
+
+def _all(measured: list[Row], plan: Plan, started: list[systems.System]) -> list[Row]:
+    """A row for everything that was asked, in the order of the plan."""
+    found = {(row.shape, row.system): row for row in measured}
+    return [
+        found.get((shape.name, one.name))
+        or Row(shape=shape.name, system=one.name, valid=False, fault="no time left")
+        for shape in plan.shapes
+        for one in started
+    ]
+
+
+@contextmanager
+def _directory(wanted: Path | None) -> Iterator[Path]:
+    """A new directory on a real disk; removed at the end unless it was asked for by name."""
+    # The second is kept on a disk by convention; mkdtemp makes names that nobody can guess.
+    usual = [Path(tempfile.gettempdir()), Path("/var/tmp"), Path.cwd()]  # noqa: S108
+    parents = [wanted] if wanted else usual
+    for parent in parents:
+        if wanted:
+            parent.mkdir(parents=True, exist_ok=True)
+        if reporting.filesystem(parent) in IN_MEMORY:
+            continue
+        made = Path(tempfile.mkdtemp(prefix="tapswitch-bench-", dir=parent))
+        try:
+            yield made
+        finally:
+            if not wanted:
+                shutil.rmtree(made, ignore_errors=True)
+        return
+    raise OperatorError(
+        f"{parents[0]} is in memory, where nothing is durable",
+        help="--data-dir with a directory on a disk",
+    )
+
+
+def _steal() -> tuple[int, int]:
+    """(stolen, all) ticks of all processors since boot."""
+    try:
+        line = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0]
+    except OSError:
+        return 0, 0
+    ticks = [int(number) for number in line.split()[1:9]]
+    return ticks[7], sum(ticks)
+
+
+def _stolen(before: tuple[int, int], after: tuple[int, int]) -> float:
+    total = after[1] - before[1]
+    return 100 * (after[0] - before[0]) / total if total else 0.0

@@ -1,0 +1,197 @@
+"""The systems under test: each a process of its own between the generator and the bank."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+import switch
+from switch.apps.bench.plan import DURABLE, RELAY, SWITCH, Plan
+from switch.errors import OperatorError, UnreachableError
+from switch.native import load
+from switch.runtime.harden import end_with_parent
+
+__all__ = ["ISSUER_PREFIX", "UNROUTED_PREFIX", "System", "durable_relay", "node", "relay"]
+
+ROOT: Final = Path(switch.__file__).resolve().parent.parent
+START_S: Final = 20.0
+"""A system that is not ready by then will not be: a full journal is not replayed here."""
+STOP_S: Final = 20.0
+"""More than a draining switch may take."""
+ISSUER_PREFIX: Final = "629900"
+UNROUTED_PREFIX: Final = "629999"
+ACQUIRER_CODE: Final = "10000001"
+
+SETTINGS: Final = """\
+[node]
+institution_code = "90000001"
+data_dir = {data!r}
+
+[keys]
+file = {keys!r}
+sealing_key_file = {sealing!r}
+
+[metrics]
+listen = "127.0.0.1:0"
+
+[[acquirers]]
+id = "ACQ01"
+institution_code = "{acquirer_code}"
+listen = "127.0.0.1:0"
+terminal_timeout_ms = 20000
+timeout_ms = 10000
+connections_max = 256
+echo_idle_s = 0
+
+[[issuers]]
+id = "BANK01"
+institution_code = "20000001"
+addresses = ["{bank}"]
+connections = {connections}
+deadline_ms = {deadline_ms}
+in_flight_max = 4096
+echo_idle_s = 0
+"""
+ROUTES: Final = '[[routes]]\nprefix = "{prefix}"\nissuer = "BANK01"\n'
+
+
+class System(msgspec.Struct, frozen=True, kw_only=True):
+    """A running system: where it listens, and the process whose CPU counts."""
+
+    name: str
+    address: str
+    pid: int
+    sign_on: bool = False
+
+
+def relay(bank: load.Bank, plan: Plan) -> AbstractContextManager[System]:
+    """The plain floor."""
+    return _relay(RELAY, bank, plan, [])
+
+
+def durable_relay(bank: load.Bank, plan: Plan, directory: Path) -> AbstractContextManager[System]:
+    """The durable floor; its journal is made in `directory`."""
+    return _relay(DURABLE, bank, plan, ["--journal", str(directory)])
+
+
+@contextmanager
+def _relay(name: str, bank: load.Bank, plan: Plan, extra: list[str]) -> Iterator[System]:
+    if not (ROOT / "bench" / "floor" / "relay.py").exists():
+        raise OperatorError(
+            "the floors are not installed", help="run from a clone of the repository"
+        )
+    _, offset = load.request(1)
+    command = [sys.executable, "-m", "bench.floor.relay", "--bank", bank.address]
+    command += ["--bank-connections", str(plan.bank_connections), "--stan-offset", str(offset)]
+    process = subprocess.Popen(
+        command + extra,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is ours to handle
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line:
+            raise UnreachableError(f"the {name} ended with code {process.wait()}")
+        told = json.loads(line)
+        yield System(name=name, address=told["address"], pid=told["pid"])
+    finally:
+        process.stdin.close()
+        _ended(process)
+        process.stdout.close()
+
+
+@contextmanager
+def node(
+    bank: load.Bank, plan: Plan, directory: Path, deadline_ms: int = 1_500
+) -> Iterator[System]:
+    """The switch, started by `tapswitch run`, with one acquirer and one bank, keys and journal in
+    `directory`. Ready when the bank has seen every connection sign on."""
+    config = _config(bank, plan, directory, deadline_ms)
+    signed = bank.seen()["network"]
+    parent = os.getpid()
+    with (directory / "switch.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "switch", "run", "--config", str(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=lambda: end_with_parent(parent),  # noqa: PLW1509 - a clone of one thread
+        )
+        try:
+            told = _ready(process, directory)
+            _until(
+                lambda: bank.seen()["network"] >= signed + plan.bank_connections,
+                process,
+                directory,
+                "to sign on at the bank",
+            )
+            # The answers to the sign-on are on their way.
+            time.sleep(0.3)
+            yield System(
+                name=SWITCH, address=told["acquirers"]["ACQ01"], pid=told["pid"], sign_on=True
+            )
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _ended(process)
+
+
+def _config(bank: load.Bank, plan: Plan, directory: Path, deadline_ms: int) -> Path:
+    config = directory / "config"
+    (config / "routes").mkdir(parents=True)
+    (config / "dialects").symlink_to(ROOT / "config" / "dialects")
+    settings = SETTINGS.format(
+        data=str(directory / "data"),
+        keys=str(directory / "keys" / "switch.keys"),
+        sealing=str(directory / "keys" / "sealing.key"),
+        acquirer_code=ACQUIRER_CODE,
+        bank=bank.address,
+        connections=plan.bank_connections,
+        deadline_ms=deadline_ms,
+    )
+    (config / "switch.toml").write_text(settings, encoding="utf-8")
+    routes = ROUTES.format(prefix=ISSUER_PREFIX)
+    (config / "routes" / "bench.toml").write_text(routes, encoding="utf-8")
+    return config
+
+
+def _ready(process: subprocess.Popen[bytes], directory: Path) -> dict[str, Any]:
+    file = directory / "data" / "run" / "worker.json"
+    _until(file.exists, process, directory, "to become ready")
+    told = json.loads(file.read_text(encoding="utf-8"))
+    assert isinstance(told, dict)
+    return told
+
+
+def _until(
+    happened: Callable[[], bool], process: subprocess.Popen[bytes], directory: Path, what: str
+) -> None:
+    deadline = time.monotonic() + START_S
+    while not happened():
+        if process.poll() is not None or time.monotonic() > deadline:
+            log = (directory / "switch.log").read_text(encoding="utf-8", errors="replace")
+            ended = "" if process.poll() is None else f" (it ended with code {process.poll()})"
+            raise UnreachableError(
+                f"the switch did not come {what}{ended}: {log[-1500:].strip()}",
+            )
+        time.sleep(0.02)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

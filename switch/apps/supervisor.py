@@ -1,0 +1,293 @@
+"""Starts the processes of one node, restarts a dead worker, forwards signals, drains.
+
+It holds no keys, no links and no journal, so that nothing it does can lose money; a worker that
+dies at any instruction is recovered from its journal by the next one. Children are started by exec,
+never by fork: a forked copy of a process with an event loop, threads or mapped files is not a
+working process.
+
+What it does not do: it never decides that a worker is slow. A worker that fails to become ready
+`STARTS_MAX` times in a row is an operator's matter (damaged journal, wrong key), and the node ends
+with the worker's own exit code.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from switch.constants import DRAIN_S_MAX
+from switch.observe import log as observe_log
+from switch.settings.load import load
+
+__all__ = ["BACKOFF_MAX_S", "STARTS_MAX", "Plan", "Supervisor", "run_node"]
+
+log = structlog.get_logger("supervisor")
+
+STARTS_MAX: Final = 5
+"""Starts in a row that end before the ready signal; after a first ready worker only. A worker
+that cannot start at all ends the node at once: settings do not mend themselves."""
+BACKOFF_MIN_S: Final = 0.05
+"""First restart: soon, because in-doubt requests wait for their reversal."""
+BACKOFF_MAX_S: Final = 5.0
+"""Longer than this and the outage is ours rather than the fault's."""
+STABLE_S: Final = 30.0
+"""A worker that lived this long starts again without delay."""
+READY_S: Final = 60.0
+"""A start that takes longer is counted as failed. Recovery of a full journal takes seconds."""
+INTERRUPTED: Final = 130
+TERMINATED: Final = 128 + signal.SIGTERM
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. The commands are complete but for ``--ready-fd N`` and ``--bind
+    NAME=HOST:PORT``."""
+
+    worker: Sequence[str]
+    beside: Sequence[Sequence[str]] = ()
+    """Processes that the node can live without (the exporter): restarted, never waited for."""
+    drain_s: float = 15.0
+    """How long a draining worker may take before it is killed (its journal has all it needs)."""
+    inherit: Sequence[int] = ()
+    """Descriptors passed on, for example the sealing key."""
+
+
+@dataclass(slots=True)
+class _Beside:
+    command: Sequence[str]
+    process: asyncio.subprocess.Process | None = None
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """One node's processes. `run` returns the exit code."""
+
+    plan: Plan
+    on_ready: Callable[[dict[str, Any]], None]
+    """Called with every ready line of a worker, restarts included."""
+    restarts: int = 0
+    _worker: asyncio.subprocess.Process | None = None
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _interrupted: bool = False
+    _bound: dict[str, str] = field(default_factory=dict)
+    _beside: list[_Beside] = field(default_factory=list)
+
+    async def run(self, *, signals: bool = True) -> int:
+        """Starts everything, returns 0 after SIGTERM, 130 after SIGINT, else the worker's exit
+        code.
+
+        With `signals` False the caller keeps its own handlers and calls `stop`.
+        """
+        if signals:
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, self.stop)
+            loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        try:
+            code = await self._keep_worker()
+        finally:
+            await self._end_beside()
+        # Told before it could listen to the signal, a worker ends by it: that is as good as 0.
+        code = 0 if self._stopping.is_set() and code == TERMINATED else code
+        return INTERRUPTED if self._interrupted and code == 0 else code
+
+    def stop(self) -> None:
+        """First call: drain. Second: end the worker at once; its journal has all that the next
+        one needs."""
+        if self._stopping.is_set():
+            self._signal(self._worker, signal.SIGKILL)
+        self._stopping.set()
+
+    def _interrupt(self) -> None:
+        self._interrupted = not self._stopping.is_set() or self._interrupted
+        self.stop()
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the worker that runs now."""
+        running = self._worker is not None and self._worker.returncode is None
+        return self._worker.pid if running and self._worker is not None else None
+
+    async def _keep_worker(self) -> int:
+        """The life of the worker: start, wait, restart, until told to stop or past mending."""
+        loop = asyncio.get_running_loop()
+        failures = 0
+        short_lives = 0
+        while True:
+            started_s = loop.time()
+            ready, code = await self._one_worker()
+            if self._stopping.is_set():
+                return code
+            if not ready and (self.restarts == 0 and not self._bound):
+                return code or 1
+            failures = 0 if ready else failures + 1
+            if failures >= STARTS_MAX:
+                log.error("worker.gave_up", exit_code=code, starts=failures)
+                return code or 1
+            lived_s = loop.time() - started_s
+            short_lives = 0 if lived_s >= STABLE_S else short_lives + 1
+            wait_s = self._backoff(short_lives) if short_lives else 0.0
+            self.restarts += 1
+            log.error(
+                "worker.restarting",
+                exit_code=code,
+                lived_s=round(lived_s, 1),
+                after_s=round(wait_s, 2),
+            )
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait_s)
+                return 0
+
+    @staticmethod
+    def _backoff(failures: int) -> float:
+        """Seconds, with jitter, so that several nodes do not come back in step."""
+        ceiling = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2.0 ** min(failures, 12))
+        return random.uniform(ceiling / 2, ceiling)
+
+    async def _one_worker(self) -> tuple[bool, int]:
+        """One worker from start to end: (was it ever ready, exit code)."""
+        reader, writer = os.pipe()
+        binds = [part for name, at in self._bound.items() for part in ("--bind", f"{name}={at}")]
+        command = [*self.plan.worker, "--ready-fd", str(writer), *binds]
+        try:
+            self._worker = await asyncio.create_subprocess_exec(
+                *command, pass_fds=(writer, *self.plan.inherit), process_group=0
+            )
+        finally:
+            os.close(writer)
+        process = self._worker
+        ended = asyncio.ensure_future(process.wait())
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            line = await self._ready_line(reader)
+            if line is not None:
+                self._bound = {**line.get("acquirers", {}), **line.get("issuers", {})}
+                self._start_beside()
+                self.on_ready(line)
+            elif process.returncode is None and not ended.done():
+                self._signal(process, signal.SIGTERM)
+            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                await self._drain(process, ended)
+            return line is not None, _exit_code(await ended)
+        finally:
+            stopping.cancel()
+
+    async def _ready_line(self, descriptor: int) -> dict[str, Any] | None:
+        """The worker's ready line; None when it ended, or was told to, before it was ready."""
+        loop = asyncio.get_running_loop()
+        stream = asyncio.StreamReader(limit=1 << 20)
+        pipe, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb", 0)
+        )
+        reading = asyncio.ensure_future(stream.readline())
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait(
+                {reading, stopping}, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            line = reading.result() if reading.done() else b""
+            if not line:
+                return None
+            told: dict[str, Any] = json.loads(line)
+            return told
+        finally:
+            reading.cancel()
+            stopping.cancel()
+            pipe.close()
+
+    async def _drain(
+        self, process: asyncio.subprocess.Process, ended: "asyncio.Future[int]"
+    ) -> None:
+        """SIGTERM, then a bounded wait, then SIGKILL."""
+        self._signal(process, signal.SIGTERM)
+        done, _ = await asyncio.wait({ended}, timeout=self.plan.drain_s)
+        if not done:
+            log.error("worker.killed", reason="did not drain", drain_s=self.plan.drain_s)
+            self._signal(process, signal.SIGKILL)
+
+    @staticmethod
+    def _signal(process: asyncio.subprocess.Process | None, number: signal.Signals) -> None:
+        if process is not None and process.returncode is None:
+            # Not `process.send_signal`: that polls, and a child reaped by it leaves asyncio's
+            # watcher without an exit code (it then reports 255).
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+
+    def _start_beside(self) -> None:
+        """The processes beside the worker start with the first ready worker: they read what it
+        has made."""
+        if self._beside:
+            return
+        for command in self.plan.beside:
+            child = _Beside(command)
+            child.task = asyncio.ensure_future(self._keep_beside(child))
+            self._beside.append(child)
+
+    async def _keep_beside(self, child: _Beside) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            child.process = await asyncio.create_subprocess_exec(*child.command, process_group=0)
+            code = await child.process.wait()
+            if self._stopping.is_set():
+                return
+            failures += 1
+            log.warning(
+                "process.restarting", command=child.command[-1], exit_code=code, failures=failures
+            )
+            await asyncio.sleep(self._backoff(failures))
+
+    async def _end_beside(self) -> None:
+        self._stopping.set()
+        for child in self._beside:
+            self._signal(child.process, signal.SIGTERM)
+        tasks = [child.task for child in self._beside if child.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=3.0)
+            for child in self._beside:
+                if child.task in late:
+                    self._signal(child.process, signal.SIGKILL)
+            for task in late:
+                task.cancel()
+
+
+def _exit_code(returned: int) -> int:
+    """A process ended by a signal exits as a shell would say it (128 + number)."""
+    return 128 - returned if returned < 0 else returned
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """The command line that runs one of our modules under this very interpreter.
+
+    `-P` keeps the working directory off the module path: what lies there must not be imported.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def run_node(config: str) -> int:
+    """Runs worker and exporter of a configuration directory; returns the exit code."""
+    observe_log.configure("supervisor")
+    settings = load(config)
+    parent = ("--parent", str(os.getpid()))
+    longest_ms = max(issuer.deadline_ms for issuer in settings.issuers)
+    plan = Plan(
+        worker=module_command("switch.apps.worker", "--config", config, *parent),
+        beside=(module_command("switch.apps.exporter", "--config", config, *parent),),
+        drain_s=min(longest_ms / 1000, float(DRAIN_S_MAX)) + 5.0,
+        inherit=_inherited(settings.keys.sealing_key_file),
+    )
+    return asyncio.run(Supervisor(plan, lambda line: log.info("node.ready", pid=line["pid"])).run())
+
+
+def _inherited(sealing_key_file: str) -> tuple[int, ...]:
+    """The descriptor that "fd:N" names is passed on to every worker."""
+    number = sealing_key_file.removeprefix("fd:")
+    return (int(number),) if number != sealing_key_file and number.isdecimal() else ()

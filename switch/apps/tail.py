@@ -1,0 +1,59 @@
+"""Follows a journal while it is written: what is open now.
+
+The demonstration and load runs use it to know when a node has come to rest. It remembers open work
+only, so that it can follow for hours.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from switch.model.state import Cause
+
+__all__ = ["Tail"]
+
+
+class Tail:
+    """Polls `records(after)` (see `Reader.records`) from the last record it has seen."""
+
+    def __init__(self, records: Callable[[int], Iterable[Mapping[str, Any]]]) -> None:
+        self._records = records
+        self._last = 0
+        self._in_flight: set[int] = set()
+        self._owed: set[int] = set()
+        self.settled = 0
+        """Reversals that banks have acknowledged."""
+        self.timed_out = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests accepted and not yet answered."""
+        return len(self._in_flight)
+
+    @property
+    def owed(self) -> int:
+        """Reversals that are still owed to banks."""
+        return len(self._owed)
+
+    def poll(self) -> None:
+        """Takes in what was written since the last call."""
+        for record in self._records(self._last):
+            self._last = record["lsn"]
+            # What a checkpoint carries forward was seen before.
+            if not record.get("carried"):
+                self._take(record)
+
+    def _take(self, record: Mapping[str, Any]) -> None:
+        match record["kind"]:
+            case "ACCEPTED":
+                self._in_flight.add(record["txn"])
+            case "ANSWERED":
+                self._in_flight.discard(record["txn"])
+                if cause := record.get("cause", 0):
+                    self._owed.add(record["txn"])
+                    self.timed_out += cause == Cause.TIMEOUT
+            case "REVERSAL":
+                if record.get("reversal_stan", 0):
+                    self._owed.add(record["original"])
+            case "SETTLED" if record.get("result") != "parked":
+                self._owed.discard(record["txn"])
+                self.settled += 1

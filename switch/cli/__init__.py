@@ -1,0 +1,107 @@
+"""Commands only: parse, call, print. Each is a file of its own, imported when it is called.
+
+To add one: write `switch/cli/NAME.py` with a click command called `command`, and enter NAME with
+its line of help into `COMMANDS`. A command returns its exit code (None is 0) or raises an error of
+`switch.errors`, whose class knows its exit code.
+"""
+
+import importlib
+import sys
+from typing import Any, Final
+
+import click
+
+from switch.errors import TapswitchError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS: Final[dict[str, str]] = {
+    "demo": "The whole system on this machine with traffic, until Ctrl-C.",
+    "run": "Run a node from a configuration directory.",
+    "check": "Find in a configuration directory what would fail at run time.",
+    "keys": "Make a node's keys, show which they are.",
+    "journal": "Verify, search and show the journal.",
+    "bench": "Measure the switch beside its floors.",
+    "sim": "Simulated issuers and terminals.",
+    "version": "Version, build profile and interpreter.",
+}
+"""Command to its one line of help, in the order of `--help`; the module has the command's name."""
+
+OPENS_KEYS: Final = frozenset({"check", "keys", "journal"})
+"""Commands that open keys in their own process, which is hardened first. The worker of `run` and
+`demo` hardens itself."""
+
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name; imports one only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"switch.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from switch.settings.nearest import nearest
+
+            hint = nearest(args[0], COMMANDS)
+            if not hint:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {hint!r}?", ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def root() -> None:
+    """An open payment switch that a city can run.
+
+    Exit codes: 0 ok, 1 findings, 2 usage, 3 settings or set-up, 4 unreachable, 5 refused,
+    6 threshold or conservation failed, 130 interrupted.
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """Runs one command in a process of its own and exits with its code."""
+    sys.exit(run(args, own_process=True))
+
+
+def run(args: list[str] | None = None, *, own_process: bool = False) -> int:
+    """Runs one command; returns its exit code, errors printed on stderr.
+
+    `own_process`: nothing else runs in this process, so that it may be hardened for good.
+    """
+    try:
+        words = sys.argv[1:] if args is None else args
+        if own_process and not OPENS_KEYS.isdisjoint(words[:1]):
+            from switch.runtime.harden import harden
+
+            harden()
+        result: Any = root.main(args, prog_name="tapswitch", standalone_mode=False)
+    except click.exceptions.Abort:
+        return EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except TapswitchError as error:
+        from switch.cli.report import print_error
+
+        print_error(error)
+        return error.exit_code
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,165 @@
+"""`tapswitch sim`: banks and terminals to test a switch against, each a process of its own."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from switch.sim.magic import text
+
+__all__ = ["command"]
+
+
+def _common(function: Any) -> Any:
+    """Options of both simulators."""
+    options = (
+        click.option("--name", required=True, help="Institution id, such as BANK01."),
+        click.option("--institution-code", required=True, help="Numeric code, up to 11 digits."),
+        click.option("--ledger", type=click.Path(path_type=Path), required=True, help="New file."),
+        click.option("--dialect", type=click.Path(path_type=Path), help="Default: iso87-ascii."),
+        click.option("--connections", default=4, show_default=True, type=click.IntRange(1, 256)),
+        click.option("--sign-on/--no-sign-on", default=True, show_default=True),
+        click.option("--seed", type=int, help="Draw the same again; default: a new draw."),
+        click.option("--steered", is_flag=True, help="Take orders as JSON lines on stdin."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.group("sim")
+def command() -> None:
+    """Simulated issuers and terminals.
+
+    Both print one JSON status line a second, and with --steered take orders: {"do": "pause"},
+    resume, heal, report, stop. The end of stdin, Ctrl-C or SIGTERM stops them.
+    """
+
+
+@command.command("issuer", epilog="\b\n" + text())
+@_common
+@click.option("--listen", metavar="HOST:PORT", help="Accept the switch here; port 0: any free one.")
+@click.option("--dial", metavar="HOST:PORT", help="Dial in there instead.")
+@click.option("--prefix", "prefixes", multiple=True, required=True, help="Card prefix, 6299xx.")
+@click.option("--fast-ms", type=(float, float), default=(5, 40), show_default=True)
+@click.option("--slow-ms", type=float, default=600, show_default=True, help="Slowest good answer.")
+@click.option("--slow-share", type=click.FloatRange(0, 1), default=0.02, show_default=True)
+@click.option(
+    "--late-ms", type=float, default=3000, show_default=True, help="When a late one comes."
+)
+@click.option("--balance", type=int, default=100_000_000, show_default=True, help="Minor units.")
+def issuer(
+    name: str,
+    institution_code: str,
+    ledger: Path,
+    dialect: Path | None,
+    connections: int,
+    sign_on: bool,
+    seed: int | None,
+    steered: bool,
+    listen: str | None,
+    dial: str | None,
+    prefixes: tuple[str, ...],
+    fast_ms: tuple[float, float],
+    slow_ms: float,
+    slow_share: float,
+    late_ms: float,
+    balance: int,
+) -> None:
+    """A bank: accounts, balances, holds, and every misbehaviour on demand.
+
+    Four digits of a card (7 to 10) or of an amount (the last four) choose the outcome.
+    """
+    from switch.sim.issuer import IssuerPlan
+    from switch.sim.process import run_issuer
+    from switch.sim.steering import parse_address
+
+    if (listen is None) == (dial is None):
+        raise click.UsageError("say either --listen or --dial")
+    plan = IssuerPlan(
+        name,
+        institution_code,
+        prefixes,
+        listen=parse_address(listen) if listen else None,
+        dial=parse_address(dial) if dial else None,
+        connections=connections,
+        sign_on=sign_on,
+        fast_ms=fast_ms,
+        slow_share=slow_share,
+        slow_ms=slow_ms,
+        late_ms=late_ms,
+        opening_balance=balance,
+    )
+    run_issuer(plan, dialect, ledger, seed, steered=steered)
+
+
+@command.command("terminal", epilog="\b\n" + text())
+@_common
+@click.option("--connect", "addresses", metavar="HOST:PORT", multiple=True, required=True)
+@click.option(
+    "--prefix", "prefixes", multiple=True, required=True, help="Cards to pay with, 6299xx."
+)
+@click.option("--lane", default="A", show_default=True, help="One character, unlike other fleets'.")
+@click.option(
+    "--rate", type=click.FloatRange(0), default=50, show_default=True, help="Sales a second."
+)
+@click.option("--terminals", type=click.IntRange(1, 9_999_999), default=500, show_default=True)
+@click.option("--patience-ms", type=float, default=5000, show_default=True)
+@click.option(
+    "--mixture",
+    type=click.Choice(["demo", "approving", "harsh"]),
+    default="demo",
+    show_default=True,
+    help="demo: some of everything; approving: good cards only; harsh: all faults, often.",
+)
+def terminal(
+    name: str,
+    institution_code: str,
+    ledger: Path,
+    dialect: Path | None,
+    connections: int,
+    sign_on: bool,
+    seed: int | None,
+    steered: bool,
+    addresses: tuple[str, ...],
+    prefixes: tuple[str, ...],
+    lane: str,
+    rate: float,
+    terminals: int,
+    patience_ms: float,
+    mixture: str,
+) -> None:
+    """A fleet of terminals: a Poisson schedule of sales, repeats, time-outs, changes of mind."""
+    from switch.client.acquirer import Policy
+    from switch.sim.cards import APPROVING, DEMO, HARSH
+    from switch.sim.process import run_fleet
+    from switch.sim.steering import parse_address
+    from switch.sim.terminal import HABITS, HARSH_HABITS, FleetPlan, Habit
+
+    if len(lane) != 1 or not lane.isalnum():
+        raise click.UsageError("--lane is one letter or digit")
+    plain: dict[Habit, float] = {}
+    habits, cards = {
+        "demo": (HABITS, DEMO),
+        "approving": (plain, APPROVING),
+        "harsh": (HARSH_HABITS, HARSH),
+    }[mixture]
+    plan = FleetPlan(
+        name,
+        institution_code,
+        lane.upper(),
+        rate=rate,
+        terminals=terminals,
+        patience=patience_ms / 1000,
+        habits=habits,
+    )
+    run_fleet(
+        plan,
+        Policy(connections=connections, sign_on=sign_on),
+        [parse_address(address) for address in addresses],
+        (prefixes, cards),
+        dialect,
+        ledger,
+        seed,
+        steered=steered,
+    )

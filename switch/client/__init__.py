@@ -1,0 +1,1 @@
+"""A well-behaved acquirer in a box."""

@@ -1,0 +1,155 @@
+"""`tapswitch check`: what would fail at run time, before it does.
+
+Runs the cross rules of settings/check, then those that need more than settings: dialects compile
+and have the legs that their institutions need, keys can be opened and are no demo keys on an
+address that others reach, the data directory can be written.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from switch.crypto.keyfile import keys_absent, open_keys
+from switch.errors import DialectError, KeyFileError, OperatorError, UsageError
+from switch.settings.check import Finding, check_settings, is_loopback
+from switch.settings.load import Places, load_placed
+from switch.settings.schema import Settings
+from switch.wire import Dialect
+
+__all__ = ["Placed", "check_node", "check_placed"]
+
+ACQUIRER_LEGS: Final = ("answer", "reversal_answer", "network", "network_answer")
+ISSUER_LEGS: Final = ("request", "reversal", "network", "network_answer")
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """A finding and where to mend it; line and column from 1, 0 when there is none."""
+
+    finding: Finding
+    file: str
+    line: int
+    column: int
+
+
+def check_node(path: str | Path) -> list[Placed]:
+    """All findings of a configuration directory or settings file, errors and warnings.
+
+    Raises: SettingsError, TomlError when the settings cannot be read at all.
+    """
+    settings, places = load_placed(path)
+    return check_placed(settings, places)
+
+
+def check_placed(settings: Settings, places: Places) -> list[Placed]:
+    """As `check_node`, for settings that are loaded already."""
+    placed = [_place(finding, places) for finding in check_settings(settings)]
+    compiled: dict[str, Dialect] = {}
+    for name, file in settings.dialects.items():
+        try:
+            compiled[name] = Dialect.compile(Path(file).read_text(encoding="utf-8"), file)
+        except DialectError as error:
+            placed.append(_from_error("dialects", error))
+    findings = [*_legs(settings, compiled), *_keys(settings), *_storage(settings)]
+    return placed + [_place(finding, places) for finding in findings]
+
+
+def _place(finding: Finding, places: Places) -> Placed:
+    place = places.find(finding.key)
+    return Placed(finding, place.file, place.line, place.column)
+
+
+def _from_error(rule: str, error: OperatorError) -> Placed:
+    finding = Finding("error", rule, error.key, error.problem, error.help)
+    return Placed(finding, error.file, error.line, error.column)
+
+
+def _legs(settings: Settings, compiled: dict[str, Dialect]) -> Iterator[Finding]:
+    members = [
+        (f"acquirers.{i}", a.dialect, ACQUIRER_LEGS) for i, a in enumerate(settings.acquirers)
+    ]
+    members += [(f"issuers.{i}", b.dialect, ISSUER_LEGS) for i, b in enumerate(settings.issuers)]
+    for key, name, legs in members:
+        dialect = compiled.get(name)
+        for leg in legs if dialect else ():
+            assert dialect is not None
+            try:
+                dialect.leg(leg)
+            except (DialectError, UsageError):
+                yield Finding(
+                    "error",
+                    "dialects",
+                    f"{key}.dialect",
+                    f'dialect "{name}" has no leg "{leg}"',
+                    f"add [legs.{leg}] to {settings.dialects[name]}",
+                )
+
+
+def _exposed(settings: Settings) -> list[tuple[str, str]]:
+    """(dotted key, address) of every address on which somebody else can reach us or we them."""
+    addresses = settings.listens()
+    for i, bank in enumerate(settings.issuers):
+        addresses += [(f"issuers.{i}.addresses.{j}", a) for j, a in enumerate(bank.addresses)]
+    exposed = []
+    for key, address in addresses:
+        try:
+            if not is_loopback(address):
+                exposed.append((key, address))
+        except ValueError:
+            continue  # the rule "addresses" has said so
+    return exposed
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    exposed = _exposed(settings)
+    where = f"{exposed[0][1]} ({exposed[0][0]}) is not loopback" if exposed else ""
+    keys = settings.keys
+    if keys_absent(keys.file, keys.sealing_key_file):
+        if exposed:
+            yield Finding(
+                "error", "keys", "keys.file", f"there are no keys yet, and {where}", _MAKE_KEYS
+            )
+        else:
+            yield Finding(
+                "warning",
+                "keys",
+                "keys.file",
+                "there are no keys yet: DEMO keys will be made at the first start",
+                "good for loopback only",
+            )
+        return
+    try:
+        opened = open_keys(keys.file, keys.sealing_key_file)
+    except KeyFileError as error:
+        key = "keys.file" if error.file == keys.file else "keys.sealing_key_file"
+        yield Finding("error", "keys", key, error.problem, error.help)
+        return
+    if opened.demo and exposed:
+        yield Finding("error", "keys", "keys.file", f"these are DEMO keys, and {where}", _MAKE_KEYS)
+
+
+_MAKE_KEYS: Final = "make real ones: tapswitch keys create"
+
+
+def _storage(settings: Settings) -> Iterator[Finding]:
+    directory = Path(settings.node.data_dir)
+    existing = next(p for p in (directory, *directory.parents) if p.exists())
+    if not existing.is_dir():
+        yield Finding("error", "storage", "node.data_dir", f"{existing} is not a directory")
+        return
+    if not os.access(existing, os.W_OK | os.X_OK):
+        yield Finding("error", "storage", "node.data_dir", f"{existing} cannot be written by us")
+        return
+    status = os.statvfs(existing)
+    free_mib = status.f_bavail * status.f_frsize >> 20
+    wanted_mib = 3 * settings.journal.segment_mib
+    if free_mib < wanted_mib:
+        yield Finding(
+            "error",
+            "storage",
+            "node.data_dir",
+            f"{free_mib} MiB are free, the journal needs {wanted_mib} MiB to start",
+            "three segments: the current one, the next, and one that a checkpoint frees",
+        )

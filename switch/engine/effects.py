@@ -1,0 +1,166 @@
+"""What the engine wants done, in the imperative: frozen values, executed in list order.
+
+The rare paths (time-out, reversal, lost links, restart) return lists of these; `perform.py` runs
+them through `ports.Gate`. The hot pair calls the gate itself; the test double of the gate records
+those calls as the effect of the same name, so that every flow reads the same in a playbook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from switch.model.state import Cause, ReversalEffect
+
+if TYPE_CHECKING:
+    from switch.engine.ports import Reversal
+    from switch.engine.transaction import Transaction
+    from switch.wire import Message
+
+__all__ = [
+    "NOTES",
+    "NOTHING",
+    "AcceptReversal",
+    "Answer",
+    "Conclude",
+    "Decline",
+    "Effect",
+    "Forward",
+    "Note",
+    "Refuse",
+    "Repeat",
+    "Reverse",
+    "Settle",
+    "Undo",
+]
+
+
+class Forward(msgspec.Struct, frozen=True):
+    """Record acceptance and send the bank's leg once durable. Hot: a gate call, never in a list."""
+
+    txn: Transaction
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The bank's usable reply becomes the answer. Hot: a gate call, never in a list."""
+
+    txn: Transaction
+    reply: Message
+
+
+class Decline(msgspec.Struct, frozen=True):
+    """Record the refusal of a claimed request that never went to a bank, and answer it."""
+
+    message: Message
+    slot: int
+    txn: int
+    acquirer: int
+    code: str
+    end: str
+
+
+class Refuse(msgspec.Struct, frozen=True):
+    """Refuse without a record, because no state is touched."""
+
+    message: Message
+    slot: int
+    code: str
+    end: str
+
+
+class Repeat(msgspec.Struct, frozen=True):
+    """Give the stored answer once more, held until the record it stands on is durable."""
+
+    message: Message
+    slot: int
+    acquirer: int
+
+
+class Conclude(msgspec.Struct, frozen=True):
+    """Record our own outcome of a forwarded request and answer it; with a cause a reversal is owed
+    with it."""
+
+    txn: Transaction
+    code: str
+    end: str
+    cause: Cause
+    bank_code: str = ""
+
+
+class AcceptReversal(msgspec.Struct, frozen=True):
+    """Record an acquirer's reversal and answer it 00; with effect REVERSE a reversal is owed to the
+    bank."""
+
+    message: Message
+    slot: int
+    txn: int
+    acquirer: int
+    original: int
+    effect: ReversalEffect
+
+
+class Undo(msgspec.Struct, frozen=True):
+    """A recorded request that has no live object becomes declined, and its bank is owed a
+    reversal."""
+
+    txn: int
+    code: str
+    end: str
+    cause: Cause
+
+
+class Reverse(msgspec.Struct, frozen=True):
+    """Send the bank's reversal (0420, or 0421 as a repeat) once the record that owes it is
+    durable."""
+
+    reversal: Reversal
+    repeat: bool
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """Record that a reversal got its final code, and stop repeating it."""
+
+    reversal: Reversal
+    result: str
+
+
+class Note(msgspec.Struct, frozen=True):
+    """Count something that changed nothing, or raise an alarm; `what` is one of `NOTES`."""
+
+    what: str
+    txn: int = 0
+
+
+NOTES: Final = (
+    "impossible",
+    "ignored",
+    "late_approved",
+    "late_declined",
+    "late_unusable",
+    "waiters_full",
+    "reversal_rejected",
+    "reversal_parked",
+    "reversal_unknown",
+    "undelivered_kept",
+    "still_in_doubt",
+)
+"""Every `Note.what`: a bounded set, fit for a metric's label."""
+
+Effect = (
+    Forward
+    | Answer
+    | Decline
+    | Refuse
+    | Repeat
+    | Conclude
+    | AcceptReversal
+    | Undo
+    | Reverse
+    | Settle
+    | Note
+)
+
+NOTHING: Final[Sequence[Effect]] = ()
+"""What the hot pair returns: it has acted through the gate."""

@@ -1,0 +1,194 @@
+"""What the engine needs from outside, as small interfaces; `apps/worker.py` plugs the real ones in.
+
+Every act goes through `Gate`: the hot pair (forward, answer) and the other answers of the request
+path by direct call, the rare paths as effect values that `perform.py` turns into the call of the
+same name. The real gate (runtime/gate.py) appends, encodes and holds natively; the test double
+(tests/support/gate.py) records each call as the effect value of the same name in `effects.py`, so
+that every flow is a playbook without sockets.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, unique
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from switch.engine.transaction import Transaction
+    from switch.model.state import Cause, ReversalEffect
+    from switch.wire import Message
+
+__all__ = [
+    "Duplicates",
+    "Entry",
+    "Forwarding",
+    "Gate",
+    "Recovered",
+    "Reversal",
+    "Routes",
+    "Verdict",
+    "Verify",
+]
+
+
+@unique
+class Forwarding(IntEnum):
+    """Answer of `Gate.forward`."""
+
+    HELD = 0
+    """Recorded; it leaves when durable. STAN and transmission time are set in the transaction."""
+    DOWN = 1
+    """No signed-on connection of the bank takes it: 91."""
+    FULL = 2
+    """In-flight cap of the bank reached: 91."""
+    UNFIT = 3
+    """The bank's leg cannot be built from this request: 96."""
+    UNRECORDED = 4
+    """The journal takes no more: 96."""
+
+
+@unique
+class Verdict(IntEnum):
+    """Answer of `Verify.check`."""
+
+    PLAIN = 0
+    """A plain card: nothing to verify."""
+    GENUINE = 1
+    REFUSED = 2
+    PENDING = 3
+    """`Engine.verified` is called later (an HSM answers later)."""
+
+
+class Entry(Protocol):
+    """A remembered request key (see switch._native.walk.Entry)."""
+
+    @property
+    def txn(self) -> int: ...
+    @property
+    def state(self) -> int:
+        """switch.model.state.KeyState."""
+
+    @property
+    def same_body(self) -> bool: ...
+    @property
+    def card_agrees(self) -> bool: ...
+    @property
+    def amount_minor(self) -> int: ...
+    @property
+    def response_code(self) -> str: ...
+    @property
+    def issuer(self) -> int: ...
+
+
+class Duplicates(Protocol):
+    """The table of request keys (see switch._native.walk.Duplicates)."""
+
+    def claim(self, message: Message, institution: int, txn: int, now_s: int) -> int:
+        """0: the key is now IN_FLIGHT under `txn`. Else the KeyState that stands, +16 when the body
+        differs."""
+
+    def look(self, message: Message, institution: int, now_s: int) -> Entry | None: ...
+    def original(self, reversal: Message, institution: int, now_s: int) -> Entry | None: ...
+
+
+class Routes(Protocol):
+    def find(self, message: Message) -> int:
+        """Institution index of the issuer, or -1."""
+
+
+class Verify(Protocol):
+    """One verdict on card or token; assembled from the token index and the key ring."""
+
+    def check(self, message: Message) -> Verdict: ...
+
+
+class Reversal(Protocol):
+    """A reversal owed to a bank (see switch._native.walk.Original)."""
+
+    @property
+    def txn(self) -> int: ...
+    @property
+    def issuer(self) -> int: ...
+    @property
+    def reversal_stan(self) -> int: ...
+    @property
+    def reversal_time(self) -> str: ...
+    def agrees(self, reply: Message) -> bool:
+        """True when this 0430 carries the MTI, STAN and listed echoes of the leg built from it."""
+
+
+class Recovered(Protocol):
+    """What a replayed journal left open (see switch._native.walk.Recovered)."""
+
+    @property
+    def in_doubt(self) -> Sequence[Reversal]: ...
+    @property
+    def owed(self) -> Sequence[Reversal]: ...
+
+
+class Gate(Protocol):
+    """Every act of the engine. "Durable before sent" holds for each; none raises for a peer that
+    has gone."""
+
+    def forward(self, txn: Transaction) -> Forwarding:
+        """Record acceptance, hold the bank's leg, set `out_stan` and `out_time`, put the
+        transaction in flight at the bank's matcher under its `deadline_ns`. Anything but HELD has
+        had no effect at all."""
+
+    def answer(self, txn: Transaction, reply: Message) -> bool:
+        """The bank's usable reply becomes the answer; recorded, settled in the duplicates table,
+        then sent to `txn.slot` (-1: nobody to answer). False, and no effect at all, when the
+        acquirer's leg cannot be built from it."""
+
+    def decline(
+        self, message: Message, slot: int, txn: int, acquirer: int, code: str, end: str
+    ) -> None:
+        """Recorded refusal of a claimed key (request or reversal) that never went to a bank."""
+
+    def refuse(self, message: Message, slot: int, code: str, end: str) -> None:
+        """Refusal that touches no state and needs no record."""
+
+    def repeat(self, message: Message, slot: int, acquirer: int) -> None:
+        """The stored answer once more, for requests and for acquirers' reversals."""
+
+    def cancel(self, txn: Transaction) -> bool:
+        """True when the bank's leg had not been handed to a socket and now never will be; the
+        transaction is out of the matcher then. False changes nothing."""
+
+    def conclude(
+        self, txn: Transaction, code: str, end: str, cause: Cause, bank_code: str
+    ) -> Reversal | None:
+        """An answer of ours for a forwarded request, settled as a decline. With a cause, the
+        reversal is owed in the same record and returned, with its STAN and transmission time
+        allocated."""
+
+    def accept_reversal(
+        self,
+        message: Message,
+        slot: int,
+        txn: int,
+        acquirer: int,
+        original: int,
+        effect: ReversalEffect,
+    ) -> Reversal | None:
+        """Record an acquirer's reversal under its own key and answer 00. REVERSE: the original's
+        key becomes REVERSED and the bank's reversal is returned. TOMBSTONE: the key it names
+        becomes a tombstone. CANCEL_UNSENT and SUPPRESS leave the original's key as it is:
+        `conclude` or `answer` settles it."""
+
+    def undo(self, txn: int, code: str, end: str, cause: Cause) -> Reversal | None:
+        """For a recorded request without a live object: in doubt after a restart, or approved with
+        an answer of which provably no byte left. Its stored answer becomes the decline `code` and a
+        reversal is owed, in one record. None when nothing can be held at the bank (its answer was a
+        decline)."""
+
+    def reverse(self, reversal: Reversal, repeat: bool) -> bool:
+        """0420 (0421 as a repeat) held for a signed-on connection of its bank; False when there is
+        none."""
+
+    def settle(self, reversal: Reversal, result: str) -> None:
+        """A reversal got its final code: record it."""
+
+    def note(self, what: str, txn: int) -> None:
+        """Count one of `effects.NOTES`."""

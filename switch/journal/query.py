@@ -1,0 +1,157 @@
+"""What became of transactions, folded from their records.
+
+A scan in order: the first record of a transaction names card, terminal and amount, later ones its
+outcome. Only what a query wants is kept in memory.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from switch.constants import LANE_BITS, NODE_BITS, TXN_COUNTER_BITS
+from switch.model.ids import TxnId
+from switch.model.kind import Kind
+from switch.model.state import Cause, KeyState, ReversalEffect
+
+__all__ = ["FIRST", "Query", "Row", "life", "parse_id", "rows", "shown_id"]
+
+Record = Mapping[str, Any]
+
+FIRST: Final = frozenset({"ACCEPTED", "DECLINED", "REVERSAL"})
+"""Kinds of the record in which a transaction begins."""
+
+TXN_END: Final = 1 << (NODE_BITS + LANE_BITS + TXN_COUNTER_BITS)
+
+
+def shown_id(txn: int) -> str:
+    """``node-lane-counter`` of a transaction id, as people read it."""
+    parts = TxnId.unpack(txn)
+    return f"{parts.node}-{parts.lane}-{parts.counter}"
+
+
+def parse_id(text: str) -> int | None:
+    """A transaction id as people or programs write it (``1-0-42`` or the number); None when it is
+    neither."""
+    parts = text.split("-")
+    if not all(part.isascii() and part.isdigit() for part in parts) or len(parts) not in (1, 3):
+        return None
+    numbers = [int(part) for part in parts]
+    if len(numbers) == 1:
+        return numbers[0] if numbers[0] < TXN_END else None
+    named = TxnId(numbers[0], numbers[1], numbers[2])
+    txn = named.pack()
+    return txn if txn < TXN_END and TxnId.unpack(txn) == named else None
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked for; what is empty does not matter."""
+
+    rrn: str = ""
+    stan: str = ""
+    terminal: str = ""
+    since_ms: int = 0
+
+    def wants(self, record: Record) -> bool:
+        """True for the first record of a transaction that matches."""
+        return (
+            record["kind"] in FIRST
+            and not record["carried"]
+            and record.get("at_ms", 0) >= self.since_ms
+            and (not self.rrn or record.get("rrn") == self.rrn)
+            and (not self.terminal or record.get("terminal_id", "").rstrip() == self.terminal)
+            and (not self.stan or record.get("stan", "").zfill(6) == self.stan.zfill(6))
+        )
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """One transaction on one line."""
+
+    txn: int
+    id: str
+    at_ms: int
+    kind: str
+    acquirer: str = ""
+    issuer: str = ""
+    pan: str = ""
+    amount_minor: int = 0
+    currency: str = ""
+    stan: str = ""
+    rrn: str = ""
+    terminal_id: str = ""
+    code: str = ""
+    auth_code: str = ""
+    outcome: str = "in flight"
+    end: str = ""
+    cause: str = ""
+    """Why a reversal is or was owed to the bank."""
+    reversal: str = ""
+    """owed, parked, or the bank's final code."""
+
+
+def rows(records: Iterable[Record], query: Query) -> list[Row]:
+    """The transactions that match, in order of their first records."""
+    found: dict[int, Row] = {}
+    for record in records:
+        if query.wants(record):
+            found[record["txn"]] = _begin(record)
+        kind, txn = record["kind"], record.get("txn", 0)
+        if kind == "REVERSAL" and (row := found.get(record.get("original", 0))) is not None:
+            _reversed(row, record)
+        if (row := found.get(txn)) is None or record["carried"]:
+            continue
+        if kind in {"ANSWERED", "DECLINED", "REVERSAL"}:
+            _outcome(row, record)
+        elif kind == "SETTLED":
+            row.reversal = record.get("result", "")
+    return list(found.values())
+
+
+def life(records: Iterable[Record], txn: int) -> list[Record]:
+    """All records of one transaction, and those of reversals that name it."""
+    return [r for r in records if txn in (r.get("txn"), r.get("original"))]
+
+
+def _begin(record: Record) -> Row:
+    txn = record["txn"]
+    return Row(
+        txn=txn,
+        id=shown_id(txn),
+        at_ms=record.get("at_ms", 0),
+        kind=_name(Kind, record.get("message_kind", 0)),
+        acquirer=record.get("acquirer", ""),
+        issuer=record.get("issuer", ""),
+        pan=record.get("pan", ""),
+        amount_minor=record.get("amount", 0),
+        currency=record.get("currency", ""),
+        stan=record.get("stan", ""),
+        rrn=record.get("rrn", ""),
+        terminal_id=record.get("terminal_id", ""),
+    )
+
+
+def _outcome(row: Row, record: Record) -> None:
+    row.code = record.get("code", "")
+    row.auth_code = record.get("auth_code", "")
+    row.end = record.get("end", "")
+    row.outcome = _name(KeyState, record.get("outcome", 0))
+    if cause := record.get("cause", 0):
+        if record["kind"] == "ANSWERED":
+            row.cause = _name(Cause, cause)
+            row.reversal = "owed"
+    elif record["kind"] == "REVERSAL":
+        row.cause = _name(ReversalEffect, record.get("effect", 0))
+
+
+def _reversed(row: Row, record: Record) -> None:
+    if record.get("effect") == ReversalEffect.REVERSE:
+        row.outcome = _name(KeyState, KeyState.REVERSED)
+        row.cause = _name(Cause, Cause.ACQUIRER)
+        row.reversal = "owed"
+
+
+def _name(enum: Any, number: int) -> str:
+    try:
+        return str(enum(number).name).lower().replace("_", " ")
+    except ValueError:
+        return str(number)

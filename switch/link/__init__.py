@@ -1,0 +1,1 @@
+"""One peer's session, sans-IO: states, session, matcher, window, backoff."""

@@ -1,0 +1,59 @@
+"""Response codes: their classes and the switch's own. Mirrored by native/src/codec/dialect.rs."""
+
+from enum import IntEnum, unique
+from typing import Final
+
+__all__ = [
+    "APPROVED",
+    "BANK_DOWN",
+    "DUPLICATE",
+    "FORMAT_ERROR",
+    "INVALID_AMOUNT",
+    "INVALID_TRANSACTION",
+    "NOT_SIGNED_ON",
+    "NO_ROUTE",
+    "PIN_UNSUPPORTED",
+    "REFUSED_CARD",
+    "SYSTEM_ERROR",
+    "TIMED_OUT",
+    "UNUSABLE_ANSWER",
+    "WITHDRAWN",
+    "WITHDRAWN_IN_FLIGHT",
+    "RcClass",
+]
+
+
+@unique
+class RcClass(IntEnum):
+    """What a response code means to us; listed per dialect, all else is UNKNOWN."""
+
+    NONE = 0
+    APPROVE = 1
+    PARTIAL = 2
+    DECLINE = 3
+    TECHNICAL = 4
+    UNKNOWN = 5
+
+
+APPROVED: Final = "00"
+INVALID_TRANSACTION: Final = "12"
+INVALID_AMOUNT: Final = "13"
+FORMAT_ERROR: Final = "30"
+PIN_UNSUPPORTED: Final = "57"
+"""Transaction not permitted to terminal class; a PIN cannot be translated yet."""
+NOT_SIGNED_ON: Final = "91"
+BANK_DOWN: Final = "91"
+NO_ROUTE: Final = "92"
+DUPLICATE: Final = "94"
+SYSTEM_ERROR: Final = "96"
+TIMED_OUT: Final = "91"
+UNUSABLE_ANSWER: Final = "91"
+"""The bank's fault, not ours: an answer that cannot be passed on is no better than none."""
+WITHDRAWN_IN_FLIGHT: Final = "91"
+"""The acquirer took the request back while it was in flight; whoever still waits for it gets a
+decline."""
+WITHDRAWN: Final = "94"
+"""The key is used up: its acquirer has taken the request back (before it came, or after its
+approval)."""
+REFUSED_CARD: Final = "63"
+"""The verdict on card or token is no (security violation)."""

@@ -1,0 +1,1 @@
+"""What operators watch: the metrics catalogue, operating events, log set-up."""

@@ -1,0 +1,269 @@
+"""Every metric of tapswitch: name, type, labels, meaning. One table; nothing is counted that is not
+in it.
+
+Native rooms count by the whole name of a series (``tapswitch_terminations_total{end="TW"}``), so
+the order of labels here is part of the contract with native/src/walk/figures.rs; a test compares.
+All combinations of labels exist from the start at 0, because rates and alerts need them; their sets
+are bounded: members come from the settings, everything else from this file. No card number,
+terminal, merchant, amount or free text is ever a label.
+
+**Source:** names and label sets of design/experience.md 2.1, for the rooms that exist.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Final, Literal
+
+import msgspec
+
+__all__ = [
+    "FAMILIES",
+    "INTERNAL_US",
+    "NOTES",
+    "PREFIX",
+    "UPSTREAM_US",
+    "Family",
+    "Members",
+    "Series",
+    "series_of",
+]
+
+PREFIX: Final = "tapswitch_"
+
+INTERNAL_US: Final = (
+    100, 250, 500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 15_000, 25_000, 50_000,
+    100_000, 250_000, 1_000_000,
+)  # fmt: skip
+"""Bounds for our own share; 10 ms is the limit of the service level, hence an edge."""
+UPSTREAM_US: Final = (
+    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 150_000, 250_000, 350_000, 500_000,
+    1_000_000, 2_000_000, 3_000_000, 5_000_000, 10_000_000, 15_000_000, 30_000_000, 60_000_000,
+)  # fmt: skip
+"""Bounds for what waits for a bank."""
+
+CLASSES: Final = ("auth", "financial", "reversal", "network")
+REQUEST_CLASSES: Final = ("auth", "financial", "reversal")
+OUTCOMES: Final = ("approved", "declined", "system_error")
+RC_CLASSES: Final = ("approved", "business", "security", "pickup", "technical")
+UPSTREAM_RESULTS: Final = ("answered", "timeout", "link_down", "rejected", "late")
+CAUSES: Final = ("timeout", "terminal", "unusable_answer", "link_down", "restart", "acquirer_gone")
+STAGES: Final = ("to_bank", "to_acquirer")
+DECODE_REASONS: Final = ("framing", "mti", "bitmap", "length", "charset", "limit", "field")
+OTHER: Final = "_other"
+RESPONSE_CODES: Final = (
+    "00", "01", "02", "03", "04", "05", "06", "07", "09", "10", "11", "12", "13", "14", "15", "19",
+    "21", "22", "25", "30", "33", "34", "35", "36", "37", "38", "39", "40", "41", "43", "51", "52",
+    "54", "55", "56", "57", "58", "59", "61", "62", "63", "65", "68", "75", "90", "91", "92", "93",
+    "94", "96", "97", "98", "99", OTHER,
+)  # fmt: skip
+"""At most 60: codes that a dialect lists; any other counts as `_other`."""
+ENDS: Final = ("--", "TW", "TQ", "TL", "IW", "IB", "IR", "SR", "SV", "RW", "DV", "JV", "AB")
+"""Mirrors switch/model/end.py; a test compares."""
+NOTES: Final = (
+    "acquirer_in_flight_full", "callback_raised", "connection_refused", "foreign_institution",
+    "frame_unfinished", "ignored", "impossible", "journal_refused", "late_approved",
+    "late_declined", "late_unusable", "link_broken", "peer_does_not_read", "reply_from_acquirer",
+    "request_from_bank", "reversal_parked", "reversal_rejected", "reversal_unknown",
+    "still_in_doubt", "undecodable", "undelivered_kept", "waiters_full", "write_to_gone_peer",
+    OTHER,
+)  # fmt: skip
+"""Rare happenings that the engine and the runtime note by name."""
+
+
+class Members(msgspec.Struct, frozen=True):
+    """The members of a node, by institution id of the settings."""
+
+    acquirers: Sequence[str]
+    issuers: Sequence[str]
+
+    def values(self, label: str) -> Sequence[str]:
+        """The values of a label that speaks of members."""
+        return {
+            "acquirer": self.acquirers,
+            "issuer": self.issuers,
+            "member": [*self.acquirers, *self.issuers],
+        }[label]
+
+
+class Family(msgspec.Struct, frozen=True):
+    """One metric: `name` without prefix, `labels` in order with their values (None: members, by the
+    label's name)."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: Mapping[str, Sequence[str] | None] = {}
+    bounds_us: Sequence[int] = ()
+    scale: float = 1.0
+    """What one counted unit is in the unit of the name."""
+
+    def series(self, members: Members) -> Iterator[str]:
+        """Whole names of all series."""
+        values = [
+            members.values(label) if listed is None else listed
+            for label, listed in self.labels.items()
+        ]
+        for combination in product(*values):
+            pairs = ",".join(
+                f'{label}="{value}"' for label, value in zip(self.labels, combination, strict=True)
+            )
+            yield f"{PREFIX}{self.name}{{{pairs}}}" if pairs else f"{PREFIX}{self.name}"
+
+
+def _counter(name: str, text: str, **labels: Sequence[str] | None) -> Family:
+    return Family(name, "counter", text, labels)
+
+
+def _gauge(name: str, text: str, **labels: Sequence[str] | None) -> Family:
+    return Family(name, "gauge", text, labels)
+
+
+def _histogram(
+    name: str, text: str, bounds_us: Sequence[int], **labels: Sequence[str] | None
+) -> Family:
+    return Family(name, "histogram", text, labels, bounds_us, 1e-6)
+
+
+FAMILIES: Final = (
+    # -- transactions -----------------------------------------------------------------------------
+    _counter(
+        "transactions_total",
+        "Requests of acquirers at their final outcome.",
+        **{"class": REQUEST_CLASSES, "outcome": OUTCOMES},
+    ),
+    _counter(
+        "acquirer_transactions_total",
+        "Requests of one acquirer at their final outcome.",
+        acquirer=None,
+        outcome=OUTCOMES,
+    ),
+    _counter(
+        "issuer_responses_total",
+        "Usable answers of banks; approval rate is approved by the sum without technical.",
+        issuer=None,
+        rc_class=RC_CLASSES,
+    ),
+    _counter(
+        "response_codes_total",
+        "Usable answers of banks by response code.",
+        issuer=None,
+        rc=RESPONSE_CODES,
+    ),
+    _counter("terminations_total", "How requests ended, by end code.", end=ENDS),
+    _counter("duplicates_total", "Repeats given the stored answer.", **{"class": REQUEST_CLASSES}),
+    _counter(
+        "upstream_requests_total",
+        "What became of requests to banks.",
+        issuer=None,
+        result=UPSTREAM_RESULTS,
+    ),
+    _counter("undelivered_answers_total", "Answers whose acquirer's connection had gone."),
+    _histogram(
+        "transaction_duration_seconds",
+        "First byte of the request in to its answer handed to the socket.",
+        UPSTREAM_US,
+        **{"class": REQUEST_CLASSES},
+    ),
+    _histogram(
+        "internal_duration_seconds",
+        "The same without the bank's share: ours.",
+        INTERNAL_US,
+        **{"class": REQUEST_CLASSES},
+    ),
+    _histogram(
+        "upstream_duration_seconds",
+        "Request handed to the bank's socket to the first byte of its answer.",
+        UPSTREAM_US,
+        issuer=None,
+    ),
+    _histogram(
+        "stage_duration_seconds",
+        "Our share on each way: first byte in to handed on, to the bank and to the acquirer.",
+        INTERNAL_US,
+        stage=STAGES,
+    ),
+    # -- reversals --------------------------------------------------------------------------------
+    _counter(
+        "reversals_total",
+        "Reversals of ours that came to an end.",
+        cause=CAUSES,
+        result=("acknowledged", "parked"),
+    ),
+    _counter(
+        "saf_deliveries_total",
+        "Reversals delivered to a bank, and repeats that this took.",
+        member=None,
+        result=("delivered", "retried"),
+    ),
+    _gauge("saf_entries", "Reversals that a bank has not acknowledged yet.", member=None),
+    _gauge(
+        "reversals_parked", "Owed reversals that are no longer repeated until the bank returns."
+    ),
+    # -- wire and links ---------------------------------------------------------------------------
+    _counter(
+        "messages_total",
+        "Messages on the wire, repeats included.",
+        **{"member": None, "direction": ("in", "out"), "class": CLASSES},
+    ),
+    _counter("message_bytes_total", "Bytes on the wire.", member=None, direction=("in", "out")),
+    _counter(
+        "decode_errors_total",
+        "Frames that could not be decoded.",
+        member=None,
+        reason=DECODE_REASONS,
+    ),
+    _counter("link_connects_total", "Connections made.", member=None, result=("ok", "refused")),
+    _counter(
+        "link_disconnects_total",
+        "Connections ended.",
+        member=None,
+        reason=("peer", "idle", "protocol", "operator", "other"),
+    ),
+    _gauge("link_connections", "Open connections.", member=None),
+    _gauge(
+        "member_signed_on",
+        "1 when at least one connection of the member is signed on.",
+        member=None,
+    ),
+    _gauge("inflight_requests", "Requests that wait for a bank.", issuer=None),
+    _gauge("inflight_limit", "Most requests that may wait for a bank.", issuer=None),
+    # -- house ------------------------------------------------------------------------------------
+    _counter("notes_total", "Rare happenings by name.", what=NOTES),
+    _counter("journal_records_total", "Records appended to the journal."),
+    _counter("journal_writes_total", "Groups of records made durable, each by one sync."),
+    _counter("journal_write_bytes_total", "Bytes written to the journal."),
+    Family(
+        "journal_commit_seconds_total",
+        "counter",
+        "Time from a group's first record to its sync.",
+        scale=1e-6,
+    ),
+    _gauge("journal_pending_entries", "Records that are not durable yet."),
+    _gauge("held_frames", "Frames that wait for their record to be durable."),
+    _gauge("duplicates_entries", "Request keys remembered."),
+    _counter(
+        "duplicates_evictions_total",
+        "Request keys forgotten: all, and of these those younger than the retention or in flight.",
+        kind=("all", "early", "in_flight"),
+    ),
+    _histogram("event_loop_lag_seconds", "How late the worker's timer ran.", INTERNAL_US),
+    _gauge("worker_heartbeat_timestamp_seconds", "Unix time at which the worker last said so."),
+    _gauge("worker_start_timestamp_seconds", "Unix time at which the worker started."),
+)
+"""In the order in which they are shown."""
+
+
+class Series(msgspec.Struct, frozen=True):
+    """Whole names of all series of a node, by type: what a meter is made of."""
+
+    counters: list[str]
+    gauges: list[str]
+    histograms: list[str]
+
+
+def series_of(members: Members) -> Series:
+    """Every series that a worker of these members has."""
+    by_kind: dict[str, list[str]] = {"counter": [], "gauge": [], "histogram": []}
+    for family in FAMILIES:
+        by_kind[family.kind] += family.series(members)
+    return Series(by_kind["counter"], by_kind["gauge"], by_kind["histogram"])

@@ -1,0 +1,1 @@
+"""The I/O shell: the only room with loop, sockets and clock."""

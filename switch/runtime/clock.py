@@ -1,0 +1,65 @@
+"""The only place that reads clocks. Everything below gets plain numbers.
+
+Deadlines count on the monotonic clock; dates, transmission times and journal stamps on the wall
+clock. The two never meet: a wall clock that is stepped changes no deadline.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+from time import monotonic_ns, time_ns
+from typing import Final
+from zoneinfo import ZoneInfo
+
+__all__ = ["BusinessDay", "monotonic_ns", "wall_ms", "wall_s"]
+
+MS: Final = 1_000_000
+SECOND: Final = 1_000_000_000
+
+
+def wall_ms() -> int:
+    """Unix time in milliseconds."""
+    return time_ns() // MS
+
+
+def wall_s() -> int:
+    """Unix time in seconds."""
+    return time_ns() // SECOND
+
+
+class BusinessDay:
+    """The business date of an instant: the local date in `zone`, one day on from `cutover` onwards.
+
+    The next change is computed once a day, so that a look-up on the walk is one comparison.
+    """
+
+    __slots__ = ("_cutover", "_from_ms", "_text", "_until_ms", "_zone")
+
+    def __init__(self, zone: str, cutover: str) -> None:
+        """`cutover` is local "HH:MM"; "00:00" makes business and calendar date the same."""
+        self._zone = ZoneInfo(zone)
+        self._cutover = time.fromisoformat(cutover)
+        self._from_ms = 0
+        self._until_ms = 0
+        self._text = ""
+
+    def at(self, at_ms: int) -> str:
+        """ "YYYYMMDD" for Unix milliseconds `at_ms`; clock steps in either direction are
+        followed."""
+        if self._from_ms <= at_ms < self._until_ms:
+            return self._text
+        local = datetime.fromtimestamp(at_ms / 1000, tz=self._zone)
+        later = self._cutover != time(0, 0) and local.time() >= self._cutover
+        opened = (
+            local.date()
+            if later or self._cutover == time(0, 0)
+            else local.date() - timedelta(days=1)
+        )
+        business = local.date() + timedelta(days=1) if later else local.date()
+        self._from_ms = self._change(opened)
+        self._until_ms = self._change(opened + timedelta(days=1))
+        self._text = f"{business:%Y%m%d}"
+        return self._text
+
+    def _change(self, day: date) -> int:
+        """Unix milliseconds of the cut-over on local `day`."""
+        moment = datetime.combine(day, self._cutover, tzinfo=self._zone)
+        return int(moment.astimezone(UTC).timestamp()) * 1000

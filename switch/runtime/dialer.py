@@ -1,0 +1,98 @@
+"""Dials a bank and keeps dialling: one task a connection, jittered back-off, the next address on
+each failure.
+
+A connection counts as good once the bank has signed us on; a peer that accepts and closes is backed
+off from like one that refuses, or we would hammer it.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from switch.model.backoff import delay_ms
+
+if TYPE_CHECKING:
+    from switch.runtime.transport import Connection
+
+__all__ = ["Dialer"]
+
+log = structlog.get_logger("dialer")
+
+CONNECT_TIMEOUT_S: Final = 5.0
+"""A host that does not even answer a SYN; the next address may."""
+
+
+class Dialer:
+    """All dialled connections of one bank."""
+
+    def __init__(
+        self,
+        name: str,
+        addresses: Sequence[tuple[str, int]],
+        connections: int,
+        backoff_ms: tuple[int, int],
+        factory: "Callable[[], Connection]",
+    ) -> None:
+        """`addresses` in order of preference; `backoff_ms` least and longest pause between
+        attempts."""
+        self._name = name
+        self._addresses = addresses
+        self._count = connections
+        self._backoff_ms = backoff_ms
+        self._factory = factory
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self.attempts = 0
+        """Connects tried, for metrics."""
+        self.failures = 0
+
+    def start(self) -> None:
+        """Begins to dial; returns at once."""
+        self._tasks = [
+            asyncio.get_running_loop().create_task(self._keep(), name=f"dial {self._name} {number}")
+            for number in range(self._count)
+        ]
+
+    async def stop(self) -> None:
+        """No more dialling. Connections that stand are left to the drain."""
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _keep(self) -> None:
+        failures = 0
+        while not self._stopping:
+            host, port = self._addresses[failures % len(self._addresses)]
+            self.attempts += 1
+            good = False
+            try:
+                good = await self._one(host, port)
+            except (OSError, TimeoutError) as error:
+                self.failures += 1
+                if failures < 3 or failures % 64 == 0:
+                    log.warning(
+                        "dial.failed",
+                        bank=self._name,
+                        address=f"{host}:{port}",
+                        error=type(error).__name__,
+                        failures=failures + 1,
+                    )
+            failures = 0 if good else failures + 1
+            pause_ms = delay_ms(max(failures - 1, 0), *self._backoff_ms, random.random())
+            await asyncio.sleep(pause_ms / 1000)
+
+    async def _one(self, host: str, port: int) -> bool:
+        """One connection from SYN to end; True when the bank had signed us on."""
+        connection = self._factory()
+        connection.ended = asyncio.Event()
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await asyncio.get_running_loop().create_connection(lambda: connection, host, port)
+        await connection.ended.wait()
+        return connection.was_open

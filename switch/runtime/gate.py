@@ -1,0 +1,239 @@
+"""The engine's gate: numbers, connection and in-flight map of the bank, then one native call.
+
+Implements `switch.engine.ports.Gate`. "Durable before sent" is enforced natively (native/src/walk);
+this file chooses what Python must choose: the institution's STAN and time, the connection, clock
+readings. Nothing here raises for a peer that has gone; a journal that failed raises `StorageError`,
+which ends the process.
+"""
+
+from collections.abc import Callable, Mapping
+from time import time_ns
+from typing import TYPE_CHECKING, Final
+
+from switch.engine.ports import Forwarding, Reversal
+from switch.errors import EncodeError, JournalError
+from switch.link.window import Window
+from switch.model.end import JOURNAL, REPEAT
+from switch.model.response import SYSTEM_ERROR
+from switch.model.state import Cause, ReversalEffect
+from switch.native import journal, walk
+from switch.runtime.clock import BusinessDay
+from switch.runtime.member import Acquirer, Bank
+
+if TYPE_CHECKING:
+    from switch.engine.transaction import Transaction
+    from switch.wire import Message
+
+__all__ = ["Gate"]
+
+MS: Final = 1_000_000
+SECOND: Final = 1_000_000_000
+
+
+class Gate:
+    """One per worker. `urgent` tells the driver that something goes out without waiting for the
+    journal."""
+
+    __slots__ = (
+        "_acquirers",
+        "_banks",
+        "_business_day",
+        "_duplicates",
+        "_former",
+        "_journal",
+        "_native",
+        "_noted",
+        "urgent",
+    )
+
+    def __init__(
+        self,
+        native: walk.Gate,
+        duplicates: walk.Duplicates,
+        journal: journal.Journal,
+        acquirers: dict[int, Acquirer],
+        banks: dict[int, Bank],
+        business_day: BusinessDay,
+        noted: Callable[[str, int], None],
+        former: Mapping[int, Window] | None = None,
+    ) -> None:
+        """`acquirers` and `banks` by institution index; `noted` counts `engine.effects.NOTES`;
+        `former`: the numbers of those who are in the journal and no members any more."""
+        self._native = native
+        self._duplicates = duplicates
+        self._journal = journal
+        self._acquirers = acquirers
+        self._banks = banks
+        self._business_day = business_day
+        self._noted = noted
+        self._former = dict(former or {})
+        self.urgent = False
+
+    # ------------------------------------------------------------------------------- the hot pair
+
+    def forward(self, txn: "Transaction") -> Forwarding:
+        """See `ports.Gate.forward`. Connections of one bank take turns; one that does not read
+        has no turn."""
+        bank = self._banks[txn.issuer]
+        ready = bank.ready
+        if not ready:
+            return Forwarding.DOWN
+        now = time_ns()
+        if not bank.matcher.take(txn, now // SECOND):
+            return Forwarding.FULL
+        bank.turn = turn = (bank.turn + 1) % len(ready)
+        wall_ms = now // MS
+        try:
+            lsn = self._native.forward(
+                txn.request,
+                ready[turn],
+                txn.id,
+                txn.acquirer,
+                txn.issuer,
+                txn.out_stan,
+                txn.out_time,
+                wall_ms,
+                self._business_day.at(wall_ms),
+            )
+        except EncodeError:
+            bank.matcher.drop(txn)
+            return Forwarding.UNFIT
+        except JournalError:
+            # Full, or behind a disk that stands still: nothing was recorded, nothing is held.
+            if self._journal.failure is not None:
+                raise
+            bank.matcher.drop(txn)
+            return Forwarding.UNRECORDED
+        if not lsn:
+            bank.matcher.drop(txn)
+            return Forwarding.DOWN
+        self._acquirers[txn.acquirer].in_flight += 1
+        return Forwarding.HELD
+
+    def answer(self, txn: "Transaction", reply: "Message") -> bool:
+        """See `ports.Gate.answer`."""
+        try:
+            self._native.answer(txn.request, reply, txn.slot, txn.id, time_ns() // MS)
+        except EncodeError:
+            return False
+        self._acquirers[txn.acquirer].in_flight -= 1
+        return True
+
+    # ---------------------------------------------------------------------------------- refusals
+
+    def decline(
+        self, message: "Message", slot: int, txn: int, acquirer: int, code: str, end: str
+    ) -> None:
+        """See `ports.Gate.decline`."""
+        try:
+            self._native.decline(message, slot, txn, acquirer, code, end, time_ns() // MS)
+        except JournalError:
+            if self._journal.failure is not None:
+                raise
+            self.refuse(message, slot, SYSTEM_ERROR, JOURNAL)
+
+    def refuse(self, message: "Message", slot: int, code: str, end: str) -> None:
+        """See `ports.Gate.refuse`."""
+        self._native.refuse(message, slot, code, end)
+        self.urgent = True
+
+    def repeat(self, message: "Message", slot: int, acquirer: int) -> None:
+        """See `ports.Gate.repeat`. Urgent, since the record that the answer stands on is mostly
+        durable."""
+        if not self._native.repeat(message, slot, acquirer, time_ns() // SECOND):
+            self._native.refuse(message, slot, SYSTEM_ERROR, REPEAT)
+        self.urgent = True
+
+    # ------------------------------------------------------------------------ outcomes of our own
+
+    def cancel(self, txn: "Transaction") -> bool:
+        """See `ports.Gate.cancel`."""
+        bank = self._banks[txn.issuer]
+        if txn.request.sent_ns or not any(
+            self._native.cancel(slot, txn.id) for slot in bank.connections
+        ):
+            return False
+        bank.matcher.drop(txn)
+        return True
+
+    def conclude(
+        self, txn: "Transaction", code: str, end: str, cause: Cause, bank_code: str
+    ) -> Reversal | None:
+        """See `ports.Gate.conclude`."""
+        now = time_ns()
+        stan, at = 0, ""
+        if cause:
+            stan, at = self._banks[txn.issuer].matcher.number(now // SECOND)
+        self._acquirers[txn.acquirer].in_flight -= 1
+        return self._native.conclude(
+            txn.request, txn.slot, txn.id, code, end, now // MS, cause, stan, at, bank_code
+        )
+
+    def undo(self, txn: int, code: str, end: str, cause: Cause) -> Reversal | None:
+        """See `ports.Gate.undo`."""
+        now = time_ns()
+        bank = self._banks.get(self._native.issuer_of(txn))
+        if bank is None:
+            return None
+        stan, at = bank.matcher.number(now // SECOND)
+        return self._native.undo(txn, code, end, now // MS, cause, stan, at)
+
+    # --------------------------------------------------------------------------------- reversals
+
+    def accept_reversal(
+        self,
+        message: "Message",
+        slot: int,
+        txn: int,
+        acquirer: int,
+        original: int,
+        effect: ReversalEffect,
+    ) -> Reversal | None:
+        """See `ports.Gate.accept_reversal`."""
+        now = time_ns()
+        stan, at = 0, ""
+        if effect is ReversalEffect.REVERSE:
+            entry = self._duplicates.original(message, acquirer, now // SECOND)
+            assert entry is not None, "the engine has just found it"
+            stan, at = self._number(entry.issuer, now // SECOND)
+        return self._native.reversal(
+            message, slot, txn, acquirer, original, effect, now // MS, now // SECOND, stan, at
+        )
+
+    def _number(self, issuer: int, now_s: int) -> tuple[int, str]:
+        """Numbers for a reversal owed to a bank. One that is no member any more gets them too: it
+        is told when it is a member again."""
+        bank = self._banks.get(issuer)
+        if bank is not None:
+            return bank.matcher.number(now_s)
+        return self._former.setdefault(issuer, Window()).number(now_s)
+
+    def reverse(self, reversal: Reversal, repeat: bool) -> bool:
+        """See `ports.Gate.reverse`."""
+        assert isinstance(reversal, walk.Original)
+        bank = self._banks[reversal.issuer]
+        slot = bank.next_slot()
+        if slot < 0:
+            return False
+        try:
+            if not self._native.reverse(reversal, slot, repeat):
+                return False
+        except EncodeError:
+            # Its bank's dialect cannot say it. It stays owed and in sight; stopping would not help,
+            # since the next start owes it again.
+            self._noted("impossible", reversal.txn)
+            return False
+        bank.matcher.reversal_sent(reversal)
+        # A repeat stands on a record that is durable already: no sync will come for it.
+        self.urgent = True
+        return True
+
+    def settle(self, reversal: Reversal, result: str) -> None:
+        """See `ports.Gate.settle`."""
+        assert isinstance(reversal, walk.Original)
+        self._banks[reversal.issuer].matcher.reversal_done(reversal)
+        self._native.settle(reversal, result, time_ns() // MS)
+
+    def note(self, what: str, txn: int) -> None:
+        """See `ports.Gate.note`."""
+        self._noted(what, txn)

@@ -1,0 +1,113 @@
+"""What the shell tells the meter: links, what is in flight, what waits; once a second, from the
+timer.
+
+Nothing here runs per message. Messages and bytes read are tallied in plain lists of the member (one
+addition each on the walk) and published as totals; the native gate counts everything that it does
+itself.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from switch.errors import DecodeError
+from switch.model.kind import Kind
+from switch.runtime.clock import wall_s
+from switch.runtime.member import Acquirer, Bank
+
+if TYPE_CHECKING:
+    from switch.native import walk
+    from switch.observe.metrics import Metrics
+    from switch.runtime.driver import Driver
+
+__all__ = ["Gauges"]
+
+CLASSES: Final = {
+    "auth": (Kind.AUTHORISATION,),
+    "financial": (Kind.PURCHASE,),
+    "reversal": (Kind.REVERSAL_REQUEST, Kind.REVERSAL_ADVICE, Kind.REVERSAL_REPLY),
+    "network": (Kind.NETWORK, Kind.NETWORK_REPLY),
+}
+"""Label `class` of a message read, by its kind; a bank's answer counts under its request's kind."""
+
+REASONS: Final = {
+    "closed by the peer": "peer",
+    "unfinished frame": "protocol",
+    "undecodable messages": "protocol",
+    "requests before sign-on": "protocol",
+    "broken": "protocol",
+    "overdue": "idle",
+    "drained": "operator",
+    "draining": "operator",
+}
+"""Label `reason` of a lost link, by the word that the log has; any other is `other`."""
+
+DECODE_PATHS: Final = ("mti", "bitmap")
+
+
+class Gauges:
+    """One per worker."""
+
+    def __init__(
+        self,
+        metrics: "Metrics",
+        native: "walk.Gate",
+        duplicates: "walk.Duplicates",
+        acquirers: Mapping[int, Acquirer],
+        banks: Mapping[int, Bank],
+    ) -> None:
+        self._metrics = metrics
+        self._native = native
+        self._duplicates = duplicates
+        self._acquirers = acquirers
+        self._banks = banks
+        metrics.set("worker_start_timestamp_seconds", wall_s())
+        for bank in banks.values():
+            metrics.set("inflight_limit", bank.matcher.in_flight_max, issuer=bank.name)
+
+    def refresh(self, driver: "Driver") -> None:
+        """Sets every gauge and publishes every total."""
+        metrics = self._metrics
+        metrics.set("worker_heartbeat_timestamp_seconds", wall_s())
+        metrics.publish_notes(driver.counts)
+        metrics.publish_journal(driver.journal.stats())
+        metrics.publish_evictions(self._duplicates.evictions())
+        metrics.set("held_frames", self._native.held)
+        metrics.set("duplicates_entries", len(self._duplicates))
+        metrics.set("reversals_parked", driver.engine.parked_count)
+        for bank in self._banks.values():
+            metrics.set("inflight_requests", len(bank.matcher.in_flight), issuer=bank.name)
+            metrics.set("saf_entries", self._native.owed_to(bank.index), member=bank.name)
+            self._member(bank)
+        for acquirer in self._acquirers.values():
+            self._member(acquirer)
+
+    def _member(self, member: Acquirer | Bank) -> None:
+        metrics, name = self._metrics, member.name
+        metrics.set("link_connections", len(member.connections), member=name)
+        metrics.set("member_signed_on", int(member.signed_on() > 0), member=name)
+        metrics.publish("message_bytes_total", member.bytes_in, member=name, direction="in")
+        for label, kinds in CLASSES.items():
+            total = sum(member.messages_in[kind] for kind in kinds)
+            labels: dict[str, Any] = {"member": name, "direction": "in", "class": label}
+            metrics.publish("messages_total", total, **labels)
+
+    def late(self, lag_us: int) -> None:
+        """How late the timer ran: what a message that came in between had to wait at most."""
+        self._metrics.record("event_loop_lag_seconds", lag_us)
+
+    def connected(self, member: str, *, refused: bool = False) -> None:
+        """A connection was made, or closed at once."""
+        result = "refused" if refused else "ok"
+        self._metrics.count("link_connects_total", member=member, result=result)
+
+    def disconnected(self, member: str, reason: str) -> None:
+        """A connection ended; `reason` as logged."""
+        label = REASONS.get(reason, "other")
+        self._metrics.count("link_disconnects_total", member=member, reason=label)
+
+    def undecodable(self, member: str, error: Exception) -> None:
+        """A frame, or the whole stream, that could not be decoded."""
+        reason = "framing"
+        if isinstance(error, DecodeError):
+            reason = error.path if error.path in DECODE_PATHS else "field"
+        self._metrics.count("decode_errors_total", member=member, reason=reason)

@@ -1,0 +1,313 @@
+"""Acquirers' connections: bytes in, requests to the engine. One listener belongs to one acquirer.
+
+A peer that has not signed on where its link wants it gets little: frames up to
+`STRANGER_FRAME_BYTES`, a handful of messages, and the session's time limit. A frame that is not
+finished in time closes its link, so that many slow senders hold neither memory nor slots.
+"""
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from switch.engine.states import State
+from switch.errors import DecodeError
+from switch.model import end
+from switch.model.kind import Kind
+from switch.model.response import FORMAT_ERROR
+from switch.runtime.clock import monotonic_ns, wall_s
+from switch.runtime.member import Acquirer, Bank
+from switch.runtime.transport import Connection, Paused
+from switch.wire import Dialect, Message
+
+if TYPE_CHECKING:
+    from switch.link.session import Session
+    from switch.runtime.driver import Driver
+
+__all__ = ["AcquirerConnection", "BankConnection", "listen"]
+
+log = structlog.get_logger("link")
+
+FRAME_COMPLETE_MAX_NS: Final = 5_000_000_000
+"""From the first byte of a frame to its last. A message is one packet or two; terminals on bad
+radio take seconds, attackers take all the time they get."""
+STRANGER_MESSAGES_MAX: Final = 16
+"""Messages refused before sign-on until the link is closed; a host that sends these will not
+sign on."""
+UNDECODABLE_MAX: Final = 32
+"""Undecodable messages within `UNDECODABLE_NS` until the link is closed: another dialect, or no
+payment system."""
+UNDECODABLE_NS: Final = 60_000_000_000
+BACKLOG: Final = 512
+
+_FIRST: Final = int(Kind.AUTHORISATION)
+_LAST: Final = int(Kind.REVERSAL_ADVICE)
+_REPLY: Final = int(Kind.REPLY)
+_WAITING: Final = (State.AWAITING, State.SUPPRESSED)
+
+assert (Kind.AUTHORISATION, Kind.PURCHASE, Kind.REVERSAL_REQUEST, Kind.REVERSAL_ADVICE) == (
+    1,
+    2,
+    3,
+    4,
+)
+
+
+class _Spoken(Connection):
+    """A connection with a session; what both sides share beyond transport."""
+
+    __slots__ = ("_bad", "_bad_since_ns", "_read", "_unread_ns", "session")
+
+    def __init__(
+        self,
+        driver: "Driver",
+        member: Any,
+        dialect: Dialect,
+        frame_bytes_max: int,
+        session: "Session",
+    ) -> None:
+        super().__init__(driver, member, dialect, frame_bytes_max)
+        self.session = session
+        self._bad = 0
+        self._bad_since_ns = 0
+        self._unread_ns = 0
+        self._read: list[int] = member.messages_in
+
+    def started(self) -> None:
+        self.driver.act(self, self.session.connected(monotonic_ns(), wall_s()))
+
+    def tick(self, now_ns: int, now_s: int) -> None:
+        """Session timers, and the frame that is not finished. While we do not read because its
+        requests are at their cap, the peer is to blame for neither silence nor half a frame."""
+        if self.paused:
+            self._unread_ns = now_ns
+            if self.paused & Paused.IN_FLIGHT_FULL:
+                self.session.heard_ns = now_ns
+        first_ns = self.framer.first_byte_ns
+        if first_ns and now_ns - max(first_ns, self._unread_ns) > FRAME_COMPLETE_MAX_NS:
+            self.driver.counts["frame_unfinished"] += 1
+            self.abort("unfinished frame")
+            return
+        actions = self.session.tick(now_ns, now_s, random.random())
+        if actions:
+            self.driver.act(self, actions)
+
+    def sign_off(self) -> None:
+        """Ends the link as its session says; we close when the peer has agreed, or the session's
+        time is up."""
+        self.driver.act(self, self.session.close(monotonic_ns(), wall_s()))
+
+    def discard_input(self) -> None:
+        """From now on bytes are read and thrown away, so that the peer's end of stream is still
+        seen."""
+        self._feed = _discard
+
+    def _network(self, message: Message, now_ns: int) -> None:
+        self.driver.act(self, self.session.network(message, now_ns, wall_s(), random.random()))
+
+    def _undecodable(self, error: Exception) -> None:
+        """Counted; a peer that speaks another dialect is cut off in the end."""
+        now_ns = monotonic_ns()
+        if now_ns - self._bad_since_ns > UNDECODABLE_NS:
+            self._bad_since_ns, self._bad = now_ns, 0
+        self._bad += 1
+        self.driver.counts["undecodable"] += 1
+        self.driver.gauges.undecodable(self.member.name, error)
+        if isinstance(error, DecodeError) and self._bad <= 3:
+            log.warning(
+                "message.undecodable",
+                member=self.member.name,
+                slot=self.slot,
+                path=error.path,
+                offset=error.offset,
+                expected=error.expected,
+            )
+        if self._bad > UNDECODABLE_MAX:
+            self.close("undecodable messages")
+
+
+def _discard(data: bytes, now_ns: int) -> list[Message | Exception]:
+    """Takes the framer's place."""
+    return []
+
+
+class AcquirerConnection(_Spoken):
+    """One connection of an acquirer."""
+
+    __slots__ = ("_acquirer", "_code", "_engine_request", "_index", "_strange")
+
+    def __init__(
+        self,
+        driver: "Driver",
+        acquirer: Acquirer,
+        dialect: Dialect,
+        frame_bytes_max: int,
+        session: "Session",
+    ) -> None:
+        super().__init__(driver, acquirer, dialect, frame_bytes_max, session)
+        self._acquirer = acquirer
+        self._index = acquirer.index
+        self._code = acquirer.institution_code
+        self._engine_request = driver.engine.request
+        self._strange = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Hot: once per chunk, and the loop once per message."""
+        now_ns = monotonic_ns()
+        self.session.heard_ns = now_ns
+        driver = self.driver
+        try:
+            items = self._feed(data, now_ns)
+            if items:
+                now_s = wall_s()
+                request, slot, index, code = (
+                    self._engine_request,
+                    self.slot,
+                    self._index,
+                    self._code,
+                )
+                read = self._read
+                for item in items:
+                    if (
+                        self.open
+                        and item.__class__ is Message
+                        and _FIRST <= (kind := item.kind) <= _LAST
+                        and item.get("acquirer_code") == code
+                    ):
+                        read[kind] += 1
+                        effects = request(item, slot, index, now_ns, now_s)
+                        if effects:
+                            driver.run(effects, now_ns)
+                    else:
+                        self._rare(item, now_ns, now_s)
+        except Exception as error:  # noqa: BLE001 - the driver tells a peer's fault from ours
+            driver.broken(self, error)
+            return
+        if not driver.armed:
+            driver.arm()
+        acquirer = self._acquirer
+        acquirer.bytes_in += len(data)
+        if acquirer.in_flight >= acquirer.in_flight_max:
+            driver.hold(self)
+
+    def _rare(self, item: Message | Exception, now_ns: int, now_s: int) -> None:
+        """Everything but financial traffic on an open link."""
+        if isinstance(item, Exception):
+            self._undecodable(item)
+            partial = item.partial if isinstance(item, DecodeError) else None
+            if self.open and partial is not None and partial.stan >= 0:
+                # Enough was read before the fault to say whose request is refused.
+                self.driver.gate.refuse(partial, self.slot, FORMAT_ERROR, end.FIELD_RULE)
+            return
+        kind = item.kind
+        self._read[kind] += 1
+        driver = self.driver
+        if kind in {Kind.NETWORK, Kind.NETWORK_REPLY}:
+            self._network(item, now_ns)
+        elif kind in {Kind.REPLY, Kind.REVERSAL_REPLY}:
+            driver.counts["reply_from_acquirer"] += 1
+        elif not self.open:
+            self._stranger(item, now_ns, now_s)
+        elif _FIRST <= kind <= _LAST and item.get("acquirer_code") not in {None, self._code}:
+            # A link speaks for one institution; another one's number is a fault of set-up, or a
+            # fraud.
+            driver.counts["foreign_institution"] += 1
+            driver.gate.refuse(item, self.slot, FORMAT_ERROR, end.FIELD_RULE)
+        else:
+            effects = driver.engine.request(item, self.slot, self._index, now_ns, now_s)
+            if effects:
+                driver.run(effects, now_ns)
+
+    def _stranger(self, item: Message, now_ns: int, now_s: int) -> None:
+        self._strange += 1
+        if self._strange > STRANGER_MESSAGES_MAX:
+            self.close("requests before sign-on")
+            return
+        self.driver.act(self, self.session.request(item, now_ns, now_s))
+
+    def lost(self) -> None:
+        self.driver.forget(self)
+        self.session.lost(monotonic_ns(), wall_s())
+        self.driver.acquirer_lost(self.slot, self._acquirer)
+
+
+class BankConnection(_Spoken):
+    """One connection of a bank, dialled or accepted."""
+
+    __slots__ = ("_bank", "_engine_reply", "_match")
+
+    def __init__(
+        self,
+        driver: "Driver",
+        bank: Bank,
+        dialect: Dialect,
+        frame_bytes_max: int,
+        session: "Session",
+    ) -> None:
+        super().__init__(driver, bank, dialect, frame_bytes_max, session)
+        self._bank = bank
+        self._match = bank.matcher.match
+        self._engine_reply = driver.engine.reply
+
+    def data_received(self, data: bytes) -> None:
+        """Hot: once per chunk, and the loop once per message."""
+        now_ns = monotonic_ns()
+        self.session.heard_ns = now_ns
+        driver = self.driver
+        try:
+            match, reply, read = self._match, self._engine_reply, self._read
+            for item in self._feed(data, now_ns):
+                if item.__class__ is Message and item.kind == _REPLY:
+                    txn = match(item)
+                    if txn is not None:
+                        read[txn.request.kind] += 1
+                        if txn.deadline_ns <= now_ns and txn.state in _WAITING:
+                            # Read too late, for example after a stall: the deadline decides first.
+                            driver.run(driver.engine.deadline(txn), now_ns)
+                        effects = reply(txn, item, now_ns)
+                        if effects:
+                            driver.run(effects, now_ns)
+                else:
+                    self._rare(item, now_ns)
+        except Exception as error:  # noqa: BLE001 - the driver tells a peer's fault from ours
+            driver.broken(self, error)
+            return
+        if not driver.armed:
+            driver.arm()
+        self._bank.bytes_in += len(data)
+
+    def _rare(self, item: Message | Exception, now_ns: int) -> None:
+        """Everything but answers to requests."""
+        if isinstance(item, Exception):
+            self._undecodable(item)
+            return
+        kind = item.kind
+        self._read[kind] += 1
+        driver = self.driver
+        if kind in {Kind.NETWORK, Kind.NETWORK_REPLY}:
+            self._network(item, now_ns)
+        elif kind == Kind.REVERSAL_REPLY:
+            reversal = self._bank.matcher.match_reversal(item)
+            if reversal is not None:
+                driver.run(driver.engine.reversal_reply(reversal, item), now_ns)
+        else:
+            driver.counts["request_from_bank"] += 1
+            driver.act(self, self.session.request(item, now_ns, wall_s()))
+
+    def lost(self) -> None:
+        self.session.lost(monotonic_ns(), wall_s())
+        self.driver.bank_lost(self.slot, self._bank)
+
+
+async def listen(factory: Any, host: str, port: int) -> tuple[asyncio.Server, str]:
+    """Listens; returns the server and the bound address as ``host:port`` (port 0 took a free one).
+
+    Raises:
+        OSError: the address is in use or not ours.
+    """
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(factory, host, port, backlog=BACKLOG, reuse_address=True)
+    bound = server.sockets[0].getsockname()
+    name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+    return server, f"{name}:{bound[1]}"

@@ -1,0 +1,86 @@
+"""An institution as the shell sees it: its connections, and which of them may be used now.
+
+Links belong to institutions: an acquirer by the listener that its connections came in on, a bank by
+the member whose address we dialled or whose listener it came in on. Numbers and matching belong to
+the institution (`link/matcher.py`), so that an answer may come back on any connection.
+"""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from switch.link.matcher import Matcher
+from switch.model.kind import Kind
+
+if TYPE_CHECKING:
+    from switch.engine.transaction import Transaction
+    from switch.native import walk
+    from switch.runtime.transport import Connection
+
+__all__ = ["Acquirer", "Bank"]
+
+
+def _tally() -> list[int]:
+    return [0] * len(Kind)
+
+
+class Acquirer(msgspec.Struct):
+    """An acquirer and what it has open with us."""
+
+    index: int
+    name: str
+    institution_code: str
+    """Field 32 of what it sends; another one is refused."""
+    in_flight_max: int
+    """Requests of all its connections at a bank; at the limit none of them is read until it
+    falls."""
+    connections_max: int
+    """Further connections are closed at once."""
+    numbers: "Matcher[Transaction, walk.Original]"
+    """Where our own 0800 to it get their STAN."""
+    in_flight: int = 0
+    connections: dict[int, "Connection"] = msgspec.field(default_factory=dict)
+    """Gate slot to connection."""
+    messages_in: list[int] = msgspec.field(default_factory=_tally)
+    """Messages read, by kind."""
+    bytes_in: int = 0
+
+    def signed_on(self) -> int:
+        """How many connections carry financial traffic."""
+        return sum(connection.open for connection in self.connections.values())
+
+
+class Bank(msgspec.Struct):
+    """A bank, its in-flight map, and the slots that may be written to."""
+
+    index: int
+    name: str
+    matcher: "Matcher[Transaction, walk.Original]"
+    connections_max: int
+    """In accept mode, further connections are closed at once; in dial mode how many we dial."""
+    connections: dict[int, "Connection"] = msgspec.field(default_factory=dict)
+    ready: list[int] = msgspec.field(default_factory=list)
+    """Slots that are signed on and whose peer reads. They take turns."""
+    turn: int = 0
+    messages_in: list[int] = msgspec.field(default_factory=_tally)
+    """Messages read, by kind; an answer to a request counts under the request's kind."""
+    bytes_in: int = 0
+
+    def next_slot(self) -> int:
+        """A slot to send on, -1 when there is none."""
+        if not self.ready:
+            return -1
+        self.turn = (self.turn + 1) % len(self.ready)
+        return self.ready[self.turn]
+
+    def refresh(self) -> bool:
+        """Recomputes `ready`; True when the bank has become reachable by it."""
+        before = bool(self.ready)
+        self.ready = [
+            slot for slot, link in self.connections.items() if link.open and link.writable
+        ]
+        return bool(self.ready) and not before
+
+    def signed_on(self) -> int:
+        """How many connections carry financial traffic, readable peer or not."""
+        return sum(connection.open for connection in self.connections.values())

@@ -1,0 +1,249 @@
+"""One TCP connection: socket options, back-pressure both ways, caps, and its end. Nothing of what
+is said on it.
+
+**Back-pressure.** A peer that does not read fills the transport's write buffer. At
+`WRITE_HIGH_BYTES` it is not read from any more (an acquirer then stops asking; a bank is left out
+of the turns), and every further write is checked against the setting
+`limits.write_buffer_bytes_max`, at which the connection is cut: our memory never grows with a
+peer's sloth. Below the mark a write costs no check at all, because the driver's table of writers
+holds `transport.write` itself.
+
+The hot method, `data_received`, stands in the two subclasses (listener.py, dialer.py): one call
+less per chunk.
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+import structlog
+
+from switch.runtime.clock import monotonic_ns
+from switch.wire import Dialect, Framer, Message
+
+if TYPE_CHECKING:
+    from switch.runtime.driver import Driver
+
+__all__ = ["WRITE_HIGH_BYTES", "Connection", "Paused"]
+
+log = structlog.get_logger("link")
+
+WRITE_HIGH_BYTES: Final = 65_536
+"""Some 300 messages that the peer has not read."""
+WRITE_LOW_BYTES: Final = 16_384
+KEEPALIVE_IDLE_S: Final = 30
+KEEPALIVE_INTERVAL_S: Final = 10
+KEEPALIVE_PROBES: Final = 3
+"""A peer that vanished without a word is found after a minute, also where no echo is agreed."""
+USER_TIMEOUT_MS: Final = 30_000
+"""Bytes that stay unacknowledged so long end the connection: keep-alive probes stop while data
+is under way."""
+
+SEND_BUFFER_BYTES: Final = 262_144
+"""The kernel's share for one peer; left to itself it grows to megabytes for a peer that does not
+read."""
+
+assert WRITE_LOW_BYTES < WRITE_HIGH_BYTES
+
+
+class Paused:
+    """Why a connection is not read from; bits, since reasons overlap."""
+
+    PEER_DOES_NOT_READ: Final = 1
+    IN_FLIGHT_FULL: Final = 2
+    DRAINING: Final = 4
+
+
+class _Member(Protocol):
+    """What a connection knows of its institution."""
+
+    index: int
+    name: str
+    connections_max: int
+    connections: dict[int, "Connection"]
+
+
+class Connection(asyncio.Protocol):
+    """The part that acquirers' and banks' connections share.
+
+    `open` says that financial traffic may pass (signed on, or a link without sign-on); `writable`
+    that the peer reads. Both are plain attributes, since the walk reads them.
+    """
+
+    __slots__ = (
+        "_capped",
+        "_feed",
+        "_paused",
+        "dialect",
+        "driver",
+        "ended",
+        "framer",
+        "last_received_ns",
+        "made_ns",
+        "member",
+        "open",
+        "peer",
+        "reason",
+        "slot",
+        "transport",
+        "was_open",
+        "writable",
+    )
+
+    def __init__(
+        self, driver: "Driver", member: _Member, dialect: Dialect, frame_bytes_max: int
+    ) -> None:
+        self.driver = driver
+        self.member = member
+        self.dialect = dialect
+        self.framer = Framer(dialect, frame_bytes_max)
+        self._feed: Callable[[bytes, int], list[Message | Exception]] = self.framer.feed
+        self.slot = -1
+        self.open = False
+        self.was_open = False
+        self.writable = False
+        self.peer = ""
+        self.made_ns = 0
+        self.last_received_ns = 0
+        self.reason = ""
+        self.transport: asyncio.Transport | None = None
+        self.ended: asyncio.Event | None = None
+        self._paused = 0
+
+    # ------------------------------------------------------------------------------ life
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Refuses what is over the member's cap; else takes a slot of the gate and starts the
+        session."""
+        # uvloop's transports are no asyncio.Transport by class; they are by behaviour.
+        transport = cast(asyncio.Transport, transport)
+        self.transport = transport
+        self.made_ns = self.last_received_ns = monotonic_ns()
+        self.peer = _peer_name(transport)
+        if len(self.member.connections) >= self.member.connections_max or self.driver.draining:
+            self.driver.refused(self.member)
+            self.reason = "draining" if self.driver.draining else "connections_max"
+            transport.abort()
+            return
+        _set_options(transport)
+        high = min(WRITE_HIGH_BYTES, self.driver.write_buffer_bytes_max // 2)
+        transport.set_write_buffer_limits(high=high, low=min(WRITE_LOW_BYTES, high // 2))
+        self.writable = True
+        self.slot = self.driver.attach(self, transport.write)
+        self.member.connections[self.slot] = self
+        log.info("link.up", member=self.member.name, slot=self.slot, peer=self.peer)
+        self.started()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Gives the slot back. The reason logged is ours where we closed it."""
+        self.open = self.writable = False
+        self.transport = None
+        if self.slot >= 0:
+            del self.member.connections[self.slot]
+            reason = self.reason or (type(exc).__name__ if exc else "closed by the peer")
+            log.info("link.down", member=self.member.name, slot=self.slot, reason=reason)
+            self.driver.gauges.disconnected(self.member.name, reason)
+            self.lost()
+        if self.ended is not None:
+            self.ended.set()
+
+    def started(self) -> None:
+        """The slot is there; says hello where the dialect wants it."""
+        raise NotImplementedError
+
+    def lost(self) -> None:
+        """The connection has gone; the slot must be detached and what hung on it told to the
+        engine."""
+        raise NotImplementedError
+
+    def tick(self, now_ns: int, now_s: int) -> None:
+        """Timers of this connection, about once a second."""
+        raise NotImplementedError
+
+    def close(self, reason: str) -> None:
+        """Flushes what was written and closes; `reason` is one of a few words of ours, for log
+        and metric."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.reason = self.reason or reason
+            self.transport.close()
+
+    def abort(self, reason: str) -> None:
+        """Drops what was written and closes."""
+        if self.transport is not None:
+            self.reason = self.reason or reason
+            self.transport.abort()
+
+    # --------------------------------------------------------------------- back-pressure
+
+    def pause_writing(self) -> None:
+        """The peer does not read: stop listening to it, and check every write from now on."""
+        self.writable = False
+        self.driver.writers[self.slot] = self._write_capped
+        self.pause_reading(Paused.PEER_DOES_NOT_READ)
+        self.driver.writability_changed(self)
+
+    def resume_writing(self) -> None:
+        """The peer has read what waited for it."""
+        if self.transport is None:
+            return
+        self.writable = True
+        self.driver.writers[self.slot] = self.transport.write
+        self.resume_reading(Paused.PEER_DOES_NOT_READ)
+        self.driver.writability_changed(self)
+
+    def _write_capped(self, data: bytes) -> None:
+        transport = self.transport
+        if transport is None:
+            return
+        if transport.get_write_buffer_size() + len(data) > self.driver.write_buffer_bytes_max:
+            self.abort("does not read")
+            return
+        transport.write(data)
+
+    def pause_reading(self, why: int) -> None:
+        """Not read from until every reason has gone."""
+        if not self._paused and self.transport is not None:
+            with contextlib.suppress(RuntimeError):
+                self.transport.pause_reading()
+        self._paused |= why
+
+    def resume_reading(self, why: int) -> None:
+        """One reason has gone."""
+        if not self._paused & why:
+            return
+        self._paused &= ~why
+        if not self._paused and self.transport is not None and not self.transport.is_closing():
+            with contextlib.suppress(RuntimeError):
+                self.transport.resume_reading()
+
+    @property
+    def paused(self) -> int:
+        """Bits of `Paused`."""
+        return self._paused
+
+
+def _peer_name(transport: asyncio.Transport) -> str:
+    address = transport.get_extra_info("peername")
+    if isinstance(address, tuple) and len(address) >= 2:
+        return f"{address[0]}:{address[1]}"
+    return "?"
+
+
+def _set_options(transport: asyncio.Transport) -> None:
+    """No Nagle (one write is one message or a batch of them); a vanished peer is found."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    # A peer that is gone already makes these fail; connection_lost follows and says so.
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        if sys.platform == "linux":
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)

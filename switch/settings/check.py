@@ -1,0 +1,287 @@
+"""Cross rules that see settings alone: what would fail, or surprise, at run time.
+
+Each rule is a generator of findings. Rules that need dialects, keys or the file system live in
+control/check, which also runs these.
+"""
+
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from typing import Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from switch.constants import JOURNAL_MARGIN_MS
+from switch.settings.nearest import suggest
+from switch.settings.schema import Settings, split_address
+
+__all__ = ["Finding", "check_settings", "is_loopback"]
+
+Severity = Literal["error", "warning"]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that an operator should mend. `key` is dotted; its place is looked up later."""
+
+    severity: Severity
+    rule: str
+    """Short stable name of the rule, for people and for scripts."""
+    key: str
+    problem: str
+    help: str = ""
+
+
+def check_settings(settings: Settings) -> list[Finding]:
+    """All findings, in the order of the rules."""
+    return [finding for rule in RULES for finding in rule(settings)]
+
+
+def is_loopback(address: str) -> bool:
+    """True when only this machine can connect to ``host:port``. A name counts as loopback only when
+    it is localhost: what others resolve to is not ours to decide."""
+    host, _ = split_address(address)
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _error(rule: str, key: str, problem: str, help: str = "") -> Finding:  # noqa: A002
+    return Finding("error", rule, key, problem, help)
+
+
+def _warning(rule: str, key: str, problem: str, help: str = "") -> Finding:  # noqa: A002
+    return Finding("warning", rule, key, problem, help)
+
+
+def _business_date(settings: Settings) -> Iterator[Finding]:
+    zone = settings.node.business_zone
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield _error(
+            "zone", "node.business_zone", f'no time zone "{zone}"', 'for example "Asia/Shanghai"'
+        )
+
+
+def _institutions(settings: Settings) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    members = [(f"acquirers.{i}.id", a.id) for i, a in enumerate(settings.acquirers)]
+    members += [(f"issuers.{i}.id", b.id) for i, b in enumerate(settings.issuers)]
+    for key, name in members:
+        if name in seen:
+            yield _error(
+                "institution",
+                key,
+                f'the id "{name}" is taken by {seen[name]}',
+                "journal and metrics tell institutions apart by id",
+            )
+        seen.setdefault(name, key)
+    codes: dict[str, str] = {}
+    for i, acquirer in enumerate(settings.acquirers):
+        key = f"acquirers.{i}.institution_code"
+        if acquirer.institution_code in codes:
+            yield _warning(
+                "institution",
+                key,
+                f"{codes[acquirer.institution_code]} has the same institution code",
+                "their requests cannot be told apart by field 32",
+            )
+        codes.setdefault(acquirer.institution_code, key)
+
+
+def _deadlines(settings: Settings) -> Iterator[Finding]:
+    """The terminal waits longer than its host, the host longer than we wait for any bank."""
+    slowest, key = max(
+        ((bank.deadline_ms, f"issuers.{i}.deadline_ms") for i, bank in enumerate(settings.issuers)),
+        key=lambda pair: pair[0],
+    )
+    for i, acquirer in enumerate(settings.acquirers):
+        if acquirer.terminal_timeout_ms <= acquirer.timeout_ms:
+            yield _error(
+                "deadlines",
+                f"acquirers.{i}.terminal_timeout_ms",
+                f"terminals of {acquirer.id} give up after {acquirer.terminal_timeout_ms} ms, "
+                f"not after their host ({acquirer.timeout_ms} ms)",
+                "terminal_timeout_ms > timeout_ms",
+            )
+        least = slowest + JOURNAL_MARGIN_MS
+        if acquirer.timeout_ms <= least:
+            yield _error(
+                "deadlines",
+                f"acquirers.{i}.timeout_ms",
+                f"{acquirer.id} gives up after {acquirer.timeout_ms} ms, but an answer may take "
+                f"{least} ms ({key} {slowest} + {JOURNAL_MARGIN_MS} for the journal)",
+                f"raise it above {least}, or lower {key}",
+            )
+
+
+def _pauses(settings: Settings) -> Iterator[Finding]:
+    for i, bank in enumerate(settings.issuers):
+        for low, high in (
+            ("reversal_retry_ms", "reversal_retry_max_ms"),
+            ("reconnect_min_ms", "reconnect_max_ms"),
+        ):
+            if getattr(bank, low) > getattr(bank, high):
+                yield _error("pauses", f"issuers.{i}.{low}", f"{low} is above {high}")
+
+
+def _issuer_links(settings: Settings) -> Iterator[Finding]:
+    for i, bank in enumerate(settings.issuers):
+        dial = bank.mode == "dial"
+        wanted, unused = ("addresses", "listen") if dial else ("listen", "addresses")
+        if not getattr(bank, wanted):
+            yield _error(
+                "links",
+                f"issuers.{i}.{wanted}",
+                f'{bank.id} has mode "{bank.mode}" but no {wanted}',
+                'addresses = ["host:port"]' if dial else 'listen = "host:port"',
+            )
+        if getattr(bank, unused):
+            yield _warning(
+                "links", f"issuers.{i}.{unused}", f'{unused} has no effect in mode "{bank.mode}"'
+            )
+        if len(set(bank.addresses)) < len(bank.addresses):
+            yield _warning("links", f"issuers.{i}.addresses", "the same address stands here twice")
+
+
+def _addresses(settings: Settings) -> Iterator[Finding]:
+    taken: dict[tuple[str, int], str] = {}
+    for key, address in settings.listens():
+        try:
+            host, port = split_address(address)
+        except ValueError as error:
+            yield _error("addresses", key, str(error), 'for example "127.0.0.1:4001"')
+            continue
+        if port == 0:
+            continue
+        for (other_host, other_port), other in taken.items():
+            if port == other_port and (
+                host == other_host or {host, other_host} & {"0.0.0.0", "::"}
+            ):
+                yield _error("addresses", key, f"{other} listens on port {port} of {host} already")
+        taken.setdefault((host, port), key)
+    for i, bank in enumerate(settings.issuers):
+        for j, address in enumerate(bank.addresses):
+            try:
+                dialled = split_address(address)
+            except ValueError as error:
+                yield _error("addresses", f"issuers.{i}.addresses.{j}", str(error))
+                continue
+            if dialled[1] == 0:
+                yield _error("addresses", f"issuers.{i}.addresses.{j}", "port 0 cannot be dialled")
+            elif dialled in taken:
+                yield _error(
+                    "addresses", f"issuers.{i}.addresses.{j}", f"this is our own {taken[dialled]}"
+                )
+
+
+def _dialects(settings: Settings) -> Iterator[Finding]:
+    members = [(f"acquirers.{i}", a.id, a.dialect) for i, a in enumerate(settings.acquirers)]
+    members += [(f"issuers.{i}", b.id, b.dialect) for i, b in enumerate(settings.issuers)]
+    for key, member, dialect in members:
+        if dialect not in settings.dialects:
+            yield _error(
+                "dialects",
+                f"{key}.dialect",
+                f'{member} speaks "{dialect}", but there is no dialects/{dialect}.toml',
+                suggest(dialect, settings.dialects),
+            )
+
+
+def _routes(settings: Settings) -> Iterator[Finding]:
+    issuers = [bank.id for bank in settings.issuers]
+    by_prefix: dict[str, int] = {}
+    for i, route in enumerate(settings.routes):
+        if route.issuer not in issuers:
+            yield _error(
+                "routes",
+                f"routes.{i}.issuer",
+                f'no issuer "{route.issuer}"',
+                suggest(route.issuer, issuers),
+            )
+        first = by_prefix.setdefault(route.prefix, i)
+        if first != i:
+            other = settings.routes[first]
+            same = other.issuer == route.issuer
+            yield Finding(
+                "warning" if same else "error",
+                "routes",
+                f"routes.{i}.prefix",
+                f"prefix {route.prefix} stands here a second time"
+                + ("" if same else f"; it leads to {other.issuer} already"),
+                "remove one of the two",
+            )
+    yield from _unreachable(settings, by_prefix)
+    reached = {route.issuer for route in settings.routes}
+    for i, bank in enumerate(settings.issuers):
+        if bank.id not in reached:
+            yield _warning(
+                "routes", f"issuers.{i}.id", f"no route leads to {bank.id}", "see routes/*.toml"
+            )
+    if not settings.routes:
+        yield _error("routes", "issuers", "there is no route: every request would be answered 92")
+
+
+def _unreachable(settings: Settings, by_prefix: dict[str, int]) -> Iterator[Finding]:
+    """A prefix is never reached when longer ones take everything below it, at whatever depth; a
+    longer one that leads where the shorter one does changes nothing."""
+    above = {prefix[:n] for prefix in by_prefix for n in range(1, len(prefix))}
+
+    def taken(prefix: str) -> bool:
+        return prefix in by_prefix or below_taken(prefix)
+
+    def below_taken(prefix: str) -> bool:
+        return prefix in above and all(taken(prefix + digit) for digit in "0123456789")
+
+    for prefix, i in by_prefix.items():
+        if below_taken(prefix):
+            yield _error(
+                "routes",
+                f"routes.{i}.prefix",
+                f"prefix {prefix} is never reached: longer prefixes take every card below it",
+                "remove it",
+            )
+    for prefix, i in by_prefix.items():
+        shorter = next(
+            (prefix[:n] for n in range(len(prefix) - 1, 0, -1) if prefix[:n] in by_prefix), ""
+        )
+        if shorter and settings.routes[by_prefix[shorter]].issuer == settings.routes[i].issuer:
+            yield _warning(
+                "routes",
+                f"routes.{i}.prefix",
+                f"prefix {prefix} lies in {shorter}, which leads to the same issuer",
+                "remove it",
+            )
+
+
+def _memory(settings: Settings) -> Iterator[Finding]:
+    # The banks' caps are the hard ones; an acquirer's is a matter of not reading on.
+    in_flight = sum(bank.in_flight_max for bank in settings.issuers)
+    if 2 * in_flight > settings.limits.duplicates_max:
+        yield _error(
+            "limits",
+            "limits.duplicates_max",
+            f"banks may have {in_flight} requests in flight, but only "
+            f"{settings.limits.duplicates_max} keys are remembered",
+            f"a request in flight must never be forgotten: at least {2 * in_flight}",
+        )
+    if settings.journal.pending_mib > settings.journal.segment_mib:
+        yield _error(
+            "limits", "journal.pending_mib", "more may wait for the disk than a segment holds"
+        )
+
+
+RULES: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
+    _business_date,
+    _institutions,
+    _deadlines,
+    _pauses,
+    _issuer_links,
+    _addresses,
+    _dialects,
+    _routes,
+    _memory,
+)

@@ -1,0 +1,129 @@
+"""The example settings file, generated from the schema: each key with meaning, limits, default.
+
+`scripts/generate` writes config/switch.example.toml from it; a test fails when the file is stale.
+"""
+
+import textwrap
+from typing import Any, Final
+
+import msgspec
+
+from switch.settings.schema import SwitchFile
+
+__all__ = ["example_text"]
+
+HEADER: Final = """\
+# Settings of a tapswitch node. Generated from switch/settings/schema.py by scripts/generate.
+#
+# Copy it to DIR/switch.toml, with dialects/ and routes/ beside it, and run `tapswitch check DIR`.
+# A key that is commented out shows its default. Unknown keys are refused.
+# Paths are relative to this file. ms, s, h and MiB are in the names of the keys.
+"""
+
+CHOSEN: Final[dict[str, list[dict[str, Any]]]] = {
+    "node": [{"institution_code": "00000062990"}],
+    "keys": [{}],
+    "journal": [{}],
+    "limits": [{}],
+    "metrics": [{}],
+    "acquirers": [
+        {"id": "ACQ01", "institution_code": "00000010001", "listen": "127.0.0.1:4001"},
+        {"id": "ACQ02", "institution_code": "00000010002", "listen": "127.0.0.1:4002"},
+    ],
+    "issuers": [
+        {
+            "id": "BANK01",
+            "institution_code": "00000020001",
+            "mode": "dial",
+            "addresses": ["127.0.0.1:5001", "127.0.0.1:5002"],
+        },
+        {
+            "id": "BANK02",
+            "institution_code": "00000020002",
+            "mode": "accept",
+            "listen": "127.0.0.1:4102",
+        },
+        {
+            "id": "BANK03",
+            "institution_code": "00000020003",
+            "mode": "dial",
+            "addresses": ["127.0.0.1:5003"],
+        },
+    ],
+}
+"""Values of the example, per table; the first element of a list of tables explains every key."""
+
+
+def example_text() -> str:
+    """The whole file."""
+    parts = [HEADER]
+    info = msgspec.inspect.type_info(SwitchFile)
+    assert isinstance(info, msgspec.inspect.StructType)
+    for field in info.fields:
+        struct, many = _table(field.type)
+        head = f"[[{field.encode_name}]]\n" if many else f"[{field.encode_name}]\n"
+        meaning = _comment(struct.cls.__doc__ or "")
+        for index, chosen in enumerate(CHOSEN[field.encode_name]):
+            keys = _keys(struct, chosen, explain=index == 0)
+            parts.append((meaning if index == 0 else "") + head + keys)
+    return "\n".join(parts)
+
+
+def _table(kind: msgspec.inspect.Type) -> tuple[msgspec.inspect.StructType, bool]:
+    """The Struct of a table, and whether it may stand several times."""
+    match _unwrapped(kind):
+        case msgspec.inspect.VarTupleType(item_type=msgspec.inspect.StructType() as struct):
+            return struct, True
+        case msgspec.inspect.StructType() as struct:
+            return struct, False
+        case other:
+            raise TypeError(f"a table of the settings cannot be {other}")
+
+
+def _keys(struct: msgspec.inspect.StructType, chosen: dict[str, Any], *, explain: bool) -> str:
+    lines = []
+    for field in struct.fields:
+        name = field.encode_name
+        if explain:
+            lines.append(_comment(_explanation(field)))
+        if name in chosen:
+            lines.append(f"{name} = {_toml(chosen[name])}\n")
+        elif explain:
+            lines.append(f"# {name} = {_toml(field.default)}\n")
+    return "".join(lines)
+
+
+def _explanation(field: msgspec.inspect.Field) -> str:
+    description = ""
+    if isinstance(field.type, msgspec.inspect.Metadata):
+        description = (field.type.extra_json_schema or {}).get("description", "")
+    limits = _limits(_unwrapped(field.type))
+    return f"{description} {limits}".strip()
+
+
+def _limits(kind: msgspec.inspect.Type) -> str:
+    match kind:
+        case msgspec.inspect.IntType(ge=int() as low, le=int() as high):
+            return f"({low} to {high})"
+        case msgspec.inspect.LiteralType(values=values):
+            return f"({' | '.join(_toml(value) for value in values)})"
+        case _:
+            return ""
+
+
+def _unwrapped(kind: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    while isinstance(kind, msgspec.inspect.Metadata):
+        kind = kind.type
+    return kind
+
+
+def _comment(text: str) -> str:
+    return "".join(f"# {line}\n" for line in textwrap.wrap(" ".join(text.split()), 96))
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(element) for element in value)}]"
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(value).lower()

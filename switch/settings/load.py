@@ -1,0 +1,233 @@
+"""Reads a configuration directory into `Settings`; every fault names file, line, column and key.
+
+Knows files, not their sense: what contradicts what is settings/check, what needs dialects, keys or
+sockets is control/check.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+
+from switch.errors import SettingsError, TomlError
+from switch.native import codec
+from switch.settings.nearest import suggest
+from switch.settings.schema import RouteFile, Settings, SwitchFile
+
+__all__ = ["Place", "Places", "load", "load_placed"]
+
+SETTINGS_NAME: Final = "switch.toml"
+FILE_BYTES_MAX: Final = 4 << 20
+"""A larger settings file is a mistake; it is not read."""
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Place(NamedTuple):
+    """Where a key stands; line and column from 1, 0 when unknown."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+
+class Places:
+    """Where each dotted key of the settings stands; elements of lists by index."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._places: dict[str, Place] = {}
+
+    def enter(self, file: str, positions: dict[str, tuple[int, int]], renumber: int = 0) -> None:
+        """Adds one file's keys; `renumber` is added to the index of ``routes.N``."""
+        for key, (line, column) in positions.items():
+            if renumber and key.startswith("routes."):
+                _, index, *rest = key.split(".")
+                key = ".".join(["routes", str(int(index) + renumber), *rest])  # noqa: PLW2901
+            self._places.setdefault(key, Place(file, line, column))
+
+    def find(self, key: str) -> Place:
+        """The key's place, else that of the table around it, else the settings file."""
+        while key:
+            if key in self._places:
+                return self._places[key]
+            key = key.rpartition(".")[0]
+        return Place(self.file)
+
+
+def load(path: str | Path) -> Settings:
+    """The settings of a configuration directory, or of a settings file with its neighbours.
+
+    Raises: SettingsError, TomlError (TSW-O0101, TSW-O0102).
+    """
+    return load_placed(path)[0]
+
+
+def load_placed(path: str | Path) -> tuple[Settings, Places]:
+    """As `load`, with the places that `check` needs for its findings."""
+    file = _settings_file(Path(path))
+    digest = hashlib.sha256()
+    text = _read(file)
+    places = Places(str(file))
+    switch = _convert(text, file, SwitchFile, places, 0)
+    digest.update(text.encode())
+
+    routes: list[Any] = []
+    for route_file in sorted((file.parent / "routes").glob("*.toml")):
+        text = _read(route_file)
+        routes += _convert(text, route_file, RouteFile, places, len(routes)).routes
+        digest.update(route_file.name.encode() + b"\0" + text.encode())
+
+    dialects: dict[str, str] = {}
+    for dialect_file in sorted((file.parent / "dialects").glob("*.toml")):
+        dialects[dialect_file.stem] = str(dialect_file)
+        digest.update(dialect_file.name.encode() + b"\0" + _read(dialect_file).encode())
+
+    base = file.parent.absolute()
+    settings = Settings(
+        file=str(file),
+        digest=digest.hexdigest()[:16],
+        node=msgspec.structs.replace(switch.node, data_dir=str(base / switch.node.data_dir)),
+        keys=msgspec.structs.replace(
+            switch.keys,
+            file=str(base / switch.keys.file),
+            sealing_key_file=_sealing_path(base, switch.keys.sealing_key_file),
+        ),
+        journal=switch.journal,
+        limits=switch.limits,
+        metrics=switch.metrics,
+        acquirers=switch.acquirers,
+        issuers=switch.issuers,
+        routes=tuple(routes),
+        dialects=dialects,
+    )
+    return settings, places
+
+
+def _settings_file(path: Path) -> Path:
+    if path.is_dir():
+        file = path / SETTINGS_NAME
+        if not file.exists():
+            others = sorted(p.name for p in path.glob("*.toml"))
+            hint = f"name one of {', '.join(others)} itself, or " if others else ""
+            raise SettingsError(
+                f"no {SETTINGS_NAME} in this directory",
+                file=str(path),
+                help=f"{hint}start from config/switch.example.toml",
+            )
+        return file
+    if not path.exists():
+        raise SettingsError("no such file or directory", file=str(path))
+    return path
+
+
+def _read(file: Path) -> str:
+    try:
+        if file.stat().st_size > FILE_BYTES_MAX:
+            raise SettingsError(f"larger than {FILE_BYTES_MAX} bytes", file=str(file))
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"not UTF-8 at byte {error.start}", file=str(file), help="save the file as UTF-8"
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"cannot be read: {error.strerror}", file=str(file)) from None
+
+
+def _sealing_path(base: Path, name: str) -> str:
+    return name if name.startswith("fd:") else str(base / name)
+
+
+def _convert(text: str, file: Path, schema: type[T], places: Places, renumber: int) -> T:
+    try:
+        values, positions = codec.parse_toml(text)
+    except TomlError as error:
+        raise TomlError(
+            error.problem, file=str(file), line=error.line, column=error.column, help=error.help
+        ) from None
+    own = Places(str(file))
+    own.enter(str(file), positions)
+    _refuse_unknown(values, msgspec.inspect.type_info(schema), "", own)
+    try:
+        converted = msgspec.convert(values, schema, strict=True)
+    except msgspec.ValidationError as error:
+        raise _explained(error, schema, own) from None
+    places.enter(str(file), positions, renumber)
+    return converted
+
+
+def _refuse_unknown(values: Any, info: msgspec.inspect.Type, path: str, places: Places) -> None:
+    """Unknown keys come first: a misspelt key explains the one that seems to be missing."""
+    match info:
+        case msgspec.inspect.Metadata(type=inner):
+            _refuse_unknown(values, inner, path, places)
+        case msgspec.inspect.StructType(fields=fields) if isinstance(values, dict):
+            known = {field.encode_name: field.type for field in fields}
+            for key, value in values.items():
+                dotted = f"{path}.{key}" if path else key
+                if key not in known:
+                    raise _unknown(key, dotted, path, sorted(known), places)
+                _refuse_unknown(value, known[key], dotted, places)
+        case msgspec.inspect.VarTupleType(item_type=item) if isinstance(values, list):
+            for index, value in enumerate(values):
+                _refuse_unknown(value, item, f"{path}.{index}", places)
+        case _:
+            pass
+
+
+def _unknown(key: str, dotted: str, path: str, known: list[str], places: Places) -> SettingsError:
+    place = places.find(dotted)
+    table = re.sub(r"\.\d+$", "", path) or "the file"
+    return SettingsError(
+        f'unknown key "{key}" in {table}',
+        file=place.file,
+        line=place.line,
+        column=place.column,
+        key=dotted,
+        help=suggest(key, known),
+    )
+
+
+def _explained(
+    error: msgspec.ValidationError, schema: type[msgspec.Struct], places: Places
+) -> SettingsError:
+    """msgspec's "Expected `int`, got `str` - at `$.limits.frame_bytes_max`" with the place."""
+    text, _, where = str(error).partition(" - at `$")
+    key = re.sub(r"\[(\d+)\]", r".\1", where.rstrip("`")).lstrip(".")
+    missing = re.fullmatch(r"Object missing required field `(\w+)`", text)
+    if missing:
+        table = f"[{re.sub(r'[.][0-9]+$', '', key)}]" if key else "the file"
+        text = f'key "{missing[1]}" is missing in {table}'
+    place = places.find(key)
+    return SettingsError(
+        text[:1].lower() + text[1:],
+        file=place.file,
+        line=place.line,
+        column=place.column,
+        key=key,
+        help=_meaning(schema, f"{key}.{missing[1]}" if missing and key else key),
+    )
+
+
+def _meaning(schema: type[msgspec.Struct], key: str) -> str:
+    """The description of a dotted key, '' when there is none."""
+    info: msgspec.inspect.Type = msgspec.inspect.type_info(schema)
+    description = ""
+    for part in key.split("."):
+        while isinstance(info, msgspec.inspect.Metadata):
+            info = info.type
+        if isinstance(info, msgspec.inspect.VarTupleType):
+            info = info.item_type
+            continue
+        if not isinstance(info, msgspec.inspect.StructType):
+            break
+        field = next((f for f in info.fields if f.encode_name == part), None)
+        if field is None:
+            return ""
+        info = field.type
+        description = ""
+        if isinstance(info, msgspec.inspect.Metadata):
+            description = (info.extra_json_schema or {}).get("description", "")
+    return description

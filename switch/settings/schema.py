@@ -1,0 +1,324 @@
+"""The schema of the settings: one frozen Struct a table, the meaning of a key beside the key.
+
+The example file is generated from what stands here (switch/settings/example.py), and a test fails
+when the two drift apart. Unknown keys are refused. Secrets are named by path, never written here.
+Paths are relative to the settings file; `load` makes them absolute.
+"""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from switch.constants import BIN_PREFIX_DIGITS_MAX, FRAME_BYTES_MAX
+
+__all__ = [
+    "Acquirer",
+    "Issuer",
+    "JournalSettings",
+    "KeySettings",
+    "Limits",
+    "Metrics",
+    "Node",
+    "Route",
+    "RouteFile",
+    "Settings",
+    "SwitchFile",
+    "split_address",
+]
+
+HOUR_S: Final = 3_600
+
+_ID: Final = Meta(
+    pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,15}$",
+    description="Institution id: up to 16 letters, digits, - and _. It names the peer in the "
+    "journal, in metrics and on screens, so it never changes.",
+)
+_CODE: Final = Meta(pattern="^[0-9]{1,11}$")
+_ADDRESS: Final = Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}$")
+
+InstitutionId = Annotated[str, _ID]
+InstitutionCode = Annotated[str, _CODE]
+Address = Annotated[str, _ADDRESS]
+Milliseconds = Annotated[int, Meta(ge=1, le=HOUR_S * 1_000)]
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all tables: immutable, no unknown keys."""
+
+
+class Node(Table, frozen=True, kw_only=True):
+    """This node."""
+
+    id: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=255,
+            description="Number of this node among its equals; part of every transaction id.",
+        ),
+    ] = 1
+    institution_code: Annotated[
+        InstitutionCode,
+        Meta(description="Our own institution code: field 33 of everything we send to a bank."),
+    ]
+    data_dir: Annotated[
+        str, Meta(min_length=1, description="Where the journal lives; made at first start.")
+    ] = "data"
+    business_zone: Annotated[
+        str, Meta(description="Time zone of the business date (a name of the tz database).")
+    ] = "Asia/Shanghai"
+    cutover: Annotated[
+        str,
+        Meta(
+            pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$",
+            description="Local time HH:MM from which a request belongs to the next business date.",
+        ),
+    ] = "23:00"
+
+
+class KeySettings(Table, frozen=True, kw_only=True):
+    """Keys of journal and PAN encryption. Only paths stand here."""
+
+    file: Annotated[
+        str, Meta(min_length=1, description="The sealed key file. Demo keys are made when absent.")
+    ] = "keys/switch.keys"
+    sealing_key_file: Annotated[
+        str,
+        Meta(
+            description="File of mode 0600 with the 32 bytes that open it, on another device in "
+            'production; "fd:N" names an inherited descriptor of a file (or memfd) instead.',
+            min_length=1,
+        ),
+    ] = "keys/sealing.key"
+
+
+class JournalSettings(Table, frozen=True, kw_only=True):
+    """The append-only journal."""
+
+    segment_mib: Annotated[
+        int, Meta(ge=1, le=4_096, description="Size of one preallocated segment in MiB.")
+    ] = 64
+    retention_h: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=24 * 400,
+            description="Segments that a checkpoint covers are kept this many hours for search.",
+        ),
+    ] = 24 * 7
+    pending_mib: Annotated[
+        int,
+        Meta(ge=1, le=1_024, description="Records waiting for the disk; beyond it: 96, no growth."),
+    ] = 32
+
+
+class Limits(Table, frozen=True, kw_only=True):
+    """What bounds memory. Each says what happens at the limit."""
+
+    duplicates_max: Annotated[
+        int,
+        Meta(
+            ge=1_024,
+            le=1 << 28,
+            description="Request keys remembered; the oldest is forgotten first. Choose at least "
+            "the busiest day's requests that a terminal may still repeat or reverse.",
+        ),
+    ] = 1 << 20
+    frame_bytes_max: Annotated[
+        int,
+        Meta(ge=128, le=FRAME_BYTES_MAX, description="A longer message closes its link."),
+    ] = 4_096
+    write_buffer_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=4_096,
+            le=1 << 26,
+            description="Bytes that a peer may leave unread per connection; then it is closed.",
+        ),
+    ] = 1 << 18
+
+
+class Metrics(Table, frozen=True, kw_only=True):
+    """The exporter process."""
+
+    listen: Annotated[
+        Address, Meta(description="Where Prometheus reads; port 0 takes a free one.")
+    ] = "127.0.0.1:9464"
+
+
+class Acquirer(Table, frozen=True, kw_only=True):
+    """An institution that sends us requests. It connects to us."""
+
+    id: InstitutionId
+    institution_code: Annotated[
+        InstitutionCode, Meta(description="Field 32 of its messages; another one is refused.")
+    ]
+    dialect: Annotated[str, Meta(description="Name of a file in dialects/, without .toml.")] = (
+        "iso87-ascii"
+    )
+    listen: Annotated[
+        Address,
+        Meta(description="Where this acquirer, and no other, connects; port 0 takes a free one."),
+    ]
+    sign_on: Annotated[
+        bool,
+        Meta(description="Financial traffic is refused until the link signed on (0800 001)."),
+    ] = True
+    terminal_timeout_ms: Annotated[
+        Milliseconds, Meta(description="How long its terminals wait for an answer.")
+    ] = 40_000
+    timeout_ms: Annotated[
+        Milliseconds, Meta(description="How long its host waits for us before it reverses.")
+    ] = 30_000
+    in_flight_max: Annotated[
+        int,
+        Meta(ge=1, le=1 << 20, description="Requests without an answer; beyond it: not read."),
+    ] = 4_096
+    connections_max: Annotated[
+        int, Meta(ge=1, le=4_096, description="Connections at a time; further ones are closed.")
+    ] = 64
+    echo_idle_s: Annotated[
+        int, Meta(ge=0, le=HOUR_S, description="Echo (0800 301) after idle; 0: never.")
+    ] = 60
+    undeliverable: Annotated[
+        Literal["keep", "reverse"],
+        Meta(
+            description="An approval of which provably no byte reached the acquirer: keep it for "
+            "the repeat, or reverse it at the bank."
+        ),
+    ] = "keep"
+
+
+class Issuer(Table, frozen=True, kw_only=True):
+    """A bank, or the network that leads to it."""
+
+    id: InstitutionId
+    institution_code: Annotated[
+        InstitutionCode, Meta(description="The bank's own institution code.")
+    ]
+    dialect: Annotated[str, Meta(description="Name of a file in dialects/, without .toml.")] = (
+        "iso87-ascii"
+    )
+    mode: Annotated[
+        Literal["dial", "accept"],
+        Meta(description="Who connects: we dial its addresses, or we accept on our listen."),
+    ] = "dial"
+    addresses: Annotated[
+        tuple[Address, ...], Meta(max_length=16, description="mode dial: in order of preference.")
+    ] = ()
+    listen: Annotated[str, Meta(description="mode accept: where this bank connects.")] = ""
+    connections: Annotated[
+        int, Meta(ge=1, le=64, description="mode dial: connections held open; accept: at most.")
+    ] = 2
+    sign_on: Annotated[
+        bool, Meta(description="We sign on (0800 001) on each connection before sending requests.")
+    ] = True
+    deadline_ms: Annotated[
+        Milliseconds,
+        Meta(
+            description="From the first byte of a request until the bank's answer counts as "
+            "missing: declined 91 and reversed."
+        ),
+    ] = 20_000
+    in_flight_max: Annotated[
+        int,
+        Meta(ge=1, le=1 << 20, description="Requests at the bank without an answer; beyond it 91."),
+    ] = 1_024
+    echo_idle_s: Annotated[
+        int, Meta(ge=0, le=HOUR_S, description="Echo (0800 301) after idle; 0: never.")
+    ] = 60
+    reversal_retry_ms: Annotated[
+        Milliseconds,
+        Meta(description="First pause before an unanswered reversal is repeated; it doubles."),
+    ] = 5_000
+    reversal_retry_max_ms: Annotated[
+        Milliseconds, Meta(description="Longest pause between repeats of a reversal.")
+    ] = 60_000
+    reversal_attempts_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1 << 20,
+            description="After so many attempts a reversal waits for a new link or an operator.",
+        ),
+    ] = 1_000
+    reconnect_min_ms: Annotated[
+        Milliseconds, Meta(description="First pause before dialling again; jittered, it doubles.")
+    ] = 200
+    reconnect_max_ms: Annotated[
+        Milliseconds, Meta(description="Longest pause before dialling again.")
+    ] = 30_000
+
+
+class Route(Table, frozen=True, kw_only=True):
+    """The longest prefix of a card number that matches decides."""
+
+    prefix: Annotated[
+        str,
+        Meta(
+            pattern=f"^[0-9]{{1,{BIN_PREFIX_DIGITS_MAX}}}$",
+            description=f"1 to {BIN_PREFIX_DIGITS_MAX} leading digits of the card number.",
+        ),
+    ]
+    issuer: Annotated[str, Meta(description="Id of an issuer.")]
+
+
+class SwitchFile(Table, frozen=True, kw_only=True):
+    """What the settings file itself may hold."""
+
+    node: Node
+    keys: KeySettings = KeySettings()
+    journal: JournalSettings = JournalSettings()
+    limits: Limits = Limits()
+    metrics: Metrics = Metrics()
+    acquirers: Annotated[tuple[Acquirer, ...], Meta(min_length=1, max_length=64)]
+    issuers: Annotated[tuple[Issuer, ...], Meta(min_length=1, max_length=64)]
+
+
+class RouteFile(Table, frozen=True, kw_only=True):
+    """What a file in routes/ may hold."""
+
+    routes: tuple[Route, ...] = ()
+
+
+class Settings(Table, frozen=True, kw_only=True):
+    """A whole configuration directory, read and typed; `check` has judged it when a worker runs."""
+
+    file: str
+    """The settings file; `dialects/` and `routes/` stand beside it."""
+    digest: str
+    """First 16 hex digits of SHA-256 over all files: the version in every STARTED record."""
+    node: Node
+    keys: KeySettings
+    journal: JournalSettings
+    limits: Limits
+    metrics: Metrics
+    acquirers: tuple[Acquirer, ...]
+    issuers: tuple[Issuer, ...]
+    routes: tuple[Route, ...]
+    dialects: dict[str, str]
+    """Name to path of every file in dialects/."""
+
+    def listens(self) -> list[tuple[str, str]]:
+        """(dotted key, address) of everything that we listen on."""
+        found = [
+            (f"acquirers.{i}.listen", acquirer.listen) for i, acquirer in enumerate(self.acquirers)
+        ]
+        found += [
+            (f"issuers.{i}.listen", issuer.listen)
+            for i, issuer in enumerate(self.issuers)
+            if issuer.mode == "accept" and issuer.listen
+        ]
+        return [*found, ("metrics.listen", self.metrics.listen)]
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """``host:port`` or ``[v6]:port`` to host and port; brackets go. Port is 0 to 65535.
+
+    Raises: ValueError.
+    """
+    host, separator, port = address.rpartition(":")
+    if not separator or not host or not port.isdecimal() or int(port) > 65_535:
+        raise ValueError(f"{address!r} is not host:port")
+    return host.removeprefix("[").removesuffix("]"), int(port)

@@ -1,0 +1,1 @@
+"""Simulated issuers and terminals; separate processes that talk TCP like anyone else."""

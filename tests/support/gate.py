@@ -1,0 +1,306 @@
+"""Doubles of the engine's ports: a gate that records effect values, and the table of keys it
+settles.
+
+The gate keeps what a journal would: which requests were accepted, what became of them, which
+reversals are owed. `restart` gives back what a replay would find.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from switch.engine.effects import (
+    AcceptReversal,
+    Answer,
+    Conclude,
+    Decline,
+    Effect,
+    Forward,
+    Note,
+    Refuse,
+    Repeat,
+    Reverse,
+    Settle,
+    Undo,
+)
+from switch.engine.ports import Forwarding
+from switch.link.matcher import Matcher
+from switch.link.window import Window
+from switch.model.response import APPROVED, RcClass
+from switch.model.state import Cause, KeyState, ReversalEffect
+
+if TYPE_CHECKING:
+    from switch.engine.ports import Reversal
+    from switch.engine.transaction import Transaction
+    from switch.wire import Message
+
+__all__ = ["Bank", "FakeDuplicates", "FakeEntry", "FakeGate", "FakeRecovered", "FakeReversal"]
+
+_KEY = ("acquirer_code", "terminal_id", "merchant_id", "stan", "transmission_time")
+_BODY = ("pan", "processing_code", "amount", "terminal_id", "merchant_id", "currency")
+
+Key = tuple[str, ...]
+
+
+class FakeEntry(msgspec.Struct):
+    """One remembered key."""
+
+    txn: int
+    state: int
+    body: Key
+    card: str
+    amount_minor: int
+    issuer: int = -1
+    response_code: str = ""
+    same_body: bool = True
+    card_agrees: bool = True
+    durable: bool = False
+    """A record stands behind it; what does not is gone after a restart."""
+
+
+class FakeDuplicates:
+    """The table of request keys."""
+
+    def __init__(self) -> None:
+        self.entries: dict[Key, FakeEntry] = {}
+        self.by_txn: dict[int, FakeEntry] = {}
+
+    def claim(self, message: Message, institution: int, txn: int, now_s: int) -> int:
+        key, body = _key(message, institution), _body(message)
+        entry = self.entries.get(key)
+        if entry is not None:
+            return int(entry.state) + (0 if entry.body == body else 16)
+        entry = FakeEntry(
+            txn, KeyState.IN_FLIGHT, body, _reveal(message, "pan"), message.amount_minor
+        )
+        self.entries[key] = self.by_txn[txn] = entry
+        return 0
+
+    def look(self, message: Message, institution: int, now_s: int) -> FakeEntry | None:
+        return self.entries.get(_key(message, institution))
+
+    def original(self, reversal: Message, institution: int, now_s: int) -> FakeEntry | None:
+        entry = self.entries.get(_original_key(reversal, institution))
+        if entry is not None:
+            entry.card_agrees = entry.card == _reveal(reversal, "pan")
+        return entry
+
+    def settle(self, txn: int, state: KeyState, code: str) -> None:
+        """The final outcome of a claimed key."""
+        entry = self.by_txn[txn]
+        entry.state, entry.response_code, entry.durable = state, code, True
+
+    def bury(self, reversal: Message, institution: int, txn: int) -> None:
+        """A tombstone under the key that a reversal names."""
+        entry = FakeEntry(txn, KeyState.TOMBSTONE, _body(reversal), "", -1, durable=True)
+        self.entries[_original_key(reversal, institution)] = entry
+
+    def forget_unrecorded(self) -> None:
+        """What a restart does to keys that were claimed in memory only."""
+        self.entries = {key: entry for key, entry in self.entries.items() if entry.durable}
+
+
+class FakeReversal(msgspec.Struct):
+    """A reversal owed to a bank."""
+
+    txn: int
+    issuer: int
+    reversal_stan: int
+    reversal_time: str
+
+    def agrees(self, reply: Message) -> bool:
+        return (
+            reply.mti == "0430"
+            and reply.stan == self.reversal_stan
+            and reply.get("transmission_time") == self.reversal_time
+        )
+
+
+class FakeRecovered(msgspec.Struct):
+    """What a replay finds open."""
+
+    in_doubt: list[Reversal]
+    owed: list[Reversal]
+
+
+class Bank(msgspec.Struct):
+    """One bank as the gate sees it: its matcher, and whether a connection of it is signed on."""
+
+    matcher: Matcher[Transaction, Reversal]
+    up: bool = True
+
+
+class FakeGate:
+    """Records each act as the effect of the same name, in order."""
+
+    def __init__(self, duplicates: FakeDuplicates, banks: dict[int, int]) -> None:
+        """`banks`: institution index to in-flight cap."""
+        self.effects: list[Effect] = []
+        self.duplicates = duplicates
+        self.banks = {
+            index: Bank(Matcher(Window(0, index * 100), cap)) for index, cap in banks.items()
+        }
+        self.now_s = 0
+        self.refusal = Forwarding.HELD
+        """What `forward` answers instead of HELD."""
+        self.unbuildable = False
+        """`answer` cannot build the acquirer's leg."""
+        self.stalled = False
+        """The journal has not synced: legs are held."""
+        self.unsent: dict[int, Transaction] = {}
+        self.accepted: dict[int, Transaction] = {}
+        """Recorded, without an outcome."""
+        self.issuers: dict[int, int] = {}
+        """Bank of every recorded request."""
+        self.owed: dict[int, Reversal] = {}
+
+    # -- ports.Gate -------------------------------------------------------------------------------
+
+    def forward(self, txn: Transaction) -> Forwarding:
+        bank = self.banks[txn.issuer]
+        if self.refusal is not Forwarding.HELD:
+            return self.refusal
+        if not bank.up:
+            return Forwarding.DOWN
+        if not bank.matcher.take(txn, self.now_s):
+            return Forwarding.FULL
+        self.effects.append(Forward(txn))
+        self.accepted[txn.id] = txn
+        self.issuers[txn.id] = txn.issuer
+        self.duplicates.by_txn[txn.id].durable = True
+        if self.stalled:
+            self.unsent[txn.id] = txn
+        return Forwarding.HELD
+
+    def answer(self, txn: Transaction, reply: Message) -> bool:
+        if self.unbuildable:
+            return False
+        self.effects.append(Answer(txn, reply))
+        del self.accepted[txn.id]
+        approved = reply.outcome == RcClass.APPROVE
+        state = KeyState.APPROVED if approved else KeyState.DECLINED
+        self.duplicates.settle(txn.id, state, reply.get("response_code") or "")
+        return True
+
+    def decline(
+        self, message: Message, slot: int, txn: int, acquirer: int, code: str, end: str
+    ) -> None:
+        self.effects.append(Decline(message, slot, txn, acquirer, code, end))
+        self.duplicates.settle(txn, KeyState.DECLINED, code)
+
+    def refuse(self, message: Message, slot: int, code: str, end: str) -> None:
+        self.effects.append(Refuse(message, slot, code, end))
+
+    def repeat(self, message: Message, slot: int, acquirer: int) -> None:
+        self.effects.append(Repeat(message, slot, acquirer))
+
+    def cancel(self, txn: Transaction) -> bool:
+        if self.unsent.pop(txn.id, None) is None:
+            return False
+        self.banks[txn.issuer].matcher.drop(txn)
+        return True
+
+    def conclude(
+        self, txn: Transaction, code: str, end: str, cause: Cause, bank_code: str
+    ) -> Reversal | None:
+        self.effects.append(Conclude(txn, code, end, cause, bank_code))
+        del self.accepted[txn.id]
+        assert not (cause and txn.id in self.unsent), "a leg that is held would leave after this"
+        self.unsent.pop(txn.id, None)
+        self.duplicates.settle(txn.id, KeyState.DECLINED, code)
+        return self._owe(txn.id) if cause else None
+
+    def accept_reversal(
+        self,
+        message: Message,
+        slot: int,
+        txn: int,
+        acquirer: int,
+        original: int,
+        effect: ReversalEffect,
+    ) -> Reversal | None:
+        self.effects.append(AcceptReversal(message, slot, txn, acquirer, original, effect))
+        self.duplicates.settle(txn, KeyState.APPROVED, APPROVED)
+        if effect is ReversalEffect.TOMBSTONE:
+            self.duplicates.bury(message, acquirer, txn)
+        if effect is ReversalEffect.REVERSE:
+            # The stored approval stays where it is: not giving it again is the engine's business.
+            self.duplicates.settle(original, KeyState.REVERSED, APPROVED)
+            return self._owe(original)
+        return None
+
+    def undo(self, txn: int, code: str, end: str, cause: Cause) -> Reversal | None:
+        self.effects.append(Undo(txn, code, end, cause))
+        self.accepted.pop(txn, None)
+        if self.duplicates.by_txn[txn].state == KeyState.DECLINED:
+            return None
+        self.duplicates.settle(txn, KeyState.DECLINED, code)
+        return self._owe(txn)
+
+    def reverse(self, reversal: Reversal, repeat: bool) -> bool:
+        bank = self.banks[reversal.issuer]
+        if not bank.up:
+            return False
+        self.effects.append(Reverse(reversal, repeat))
+        bank.matcher.reversal_sent(reversal)
+        return True
+
+    def settle(self, reversal: Reversal, result: str) -> None:
+        self.effects.append(Settle(reversal, result))
+        del self.owed[reversal.txn]
+        self.banks[reversal.issuer].matcher.reversal_done(reversal)
+
+    def note(self, what: str, txn: int) -> None:
+        self.effects.append(Note(what, txn))
+
+    # -- what the world does to it ----------------------------------------------------------------
+
+    def sync(self) -> None:
+        """The journal has caught up: what was held has left."""
+        self.stalled = False
+        self.unsent.clear()
+
+    def restart(self) -> FakeRecovered:
+        """All memory is gone but for what is recorded; connections are up again."""
+        in_doubt: list[Reversal] = [
+            FakeReversal(txn, self.issuers[txn], 0, "") for txn in sorted(self.accepted)
+        ]
+        for bank in self.banks.values():
+            window = bank.matcher.window
+            bank.matcher = Matcher(Window(window.time_s, window.stan), bank.matcher.in_flight_max)
+        self.unsent.clear()
+        self.stalled = False
+        self.duplicates.forget_unrecorded()
+        return FakeRecovered(in_doubt, [self.owed[txn] for txn in sorted(self.owed)])
+
+    def _owe(self, txn: int) -> Reversal:
+        issuer = self.issuers[txn]
+        stan, time = self.banks[issuer].matcher.number(self.now_s)
+        self.owed[txn] = FakeReversal(txn, issuer, stan, time)
+        return self.owed[txn]
+
+
+def _key(message: Message, institution: int) -> Key:
+    return (str(institution), message.mti[1], *(_reveal(message, name) for name in _KEY))
+
+
+def _original_key(reversal: Message, institution: int) -> Key:
+    return (
+        str(institution),
+        _reveal(reversal, "original_data.mti")[1],
+        _reveal(reversal, "acquirer_code"),
+        _reveal(reversal, "terminal_id"),
+        _reveal(reversal, "merchant_id"),
+        _reveal(reversal, "original_data.stan"),
+        _reveal(reversal, "original_data.transmission_time"),
+    )
+
+
+def _body(message: Message) -> Key:
+    return tuple(_reveal(message, name) for name in _BODY)
+
+
+def _reveal(message: Message, name: str) -> str:
+    return message.reveal(name) or ""

@@ -1,0 +1,52 @@
+"""Random values for every field of a dialect, from its own description."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from string import ascii_letters, digits, punctuation
+from typing import Any, Final
+
+__all__ = ["CHARACTERS", "any_tlv", "any_value"]
+
+CHARACTERS: Final = {
+    "n": digits,
+    "a": ascii_letters,
+    "an": ascii_letters + digits,
+    "as": ascii_letters + punctuation + " ",
+    "ns": digits + punctuation + " ",
+    "ans": ascii_letters + digits + punctuation + " ",
+    "z": digits + "=",
+}
+"""What a type may hold; `z` without its rarer signs."""
+
+_TAGS: Final = ("82", "95", "9A", "9C", "5F2A", "9F02", "9F10", "9F26", "9F37", "DF8104", "DF31")
+
+
+def any_tlv(random: Random, most: int) -> bytes:
+    """Well-formed BER-TLV of at most `most` bytes, no tag twice."""
+    out = b""
+    for tag in random.sample(_TAGS, random.randint(0, len(_TAGS))):
+        value = random.randbytes(random.choice((0, 1, 2, 8, 20, 130)))
+        length = bytes([len(value)]) if len(value) < 128 else bytes([0x81, len(value)])
+        element = bytes.fromhex(tag) + length + value
+        if len(out) + len(element) <= most:
+            out += element
+    return out
+
+
+def any_value(random: Random, row: dict[str, Any], lengths: Sequence[int] = ()) -> str | bytes:
+    """A value for one row of `Dialect.fields()`; of one of `lengths` where the field allows it."""
+    most: int = row["max"]
+    length = most
+    if row["prefix"]:
+        least: int = row["min"]
+        allowed = [n for n in lengths if least <= n <= most]
+        length = random.choice(allowed or [random.randint(least, most)])
+    if row["name"] == "icc":
+        return any_tlv(random, most)
+    if row["type"] == "b":
+        return random.randbytes(length)
+    if row["type"] == "x+n":
+        return random.choice("CD") + "".join(random.choices(digits, k=length - 1))
+    return "".join(random.choices(CHARACTERS[row["type"]], k=length))

@@ -1,0 +1,207 @@
+"""Connections of a worker on both loops: caps, back-pressure, limits, and what is told of their
+end."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from switch.runtime import listener
+from switch.runtime.transport import Paused
+from tests.support.peer import DIALECT, Acquirer, Bank, purchase, until
+from tests.support.rig import rig
+
+
+async def test_purchase_on_either_loop(tmp_path: Path) -> None:
+    bank = Bank()
+    async with rig(tmp_path, [await bank.start()]) as node:
+        acquirer = await Acquirer.connect(node.acquirer)
+        answer = await acquirer.ask(purchase())
+        assert (answer.mti, answer.get("response_code")) == ("0210", "00")
+        assert node.member("ACQ01").in_flight == 0
+    await bank.stop()
+
+
+async def test_frame_in_single_bytes_is_one_message(tmp_path: Path) -> None:
+    bank = Bank()
+    async with rig(tmp_path, [await bank.start()]) as node:
+        acquirer = await Acquirer.connect(node.acquirer)
+        for byte in DIALECT.encode("0200", purchase()):
+            acquirer.write(bytes([byte]))
+            await asyncio.sleep(0)
+        assert (await acquirer.next()).get("response_code") == "00"
+    await bank.stop()
+
+
+async def test_unfinished_frame_closes_its_link_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "FRAME_COMPLETE_MAX_NS", 200_000_000)
+    bank = Bank()
+    async with rig(tmp_path, [await bank.start()]) as node:
+        slow = await Acquirer.connect(node.acquirer)
+        slow.write(DIALECT.encode("0200", purchase())[:-1])
+        await asyncio.wait_for(slow.ended.wait(), 3)
+        assert node.driver.counts["frame_unfinished"] == 1
+        assert bank.requests == []
+    await bank.stop()
+
+
+async def test_frame_that_is_too_long_closes_its_link(tmp_path: Path) -> None:
+    bank = Bank()
+    async with rig(tmp_path, [await bank.start()]) as node:
+        rude = await Acquirer.connect(node.acquirer)
+        polite = await Acquirer.connect(node.acquirer)
+        rude.write(b"\xff\xff" + b"0" * 5_000)
+        await asyncio.wait_for(rude.ended.wait(), 3)
+        assert (await polite.ask(purchase())).get("response_code") == "00"
+    await bank.stop()
+
+
+async def test_undecodable_messages_are_refused_where_possible_and_end_the_link(
+    tmp_path: Path,
+) -> None:
+    bank = Bank()
+    async with rig(tmp_path, [await bank.start()]) as node:
+        acquirer = await Acquirer.connect(node.acquirer)
+        body = DIALECT.encode("0200", purchase())[2:]
+        cut = body[:-3]
+        acquirer.write(len(cut).to_bytes(2, "big") + cut)
+        assert (await acquirer.next()).get("response_code") == "30"
+        for _ in range(listener.UNDECODABLE_MAX + 1):
+            acquirer.write(b"\x00\x04" + b"zzzz")
+        await asyncio.wait_for(acquirer.ended.wait(), 3)
+        assert node.driver.counts["undecodable"] > listener.UNDECODABLE_MAX
+    await bank.stop()
+
+
+async def test_acquirer_at_its_cap_is_not_read_until_answers_leave(tmp_path: Path) -> None:
+    bank = Bank()
+    bank.silent = True
+    async with rig(tmp_path, [await bank.start()], acquirer="in_flight_max = 8") as node:
+        acquirer = await Acquirer.connect(node.acquirer)
+        asked = [purchase(serial=n) for n in range(8)]
+        for values in asked:
+            acquirer.send("0200", values)
+        await until(lambda: node.member("ACQ01").in_flight == 8, what="eight in flight")
+        (connection,) = node.member("ACQ01").connections.values()
+        assert connection.paused == Paused.IN_FLIGHT_FULL
+        acquirer.send("0200", purchase(serial=99))
+        await asyncio.sleep(0.1)
+        assert len(bank.requests) == 8
+        for message in list(bank.requests):
+            bank.reply(bank.links[0], message)
+        codes = [(await acquirer.next()).get("response_code") for _ in asked]
+        assert codes == ["00"] * 8
+        await until(lambda: len(bank.requests) == 9, what="the ninth request")
+        assert connection.paused == 0
+    await bank.stop()
+
+
+async def test_half_a_frame_that_we_do_not_read_on_is_not_held_against_its_peer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "FRAME_COMPLETE_MAX_NS", 300_000_000)
+    bank = Bank()
+    bank.silent = True
+    more = {"acquirer": "in_flight_max = 2", "deadline": "deadline_ms = 3000"}
+    async with rig(tmp_path, [await bank.start()], **more) as node:
+        acquirer = await Acquirer.connect(node.acquirer)
+        asked = [DIALECT.encode("0200", purchase(serial=n)) for n in range(3)]
+        acquirer.write(asked[0] + asked[1] + asked[2][:50])
+        await until(lambda: len(bank.requests) == 2, what="two in flight")
+        (connection,) = node.member("ACQ01").connections.values()
+        assert (connection.paused, connection.framer.first_byte_ns > 0) == (
+            Paused.IN_FLIGHT_FULL,
+            True,
+        )
+        await asyncio.sleep(1.0)
+        bank.silent = False
+        for message in list(bank.requests):
+            bank.reply(bank.links[0], message)
+        acquirer.write(asked[2][50:])
+        codes = [(await acquirer.next()).get("response_code") for _ in asked]
+        assert codes == ["00"] * 3
+    await bank.stop()
+
+
+async def test_peer_that_does_not_read_is_not_read_and_cut_off_at_the_limit(
+    tmp_path: Path,
+) -> None:
+    bank = Bank()
+    limits = "write_buffer_bytes_max = 65536"
+    async with rig(tmp_path, [await bank.start()], limits=limits) as node:
+        acquirer = await Acquirer.connect(node.acquirer, receive_buffer=4096)
+        known = purchase()
+        assert (await acquirer.ask(known)).get("response_code") == "00"
+        (connection,) = node.member("ACQ01").connections.values()
+        acquirer.stop_reading()
+        frame = DIALECT.encode("0201", known)
+
+        def flood() -> bool:
+            acquirer.write(frame * 200)
+            return node.driver.counts["peer_does_not_read"] > 0
+
+        await until(flood, what="the peer to be noticed")
+        assert connection.paused & Paused.PEER_DOES_NOT_READ or connection.transport is None
+        assert not connection.writable
+        transport = connection.transport
+        assert transport is None or transport.get_write_buffer_size() < 1 << 20
+    await bank.stop()
+
+
+async def test_answers_of_an_acquirer_that_left_are_kept_for_its_repeat(tmp_path: Path) -> None:
+    bank = Bank()
+    bank.silent = True
+    async with rig(tmp_path, [await bank.start()]) as node:
+        acquirer = await Acquirer.connect(node.acquirer)
+        asked = purchase()
+        acquirer.send("0200", asked)
+        await until(lambda: len(bank.requests) == 1, what="request")
+        acquirer.abort()
+        await until(lambda: not node.member("ACQ01").connections, what="lost link")
+        bank.reply(bank.links[0], bank.requests[0])
+        again = await Acquirer.connect(node.acquirer)
+        assert (await again.ask(asked, "0201")).get("response_code") == "00"
+        assert bank.reversals == []
+    await bank.stop()
+
+
+async def test_answers_of_an_acquirer_that_left_are_reversed_where_its_link_says_so(
+    tmp_path: Path,
+) -> None:
+    bank = Bank()
+    bank.silent = True
+    more = 'undeliverable = "reverse"'
+    async with rig(tmp_path, [await bank.start()], acquirer=more) as node:
+        acquirer = await Acquirer.connect(node.acquirer)
+        asked = purchase()
+        acquirer.send("0200", asked)
+        await until(lambda: len(bank.requests) == 1, what="request")
+        acquirer.abort()
+        await until(lambda: not node.member("ACQ01").connections, what="lost link")
+        bank.reply(bank.links[0], bank.requests[0])
+        await until(lambda: len(bank.reversals) == 1, what="reversal")
+        again = await Acquirer.connect(node.acquirer)
+        assert (await again.ask(asked, "0201")).get("response_code") != "00"
+    await bank.stop()
+
+
+async def test_drain_answers_what_is_in_flight_and_discards_what_was_not_read(
+    tmp_path: Path,
+) -> None:
+    bank = Bank()
+    bank.silent = True
+    async with rig(tmp_path, [await bank.start()]) as node:
+        acquirer = await Acquirer.connect(node.acquirer)
+        acquirer.send("0200", purchase())
+        await until(lambda: len(bank.requests) == 1, what="request")
+        finishing = asyncio.ensure_future(node.worker.finish())
+        await asyncio.sleep(0.1)
+        acquirer.send("0200", purchase())
+        bank.reply(bank.links[0], bank.requests[0])
+        assert (await acquirer.next()).get("response_code") == "00"
+        await asyncio.wait_for(acquirer.ended.wait(), 5)
+        assert len(acquirer.received) == 2
+        assert await finishing == 0
+    await bank.stop()

@@ -1,0 +1,132 @@
+"""Every cross rule fires on what it forbids, names the key, and is silent on sound settings."""
+
+from pathlib import Path
+
+import pytest
+
+from switch.constants import JOURNAL_MARGIN_MS
+from switch.settings.check import Finding, check_settings, is_loopback
+from switch.settings.load import load
+from tests.support.config import ROUTES, SWITCH, write_config
+
+
+def findings(directory: Path, switch: str = SWITCH, routes: str = ROUTES) -> list[Finding]:
+    return check_settings(load(write_config(directory, switch, routes)))
+
+
+def route(prefix: str, issuer: str) -> str:
+    return f'[[routes]]\nprefix = "{prefix}"\nissuer = "{issuer}"\n'
+
+
+def test_sound_settings_have_no_findings(tmp_path: Path) -> None:
+    assert findings(tmp_path) == []
+
+
+ACQUIRER = 'listen = "127.0.0.1:4001"\n'
+DIALLED = 'addresses = ["127.0.0.1:5001"]\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "severity", "rule", "key"),
+    [
+        ("[node]\n", '[node]\nbusiness_zone = "Mars/X"\n', "error", "zone", "node.business_zone"),
+        ('"ACQ01"', '"BANK01"', "error", "institution", "issuers.0.id"),
+        (ACQUIRER, ACQUIRER + "timeout_ms = 40000\n", "error", "deadlines",
+         "acquirers.0.terminal_timeout_ms"),
+        (ACQUIRER, ACQUIRER + f"timeout_ms = {20_000 + JOURNAL_MARGIN_MS}\n", "error", "deadlines",
+         "acquirers.0.timeout_ms"),
+        (DIALLED, DIALLED + "deadline_ms = 30000\n", "error", "deadlines",
+         "acquirers.0.timeout_ms"),
+        (DIALLED, DIALLED + "reversal_retry_ms = 70000\n", "error", "pauses",
+         "issuers.0.reversal_retry_ms"),
+        (DIALLED, DIALLED + "reconnect_max_ms = 100\n", "error", "pauses",
+         "issuers.0.reconnect_min_ms"),
+        (DIALLED, "", "error", "links", "issuers.0.addresses"),
+        ('listen = "127.0.0.1:4102"\n', "", "error", "links", "issuers.1.listen"),
+        (DIALLED, DIALLED + 'listen = "127.0.0.1:1"\n', "warning", "links", "issuers.0.listen"),
+        (DIALLED, 'addresses = ["a:1", "a:1"]\n', "warning", "links", "issuers.0.addresses"),
+        ("127.0.0.1:4102", "127.0.0.1:4001", "error", "addresses", "issuers.1.listen"),
+        ("127.0.0.1:4102", "0.0.0.0:4001", "error", "addresses", "issuers.1.listen"),
+        ("127.0.0.1:4102", "127.0.0.1:9464", "error", "addresses", "metrics.listen"),
+        ("127.0.0.1:4001", "127.0.0.1:99999", "error", "addresses", "acquirers.0.listen"),
+        ("127.0.0.1:5001", "127.0.0.1:0", "error", "addresses", "issuers.0.addresses.0"),
+        ("127.0.0.1:5001", "127.0.0.1:4001", "error", "addresses", "issuers.0.addresses.0"),
+        (ACQUIRER, ACQUIRER + 'dialect = "iso87-asci"\n', "error", "dialects",
+         "acquirers.0.dialect"),
+        (DIALLED, DIALLED + "in_flight_max = 600000\n", "error", "limits", "limits.duplicates_max"),
+        ("[node]\n", "[limits]\nduplicates_max = 4095\n[node]\n", "error", "limits",
+         "limits.duplicates_max"),
+        ("[node]\n", "[journal]\nsegment_mib = 8\n[node]\n", "error", "limits",
+         "journal.pending_mib"),
+    ],
+)  # fmt: skip
+def test_rule_fires_at_its_key(
+    tmp_path: Path, old: str, new: str, severity: str, rule: str, key: str
+) -> None:
+    assert old in SWITCH
+    found = [(f.severity, f.rule, f.key) for f in findings(tmp_path, SWITCH.replace(old, new, 1))]
+    assert found == [(severity, rule, key)]
+
+
+def test_two_acquirers_with_one_institution_code(tmp_path: Path) -> None:
+    second = SWITCH.partition("[[acquirers]]")[2].partition("[[issuers]]")[0]
+    second = "[[acquirers]]" + second.replace("ACQ01", "ACQ02").replace("4001", "4002")
+    found = findings(tmp_path, SWITCH + second)
+    assert [(f.severity, f.key) for f in found] == [("warning", "acquirers.1.institution_code")]
+
+
+@pytest.mark.parametrize(
+    ("routes", "severity", "key", "words"),
+    [
+        (ROUTES + route("6299", "BANK03"), "error", "routes.2.issuer", 'did you mean "BANK0'),
+        (ROUTES + route("629900", "BANK02"), "error", "routes.2.prefix", "leads to BANK01 already"),
+        (ROUTES + route("629900", "BANK01"), "warning", "routes.2.prefix", "second time"),
+        (ROUTES + route("62990012", "BANK01"), "warning", "routes.2.prefix", "lies in 629900"),
+        (route("6299", "BANK01"), "warning", "issuers.1.id", "no route leads to BANK02"),
+    ],
+)
+def test_rule_of_routes(tmp_path: Path, routes: str, severity: str, key: str, words: str) -> None:
+    found = findings(tmp_path, routes=routes)
+    assert [(f.severity, f.rule, f.key) for f in found] == [(severity, "routes", key)]
+    assert words in found[0].problem + found[0].help
+
+
+def test_longer_prefix_of_another_issuer_is_what_routes_are_for(tmp_path: Path) -> None:
+    assert findings(tmp_path, routes=ROUTES + route("6299001", "BANK02")) == []
+
+
+def test_prefix_whose_cards_are_all_taken_is_never_reached(tmp_path: Path) -> None:
+    banks = ["BANK01", "BANK02"]
+    nine = [route(f"62990{digit}", banks[digit % 2]) for digit in range(9)]
+    tenth = [route(f"629909{digit}", banks[digit % 2]) for digit in range(10)]
+    routes = "".join([route("62990", "BANK01"), *nine, *tenth])
+    errors = [f for f in findings(tmp_path, routes=routes) if f.severity == "error"]
+    assert [f.key for f in errors] == ["routes.0.prefix"]
+    assert "never reached" in errors[0].problem
+
+
+def test_prefix_with_one_card_range_left_is_reached(tmp_path: Path) -> None:
+    nine = [route(f"62990{digit}", "BANK02") for digit in range(9)]
+    assert findings(tmp_path, routes="".join([route("62990", "BANK01"), *nine])) == []
+
+
+def test_no_route_at_all(tmp_path: Path) -> None:
+    found = findings(tmp_path, routes="")
+    assert [f.severity for f in found] == ["warning", "warning", "error"]
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("127.0.0.1:1", True),
+        ("127.9.9.9:1", True),
+        ("[::1]:1", True),
+        ("localhost:1", True),
+        ("0.0.0.0:1", False),
+        ("[::]:1", False),
+        ("10.0.0.1:1", False),
+        ("bank.example:1", False),
+    ],
+)
+def test_loopback(address: str, loopback: bool) -> None:
+    assert is_loopback(address) is loopback

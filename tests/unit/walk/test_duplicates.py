@@ -1,0 +1,121 @@
+"""Request keys: what makes two requests the same, and what is forgotten when room runs out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from switch.errors import UsageError
+from switch.model.state import KeyState
+from switch.native import walk
+from tests.support.walk import NOW_S, World, open_world
+
+HALF_A_YEAR_S = 183 * 86_400
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with open_world(tmp_path, capacity=8) as world:
+        yield world
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"terminal_id": "TERM0002"},
+        {"merchant_id": "MERCHANT0000002"},
+        {"transmission_time": "1123160001"},
+        {"mti": "0100"},
+    ],
+)
+def test_whatever_is_in_the_key_makes_another_request(
+    world: World, changes: dict[str, str]
+) -> None:
+    assert world.claim(world.purchase(1), 1) == KeyState.NEW
+    assert world.claim(world.purchase(1, **changes), 2) == KeyState.NEW
+
+
+def test_a_repeat_digit_makes_no_other_request(world: World) -> None:
+    assert world.claim(world.purchase(1), 1) == KeyState.NEW
+    assert world.claim(world.purchase(1, mti="0201"), 2) == KeyState.IN_FLIGHT
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pan": "6299011234567890"},
+        {"amount": "000000001235"},
+        {"currency": "840"},
+        {"processing_code": "010000"},
+        {"icc": bytes.fromhex("9F26081122334455667788")},
+    ],
+)
+def test_whatever_is_in_the_body_makes_another_body(
+    world: World, changes: dict[str, str | bytes]
+) -> None:
+    assert world.claim(world.purchase(1), 1) == KeyState.NEW
+    assert world.claim(world.purchase(1, **changes), 2) == KeyState.IN_FLIGHT + 16
+
+
+def test_two_institutions_never_share_a_key(world: World) -> None:
+    assert world.duplicates.claim(world.purchase(1), world.acquirer, 1, NOW_S) == KeyState.NEW
+    other = world.gate.institution("ACQ02", "")
+    assert world.duplicates.claim(world.purchase(1), other, 2, NOW_S) == KeyState.NEW
+
+
+def test_the_same_date_of_another_year_is_another_request(world: World) -> None:
+    claim = world.duplicates.claim
+    assert claim(world.purchase(1), world.acquirer, 1, NOW_S) == KeyState.NEW
+    assert claim(world.purchase(1), world.acquirer, 2, NOW_S + 86_400) == KeyState.IN_FLIGHT
+    assert claim(world.purchase(1), world.acquirer, 3, NOW_S + 2 * HALF_A_YEAR_S) == KeyState.NEW
+
+
+def test_an_entry_tells_what_stands_there(world: World) -> None:
+    request = world.purchase(1)
+    assert world.duplicates.look(request, world.acquirer, NOW_S) is None
+    txn, _, _ = world.forward(request)
+    entry = world.duplicates.look(world.purchase(1, amount="000000000001"), world.acquirer, NOW_S)
+    assert entry is not None
+    assert (entry.txn, entry.state, entry.issuer) == (txn, KeyState.IN_FLIGHT, world.bank)
+    assert (entry.same_body, entry.card_agrees, entry.amount_minor) == (False, True, 1234)
+    assert (entry.response_code, entry.business_date) == ("", "20261123")
+
+
+def test_a_reversal_of_another_card_does_not_agree(world: World) -> None:
+    world.approved(1)
+    reversal = world.reversal_of(1, 2, pan="6299011234567890")
+    entry = world.duplicates.original(reversal, world.acquirer, NOW_S)
+    assert entry is not None
+    assert not entry.card_agrees
+
+
+def test_the_oldest_goes_first_and_what_is_in_flight_stays(world: World) -> None:
+    flying = world.purchase(1)
+    world.forward(flying)
+    world.flow()
+    for stan in range(2, 12):
+        world.approved(stan)
+    look = world.duplicates.look
+    assert len(world.duplicates) == world.duplicates.capacity == 8
+    assert look(flying, world.acquirer, NOW_S) is not None
+    assert look(world.purchase(4), world.acquirer, NOW_S) is None
+    assert look(world.purchase(5), world.acquirer, NOW_S) is not None
+    evictions = world.duplicates.evictions()
+    assert evictions == {"all": 3, "early": 3, "early_age_s": 0, "in_flight": 0}
+
+
+def test_a_request_that_was_forgotten_in_flight_cannot_be_recorded(tmp_path: Path) -> None:
+    with open_world(tmp_path, capacity=1) as world:
+        request = world.purchase(1)
+        txn, _, _ = world.forward(request)
+        world.claim(world.purchase(2), 9)
+        assert world.duplicates.evictions()["in_flight"] == 1
+        with pytest.raises(UsageError, match="keep the table larger"):
+            world.gate.conclude(request, world.terminal, txn, "91", "IR", world.wall_ms)
+        assert world.gate.held_bytes(world.terminal) == 0
+
+
+@pytest.mark.parametrize("capacity", [0, 1 << 27])
+def test_a_capacity_that_makes_no_sense_is_refused(world: World, capacity: int) -> None:
+    with pytest.raises(UsageError, match="capacity"):
+        walk.Duplicates(world.keys, capacity)
