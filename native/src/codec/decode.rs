@@ -1,8 +1,8 @@
 //! A body to a message. The loop over the bitmap is the hottest code of the codec: no allocation but the message's
 //! own buffer, no hash, no string.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use crate::codec::axis::{Encoding, Length, Prefix, Unit};
 use crate::codec::charset::{self, Charset, Type};
@@ -69,6 +69,7 @@ pub fn decode(
         received_ns,
         sent_ns: AtomicU64::new(0),
         handle: AtomicU64::new(0),
+        attached: OnceLock::new(),
     };
     match result {
         Ok(()) => {

@@ -1,12 +1,12 @@
 //! One decoded message: the body as it came, an index of its fields, and what the walk asks of every message.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::codec::axis::Length;
 use crate::codec::kind::{Check, Kind, RcClass};
-use crate::codec::name::{Name, Source, Wire};
+use crate::codec::name::{Attachment, Name, Source, Wire};
 use crate::codec::spec::{Dialect, Hot, Layout, Part, Path, Spec, bit};
 use crate::codec::tlv;
 use crate::codec::wipe;
@@ -19,7 +19,7 @@ pub const CHECK_MTI: u8 = u8::MAX;
 /// normal-form length, zero when absent: a look-up is one load, with no counting of bitmap bits.
 pub(super) const INDEX_HALF: usize = 4 * 64;
 
-/// Immutable but for `sent_ns` and `handle`. One allocation: the body, and behind it the index of its fields.
+/// Immutable but for `sent_ns`, `handle` and what is attached. One allocation: the body, and behind it the index of its fields.
 /// Wiped on drop, because it may hold a PAN or a track.
 #[derive(Debug)]
 pub struct Message {
@@ -37,6 +37,7 @@ pub struct Message {
     pub(super) received_ns: u64,
     pub(super) sent_ns: AtomicU64,
     pub(super) handle: AtomicU64,
+    pub(super) attached: OnceLock<Box<dyn Attachment>>,
 }
 
 /// A field's place on the wire.
@@ -119,6 +120,16 @@ impl Message {
 
     pub fn set_handle(&self, handle: u64) {
         self.handle.store(handle, Ordering::Relaxed);
+    }
+
+    /// What another room has proved of this message.
+    pub fn attached(&self) -> Option<&dyn Attachment> {
+        self.attached.get().map(|attached| &**attached)
+    }
+
+    /// Keeps what was proved; false, and nothing done, when there is something already.
+    pub fn attach(&self, proved: Box<dyn Attachment>) -> bool {
+        self.attached.set(proved).is_ok()
     }
 
     /// Bytes of the body.

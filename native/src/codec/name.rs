@@ -1,5 +1,7 @@
 //! Canonical names: what the rooms above call a field, whatever its number in a dialect.
 
+use std::any::Any;
+
 /// One name a dialect may map a field to. The discriminant is the 1987 field number (0 is the MTI), which
 /// makes a dense index; a dialect is free to carry the name in another field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -292,6 +294,13 @@ pub trait Source {
     fn wire(&self, _dialect: u64, _number: u8) -> Wire<'_> {
         Wire::Unlike
     }
+}
+
+/// What another room has proved of a message, kept with it and dropped with it. As a source it gives what may go out
+/// in the message's place.
+pub trait Attachment: Source + Any + Send + Sync + std::fmt::Debug {
+    /// For the room that attached it.
+    fn as_any(&self) -> &dyn Any;
 }
 
 /// Answer of `Source::wire`.
