@@ -2,9 +2,21 @@
 
 from typing import Self, TypedDict, final, type_check_only
 
+from switch._native.emv import CardMaster
 from switch._native.journal import Journal
 
-__all__ = ["Bank", "Generator", "Histogram", "Recorder", "Schedule", "answers", "request", "usage"]
+__all__ = [
+    "Bank",
+    "Generator",
+    "Histogram",
+    "Recorder",
+    "Schedule",
+    "Taps",
+    "answers",
+    "card",
+    "request",
+    "usage",
+]
 
 @type_check_only
 class Quantiles(TypedDict):
@@ -90,6 +102,14 @@ class Bank:
     def close(self) -> None: ...
 
 @final
+class Taps:
+    """Devices in software: `tokens` of them (those that `card` makes of numbers from 0) take turns, each
+    with its own counter. UnionPay version 01, key index 1, sequence number 1, amount 2.00 in currency 156."""
+
+    def __new__(cls, master: CardMaster, tokens: int) -> Self:
+        """Takes the key; nobody else can use it afterwards."""
+
+@final
 class Generator:
     """Open connections to one system; each message goes out by a `send` of its own."""
 
@@ -101,9 +121,10 @@ class Generator:
         issuer: str = "629900",
         acquirer_code: str = "10000001",
         pid: int = 0,
+        taps: Taps | None = None,
     ) -> Self:
-        """`issuer`: first six digits of all cards. `pid`: the process whose CPU is counted, 0 for none.
-        Raises switch.errors.UnreachableError."""
+        """`issuer`: first six digits of all cards or tokens. `pid`: the process whose CPU is counted, 0 for
+        none. With `taps` each request has a cryptogram of its own, made before its window begins. Raises switch.errors.UnreachableError."""
     def sign_on(self, patience_ms: int = 5000) -> None:
         """0800 001 on every connection, and their answers awaited."""
     def closed(
@@ -146,6 +167,9 @@ class Recorder:
     def acknowledge(self) -> int: ...
     @property
     def fileno(self) -> int: ...
+
+def card(issuer: str, number: int) -> str:
+    """The card or token of a number from 0: six digits of the issuer, nine of its own, a check digit."""
 
 def request(
     serial: int,

@@ -3,7 +3,7 @@
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-use super::chip::Chip;
+use super::chip::{Chip, SIGNED_BYTES};
 use super::iad::{Iad, RESULTS_BYTES};
 use super::key::{Card, CardMaster, SessionKey};
 use super::profile::{Method, Padding, Profile};
@@ -46,7 +46,7 @@ pub fn prove(
 ) -> Result<Proof, Refusal> {
     let counter = chip.counter();
     let session = master.card(card).session(profile.session(), counter);
-    let expected = session.mac(&chip.signed, profile.tail(iad), profile.padding());
+    let expected = made_with(&session, profile, &chip.signed, iad);
     if !bool::from(expected.ct_eq(&chip.cryptogram)) {
         return Err(Refusal::Cryptogram);
     }
@@ -61,6 +61,29 @@ pub fn prove(
         cryptogram: chip.cryptogram,
         session,
     })
+}
+
+/// The cryptogram that a genuine device makes over `signed` (the values of `chip::SIGNED`, the counter among them) and
+/// its application data: for devices in software.
+pub fn make(
+    master: &CardMaster,
+    card: &Card<'_>,
+    profile: Profile,
+    signed: &[u8; SIGNED_BYTES],
+    iad: &Iad<'_>,
+) -> u64 {
+    let counter = u16::from_be_bytes([signed[SIGNED_BYTES - 2], signed[SIGNED_BYTES - 1]]);
+    let session = master.card(card).session(profile.session(), counter);
+    made_with(&session, profile, signed, iad)
+}
+
+fn made_with(
+    session: &SessionKey,
+    profile: Profile,
+    signed: &[u8; SIGNED_BYTES],
+    iad: &Iad<'_>,
+) -> u64 {
+    session.mac(signed, profile.tail(iad), profile.padding())
 }
 
 impl Proof {

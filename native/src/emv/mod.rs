@@ -24,7 +24,7 @@ pub mod ring;
 mod tests;
 
 pub use chip::Chip;
-pub use cryptogram::{MethodFault, Proof};
+pub use cryptogram::{MethodFault, Proof, make};
 pub use iad::Iad;
 pub use key::{Card, CardMaster, Derivation, MasterFault, Session};
 pub use profile::{Profile, Scheme};

@@ -236,7 +236,9 @@ mod tests {
         let mut bank = Bank::start("127.0.0.1:0", Some(*b"51"))?;
         let mut stream = TcpStream::connect(bank.address())?;
         stream.set_read_timeout(Some(Duration::from_millis(300)))?;
-        let mut request = Maker::new(*b"629900", b"10000001", 0).make(7).to_vec();
+        let mut request = Maker::new(*b"629900", b"10000001", 0, None)
+            .make(7)
+            .to_vec();
         stream.write_all(&request)?;
         let mut reply = [0; 512];
         let count = stream.read(&mut reply)?;

@@ -13,7 +13,7 @@ use super::LoadError;
 use super::clock::{self, Timer};
 use super::frame::{self, Asked, Writer};
 use super::link::{Link, Sent};
-use super::maker::{self, Maker, STAN_MAX};
+use super::maker::{self, Maker, STAN_MAX, Taps};
 use super::poll::{Poll, Watch};
 use super::schedule::Schedule;
 use super::usage::Usage;
@@ -23,6 +23,10 @@ const TIMER: usize = usize::MAX;
 /// Due messages that are sent before the connections are looked at again.
 const SENT_IN_A_ROW: usize = 16;
 const CONNECT: Duration = Duration::from_secs(5);
+/// From the end of all preparations to the first request.
+const START_NS: u64 = 1_000_000;
+/// Taps made before a closed loop begins, for each millisecond of it: more than any system here answers.
+const CLOSED_PER_MS_MAX: u64 = 100;
 
 /// Where the load goes and what its messages carry.
 #[derive(Clone, Debug)]
@@ -35,6 +39,8 @@ pub struct Target {
     pub acquirer_code: Vec<u8>,
     /// Process whose CPU is counted; 0: none.
     pub pid: u32,
+    /// None: plain cards.
+    pub taps: Option<Taps>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -123,8 +129,9 @@ impl Generator {
     /// # Errors
     /// When waiting fails; trouble with a connection is counted instead.
     pub fn closed(&mut self, depth: usize, window: &Window) -> Result<Outcome, LoadError> {
-        let start = clock::now();
-        let mut run = self.begin(window, start, window.measure, Pace::Loop);
+        let length = window.warm + window.measure;
+        let most = length.as_millis() as u64 * CLOSED_PER_MS_MAX;
+        let mut run = self.begin(window, window.measure, Pace::Loop, most);
         for number in 0..self.links.len() {
             for _ in 0..depth {
                 self.send(number, clock::now(), &mut run);
@@ -146,10 +153,11 @@ impl Generator {
     /// # Errors
     /// As `closed`.
     pub fn open(&mut self, schedule: &Schedule, window: &Window) -> Result<Outcome, LoadError> {
-        let start = clock::now() + 1_000_000;
         let warm = u64::try_from(window.warm.as_nanos()).unwrap_or(u64::MAX);
         let measure = Duration::from_nanos(schedule.length_ns().saturating_sub(warm));
-        let mut run = self.begin(window, start, measure, Pace::Schedule);
+        let most = schedule.due_ns().len() as u64;
+        let mut run = self.begin(window, measure, Pace::Schedule, most);
+        let start = run.from_ns - warm;
         let mut armed_ns = 0;
         let mut due = schedule
             .due_ns()
@@ -207,6 +215,7 @@ impl Generator {
             self.target.issuer,
             &self.target.acquirer_code,
             clock::wall_seconds(),
+            None,
         );
         for (number, link) in self.links.iter_mut().enumerate() {
             let mut stan = [0; 6];
@@ -242,12 +251,13 @@ impl Generator {
         Ok(())
     }
 
+    /// A window that starts in a moment; `most`: how many requests it may need.
     fn begin<'a>(
         &mut self,
         window: &'a Window,
-        start: u64,
         measure: Duration,
         pace: Pace,
+        most: u64,
     ) -> Run<'a> {
         // A date never comes back while serials go on, so that no two windows share a request.
         let Again {
@@ -263,10 +273,14 @@ impl Generator {
         self.serial = serial;
         self.date_s = date_s;
         let length = |t: Duration| u64::try_from(t.as_nanos()).unwrap_or(u64::MAX / 4);
-        let from_ns = start + length(window.warm);
+        let taps = self.target.taps.clone();
+        let mut maker = Maker::new(self.target.issuer, &self.target.acquirer_code, date_s, taps);
+        // Before the clock starts; what a quicker system asks for beyond it is made as it goes.
+        maker.prepare(serial, most.min(count));
+        let from_ns = clock::now() + START_NS + length(window.warm);
         Run {
             window,
-            maker: Maker::new(self.target.issuer, &self.target.acquirer_code, date_s),
+            maker,
             out: Outcome {
                 first_serial: serial,
                 date_s,
@@ -517,6 +531,7 @@ mod tests {
             issuer: *b"629900",
             acquirer_code: b"10000001".to_vec(),
             pid: std::process::id(),
+            taps: None,
         }
     }
 

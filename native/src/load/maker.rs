@@ -1,6 +1,14 @@
 //! Requests that are all different: one template, whose numbers are overwritten for each serial number.
+//!
+//! With `Taps` every request is a genuine tap: a token out of many in no order a cache could like, its counter one
+//! higher each time its turn comes, and the cryptogram that its device would make.
+
+use std::sync::Arc;
 
 use super::frame::{self, PREFIX, Writer};
+use crate::codec::tlv::Ber;
+use crate::emv::chip::SIGNED;
+use crate::emv::{Card, CardMaster, Iad, Profile, Scheme, make};
 
 /// STANs run from 1 to this; a serial number is told from its STAN while fewer are in flight.
 pub const STAN_MAX: u64 = 999_999;
@@ -9,14 +17,58 @@ const TERMINALS: u64 = 1000;
 /// Cards that take turns.
 const CARDS: u64 = 4096;
 
-/// EMV data of a contactless payment of 2.00; made up, and nothing that may not be stored.
-const ICC: &[u8] = b"\x9F\x26\x08\x12\x34\x56\x78\x9A\xBC\xDE\xF0\x9F\x27\x01\x80\x9F\x10\x18\x07\x01\x01\x03\xA0\x00\x00\x01\x0A\x01\x00\x00\x00\x00\x00\x5A\x5A\x5A\x5A\x00\x00\x00\x00\x00\x9F\x37\x04\x0B\xAD\xCA\xFE\x9F\x36\x02\x01\x32\x95\x05\x00\x00\x00\x00\x00\x9A\x03\x26\x11\x23\x9C\x01\x00\x9F\x02\x06\x00\x00\x00\x00\x02\x00\x5F\x2A\x02\x01\x56\x82\x02\x00\x00\x9F\x1A\x02\x01\x56";
+/// Steps through the tokens: coprime to any count of them that has no other prime factors than 2 and 5.
+const STRIDE: u64 = 618_033;
+/// A card's number has nine digits of its own.
+pub const TOKENS_MAX: u64 = 1_000_000_000;
+/// Sequence number of all tokens and cards.
+const SEQUENCE: u8 = 1;
+const TAG_CRYPTOGRAM: u32 = 0x9f26;
+const TAG_COUNTER: u32 = 0x9f36;
+const TAG_IAD: u32 = 0x9f10;
+
+/// EMV data of a contactless payment of 2.00 by UnionPay's version 01; the cryptogram in it is made up.
+const ICC: &[u8] = b"\x9F\x26\x08\x12\x34\x56\x78\x9A\xBC\xDE\xF0\x9F\x27\x01\x80\x9F\x10\x18\x07\x01\x01\x03\xA0\x00\x00\x01\x0A\x01\x00\x00\x00\x00\x00\x5A\x5A\x5A\x5A\x00\x00\x00\x00\x00\x9F\x37\x04\x0B\xAD\xCA\xFE\x9F\x36\x02\x01\x32\x95\x05\x00\x00\x00\x00\x00\x9A\x03\x26\x11\x23\x9C\x01\x00\x9F\x02\x06\x00\x00\x00\x00\x02\x00\x9F\x03\x06\x00\x00\x00\x00\x00\x00\x5F\x2A\x02\x01\x56\x82\x02\x00\x00\x9F\x1A\x02\x01\x56\x84\x08\xA0\x00\x00\x03\x33\x01\x01\x01";
+
+/// Whose taps to send.
+#[derive(Clone)]
+pub struct Taps {
+    pub master: Arc<CardMaster>,
+    /// Tokens that take turns, at most `TOKENS_MAX`: those that `card` makes of the prefix and the numbers from 0.
+    pub tokens: u64,
+}
+
+impl std::fmt::Debug for Taps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<Taps of {} tokens>", self.tokens)
+    }
+}
+
+/// Where the parts of field 55 stand in the frame, and what is signed of it.
+#[derive(Clone, Debug)]
+struct Places {
+    cryptogram: usize,
+    counter: usize,
+    signed: [u8; 33],
+    iad: Vec<u8>,
+}
+
+/// A run of cryptograms made before they are needed.
+#[derive(Clone, Debug, Default)]
+struct Stock {
+    first: u64,
+    cryptograms: Vec<u64>,
+}
 
 /// Writes the request of any serial number into one buffer.
 #[derive(Debug)]
 pub struct Maker {
     frame: Vec<u8>,
+    issuer: [u8; 6],
     cards: Vec<[u8; 16]>,
+    taps: Option<Taps>,
+    places: Places,
+    stock: Stock,
     transmission_time: [u8; 10],
     pan: usize,
     stan: usize,
@@ -27,7 +79,7 @@ pub struct Maker {
 impl Maker {
     /// `issuer`: the six digits all cards begin with. `at_s` (Unix seconds, taken as UTC) dates every message this maker writes.
     #[must_use]
-    pub fn new(issuer: [u8; 6], acquirer_code: &[u8], at_s: u64) -> Self {
+    pub fn new(issuer: [u8; 6], acquirer_code: &[u8], at_s: u64, taps: Option<Taps>) -> Self {
         let cards = (0..CARDS).map(|number| card(issuer, number)).collect();
         let date = Date::of(at_s);
         let mut out = Vec::new();
@@ -52,18 +104,23 @@ impl Maker {
         writer.put(49, b"156");
         writer.put(55, ICC);
         writer.finish();
-        let (mut pan, mut stan, mut rrn, mut terminal) = (0, 0, 0, 0);
-        // The template was made above by the same layout, so the walk finds all four.
+        let (mut pan, mut stan, mut rrn, mut terminal, mut icc) = (0, 0, 0, 0, 0);
+        // The template was made above by the same layout, so the walk finds all five.
         let _ = frame::walk(&out[PREFIX..], |field| match field.number {
             2 => pan = field.offset,
             11 => stan = field.offset,
             37 => rrn = field.offset,
             41 => terminal = field.offset,
+            55 => icc = field.offset,
             _ => {}
         });
         Self {
             frame: out,
+            issuer,
             cards,
+            taps,
+            places: places(PREFIX + icc),
+            stock: Stock::default(),
             transmission_time: date.transmission,
             pan: PREFIX + pan,
             stan: PREFIX + stan,
@@ -72,10 +129,56 @@ impl Maker {
         }
     }
 
+    /// Makes the cryptograms of `count` serial numbers from `first` on, so that `make` need not.
+    pub fn prepare(&mut self, first: u64, count: u64) {
+        let Some(taps) = self.taps.clone() else {
+            return;
+        };
+        let cryptograms = (first..first + count)
+            .map(|serial| self.cryptogram(&taps, serial))
+            .collect();
+        self.stock = Stock { first, cryptograms };
+    }
+
+    fn cryptogram(&mut self, taps: &Taps, serial: u64) -> u64 {
+        let number = card(self.issuer, token_of(serial, taps.tokens));
+        let signed = &mut self.places.signed;
+        signed[31..].copy_from_slice(&counter_of(serial, taps.tokens).to_be_bytes());
+        // Both are made above and sound.
+        let (Some(card), Ok(iad)) = (
+            Card::new(&number, SEQUENCE),
+            Iad::parse(Scheme::UnionPay, &self.places.iad),
+        ) else {
+            return 0;
+        };
+        make(&taps.master, &card, Profile::UnionPay01, signed, &iad)
+    }
+
+    /// Field 2, and of a tap its counter and cryptogram.
+    fn put_card(&mut self, serial: u64) {
+        let number = match self.taps.clone() {
+            None => self.cards[(serial % CARDS) as usize],
+            Some(taps) => {
+                let ahead = serial.checked_sub(self.stock.first);
+                let made = ahead.and_then(|at| self.stock.cryptograms.get(at as usize).copied());
+                let cryptogram = made.unwrap_or_else(|| self.cryptogram(&taps, serial));
+                let Places {
+                    cryptogram: at,
+                    counter,
+                    ..
+                } = self.places;
+                self.frame[at..at + 8].copy_from_slice(&cryptogram.to_be_bytes());
+                let atc = counter_of(serial, taps.tokens).to_be_bytes();
+                self.frame[counter..counter + 2].copy_from_slice(&atc);
+                card(self.issuer, token_of(serial, taps.tokens))
+            }
+        };
+        self.frame[self.pan..self.pan + 16].copy_from_slice(&number);
+    }
+
     /// The framed request of a serial number; the same number gives the same bytes.
     pub fn make(&mut self, serial: u64) -> &[u8] {
-        let card = self.cards[(serial % CARDS) as usize];
-        self.frame[self.pan..self.pan + 16].copy_from_slice(&card);
+        self.put_card(serial);
         frame::write_decimal(&mut self.frame[self.stan..self.stan + 6], stan(serial));
         frame::write_decimal(&mut self.frame[self.rrn..self.rrn + 12], serial);
         let digits = self.terminal + 1..self.terminal + 8;
@@ -114,7 +217,46 @@ pub fn agrees(serial: u64, rrn: &[u8], terminal_id: &[u8]) -> bool {
         && frame::decimal(&terminal_id[1..]) == Some(terminal(serial))
 }
 
-fn card(issuer: [u8; 6], number: u64) -> [u8; 16] {
+/// Which token a serial number taps.
+fn token_of(serial: u64, tokens: u64) -> u64 {
+    (serial % tokens) * STRIDE % tokens
+}
+
+/// The transaction counter of that tap, 1 at the token's first.
+fn counter_of(serial: u64, tokens: u64) -> u16 {
+    (serial / tokens + 1) as u16
+}
+
+/// Finds the parts of the template's field 55, which begins at `start` of the frame.
+fn places(start: usize) -> Places {
+    let mut places = Places {
+        cryptogram: 0,
+        counter: 0,
+        signed: [0; 33],
+        iad: Vec::new(),
+    };
+    let base = ICC.as_ptr() as usize;
+    for element in Ber::new(ICC).map_while(Result::ok) {
+        let at = start + (element.value.as_ptr() as usize - base);
+        match element.tag {
+            TAG_CRYPTOGRAM => places.cryptogram = at,
+            TAG_COUNTER => places.counter = at,
+            TAG_IAD => places.iad = element.value.to_vec(),
+            _ => {}
+        }
+        let mut into = 0;
+        for (tag, length) in SIGNED {
+            if tag == element.tag {
+                places.signed[into..into + length].copy_from_slice(element.value);
+            }
+            into += length;
+        }
+    }
+    places
+}
+
+/// The card or token of a number: issuer, nine digits, check digit.
+pub fn card(issuer: [u8; 6], number: u64) -> [u8; 16] {
     let mut pan = [b'0'; 16];
     pan[..6].copy_from_slice(&issuer);
     frame::write_decimal(&mut pan[6..15], number);
@@ -161,10 +303,12 @@ impl Date {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::emv::{Derivation, MasterFault, Ring};
 
     fn fields(frame: &[u8]) -> Vec<(u8, Vec<u8>)> {
         let mut found = Vec::new();
@@ -178,7 +322,7 @@ mod tests {
 
     #[test]
     fn every_serial_is_another_request() {
-        let mut maker = Maker::new(*b"629900", b"10000001", 1_795_000_000);
+        let mut maker = Maker::new(*b"629900", b"10000001", 1_795_000_000, None);
         let mut seen = HashSet::new();
         for serial in (0..5000).chain(STAN_MAX - 5..STAN_MAX + 5000) {
             assert!(seen.insert(maker.make(serial).to_vec()), "{serial}");
@@ -187,9 +331,9 @@ mod tests {
 
     #[test]
     fn a_request_is_what_a_terminal_sends() {
-        let mut maker = Maker::new(*b"629900", b"10000001", 1_795_000_000);
+        let mut maker = Maker::new(*b"629900", b"10000001", 1_795_000_000, None);
         let frame = maker.make(1_000_123).to_vec();
-        assert!((230..=270).contains(&frame.len()), "{}", frame.len());
+        assert!((250..=290).contains(&frame.len()), "{}", frame.len());
         let fields = fields(&frame);
         assert_eq!(fields.len(), 19);
         let value = |number| {
@@ -205,6 +349,49 @@ mod tests {
         assert!(!agrees(1_000_124, b"000001000123", b"B0001123"));
         let stan = maker.stan_offset();
         assert_eq!(&frame[stan..stan + 6], b"000125");
+    }
+
+    /// Two keys for tests: what a scheme prints in its examples.
+    fn taps(tokens: u64) -> Taps {
+        let halves = [0xF0C3_4A81_24CE_E0A9, 0x1A0B_034A_A97D_6EAC];
+        let found = match CardMaster::new(&halves, Derivation::A, [0; 3]) {
+            Err(MasterFault::CheckValue { found, .. }) => found,
+            _ => String::new(),
+        };
+        let byte = |at: usize| u8::from_str_radix(&found[at..at + 2], 16).unwrap_or(0);
+        let master = CardMaster::new(&halves, Derivation::A, [byte(0), byte(2), byte(4)]);
+        assert!(master.is_ok());
+        Taps {
+            master: Arc::new(master.unwrap()),
+            tokens,
+        }
+    }
+
+    #[test]
+    fn taps_are_genuine_and_no_two_share_token_and_counter() {
+        let mut ring = Ring::default();
+        let taps = taps(1000);
+        let spare = self::taps(1);
+        let master = Arc::into_inner(spare.master).unwrap();
+        ring.add(Scheme::UnionPay, b"629977", 1, master).unwrap();
+        let mut maker = Maker::new(*b"629977", b"10000001", 1_795_000_000, Some(taps));
+        maker.prepare(500, 1000);
+        let mut seen = HashSet::new();
+        for serial in (0..2500).step_by(3) {
+            let frame = maker.make(serial).to_vec();
+            let fields = fields(&frame);
+            let value = |n| fields.iter().find(|(m, _)| *m == n).map(|(_, v)| v.clone());
+            let (token, icc) = (value(2).unwrap(), value(55).unwrap());
+            let card = Card::new(&token, SEQUENCE).unwrap();
+            let counter = match ring.verify(&icc, &card, 200, 156) {
+                Ok(proof) => proof.counter,
+                Err(refusal) => {
+                    assert_eq!(refusal.reason(), "genuine", "{serial}");
+                    0
+                }
+            };
+            assert!(seen.insert((token, counter)), "{serial}");
+        }
     }
 
     #[test]

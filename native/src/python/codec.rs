@@ -61,7 +61,6 @@ pub(crate) struct PyDialect(Arc<Dialect>);
 
 impl PyDialect {
     /// The pure dialect, shared.
-    #[allow(dead_code)] // the gate's wrapper is its caller
     pub(crate) fn shared(&self) -> &Arc<Dialect> {
         &self.0
     }

@@ -37,12 +37,18 @@ fn scheme(py: Python<'_>, name: &str) -> PyResult<Scheme> {
 }
 
 #[pyclass(name = "CardMaster", frozen, module = "switch._native.emv")]
-struct PyCardMaster {
+pub(super) struct PyCardMaster {
     /// None after a ring has taken the key.
     inner: Mutex<Option<CardMaster>>,
 }
 
 impl PyCardMaster {
+    /// The key itself, for whoever keeps it from now on.
+    pub(super) fn take(&self, py: Python<'_>) -> PyResult<CardMaster> {
+        let taken = self.inner.lock().ok().and_then(|mut slot| slot.take());
+        taken.ok_or_else(|| usage_error(py, "another has taken this key"))
+    }
+
     fn with<T>(&self, py: Python<'_>, f: impl FnOnce(&CardMaster) -> T) -> PyResult<T> {
         match self.inner.lock().as_deref() {
             Ok(Some(master)) => Ok(f(master)),

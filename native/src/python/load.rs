@@ -7,6 +7,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use super::emv::PyCardMaster;
 use super::journal::{PyJournal, journal_error};
 use super::python_error;
 use crate::journal::JournalError;
@@ -16,7 +17,7 @@ use crate::load::clock;
 use crate::load::frame;
 use crate::load::generator::{Generator, Target};
 use crate::load::histogram::Histogram;
-use crate::load::maker::Maker;
+use crate::load::maker::{self, Maker, TOKENS_MAX, Taps};
 use crate::load::recorder::Recorder;
 use crate::load::schedule::Schedule;
 use crate::load::usage::Usage;
@@ -162,13 +163,40 @@ impl PyBank {
     }
 }
 
+/// Devices in software for the generator.
+#[pyclass(name = "Taps", module = "switch._native.load", frozen)]
+struct PyTaps(Taps);
+
+#[pymethods]
+impl PyTaps {
+    #[new]
+    fn new(py: Python<'_>, master: &PyCardMaster, tokens: u64) -> PyResult<Self> {
+        if !(1..=TOKENS_MAX).contains(&tokens) {
+            return Err(usage_error(py, format!("1 to {TOKENS_MAX} tokens")));
+        }
+        let master = Arc::new(master.take(py)?);
+        Ok(Self(Taps { master, tokens }))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// The card or token of a number from 0: issuer, nine digits, check digit.
+#[pyfunction]
+fn card(py: Python<'_>, issuer: &str, number: u64) -> PyResult<String> {
+    let digits = maker::card(self::issuer(py, issuer)?, number);
+    Ok(digits.iter().map(|digit| char::from(*digit)).collect())
+}
+
 #[pyclass(name = "Generator", module = "switch._native.load")]
 struct PyGenerator(Option<Generator>);
 
 #[pymethods]
 impl PyGenerator {
     #[new]
-    #[pyo3(signature = (address, connections, *, issuer = "629900", acquirer_code = "10000001", pid = 0))]
+    #[pyo3(signature = (address, connections, *, issuer = "629900", acquirer_code = "10000001", pid = 0, taps = None))]
     fn new(
         py: Python<'_>,
         address: &str,
@@ -176,6 +204,7 @@ impl PyGenerator {
         issuer: &str,
         acquirer_code: &str,
         pid: u32,
+        taps: Option<PyRef<'_, PyTaps>>,
     ) -> PyResult<Self> {
         let address: SocketAddr = address
             .parse()
@@ -186,6 +215,7 @@ impl PyGenerator {
             issuer: self::issuer(py, issuer)?,
             acquirer_code: acquirer_code.as_bytes().to_vec(),
             pid,
+            taps: taps.map(|taps| taps.0.clone()),
         };
         let connected = py.detach(|| Generator::connect(target));
         connected
@@ -360,7 +390,7 @@ fn request<'py>(
 ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
     let issuer = self::issuer(py, issuer)?;
     let date_s = date_s.unwrap_or_else(clock::wall_seconds);
-    let mut maker = Maker::new(issuer, acquirer_code.as_bytes(), date_s);
+    let mut maker = Maker::new(issuer, acquirer_code.as_bytes(), date_s, None);
     let mut frames = Vec::new();
     for number in 0..count {
         frames.extend_from_slice(maker.make(serial + number));
@@ -395,6 +425,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<PyHistogram>()?;
     m.add_class::<PyRecorder>()?;
     m.add_class::<PySchedule>()?;
+    m.add_class::<PyTaps>()?;
+    m.add_function(wrap_pyfunction!(card, m)?)?;
     m.add_function(wrap_pyfunction!(answers, m)?)?;
     m.add_function(wrap_pyfunction!(request, m)?)?;
     m.add_function(wrap_pyfunction!(usage, m)?)?;
