@@ -22,9 +22,12 @@ __all__ = [
     "SettingsError",
     "StorageError",
     "TapswitchError",
+    "TokenError",
+    "TokenIndexError",
     "TomlError",
     "UnreachableError",
     "UsageError",
+    "VaultError",
 ]
 
 REGISTRY: Final[dict[str, type["TapswitchError"]]] = {}
@@ -168,6 +171,25 @@ class UnreachableError(OperatorError):
 
     code = "TSW-O0105"
     exit_code = 4
+
+
+class TokenIndexError(OperatorError):
+    """The token index has no answer, or cannot be written. The vault rebuilds it."""
+
+    code = "TSW-O0106"
+
+
+class VaultError(OperatorError):
+    """The vault is locked, damaged, or of another version or key."""
+
+    code = "TSW-O0107"
+
+
+class TokenError(OperatorError):
+    """An order about a token is refused; nothing was changed."""
+
+    code = "TSW-O0108"
+    exit_code = 5
 
 
 class StorageError(TapswitchError):

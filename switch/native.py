@@ -6,9 +6,20 @@ It imports nothing of the standard library that a pure room may not use.
 from switch._native import BUILD_PROFILE, __version__
 from switch._native import codec as codec
 from switch._native import emv as emv
+from switch._native import index as index
 from switch._native import journal as journal
 from switch._native import load as load
 from switch._native import meter as meter
 from switch._native import walk as walk
 
-__all__ = ["BUILD_PROFILE", "__version__", "codec", "emv", "journal", "load", "meter", "walk"]
+__all__ = [
+    "BUILD_PROFILE",
+    "__version__",
+    "codec",
+    "emv",
+    "index",
+    "journal",
+    "load",
+    "meter",
+    "walk",
+]

@@ -165,6 +165,22 @@ pub fn prefetch<T>(place: &T) {
     let _ = place;
 }
 
+/// Opens (or makes) an LMDB environment in a directory.
+///
+/// The caller promises what LMDB asks for: the directory is on a local disk, nobody but LMDB writes to its files or
+/// shortens them, and the process does not fork afterwards. heed keeps a second opening in one process away.
+pub fn lmdb(
+    place: &std::path::Path,
+    map_bytes: usize,
+    readers_max: u32,
+) -> heed::Result<heed::Env<heed::WithoutTls>> {
+    let mut options = heed::EnvOpenOptions::new().read_txn_without_tls();
+    options.map_size(map_bytes).max_readers(readers_max);
+    // SAFETY: mapping a file is sound while nobody changes it behind LMDB's back; see the promise above. No flag is
+    // set that would give up LMDB's own locking or syncing.
+    unsafe { options.open(place) }
+}
+
 /// A shared mapping of the first words of a file, as atomics. The owner of the file must never shorten it while
 /// it is mapped: writers make a new file and rename it into place.
 #[derive(Debug)]

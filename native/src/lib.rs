@@ -7,6 +7,7 @@ pub mod buf;
 pub mod codec;
 pub mod emv;
 pub mod error;
+pub mod index;
 pub mod journal;
 pub mod load;
 pub mod meter;

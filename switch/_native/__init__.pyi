@@ -4,12 +4,23 @@ from typing import Final
 
 from switch._native import codec as codec
 from switch._native import emv as emv
+from switch._native import index as index
 from switch._native import journal as journal
 from switch._native import load as load
 from switch._native import meter as meter
 from switch._native import walk as walk
 
-__all__ = ["BUILD_PROFILE", "__version__", "codec", "emv", "journal", "load", "meter", "walk"]
+__all__ = [
+    "BUILD_PROFILE",
+    "__version__",
+    "codec",
+    "emv",
+    "index",
+    "journal",
+    "load",
+    "meter",
+    "walk",
+]
 
 __version__: Final[str]
 BUILD_PROFILE: Final[str]

@@ -266,6 +266,26 @@ impl Keys {
         self.half(b"card references")
     }
 
+    /// Seals the values of the token index.
+    pub fn token_index_key(&self) -> Zeroizing<[u8; KEY_BYTES]> {
+        self.derive(Which::Index, b"token index", &[])
+    }
+
+    /// Seals card numbers in the vault, under a version of its own choosing.
+    pub fn vault_pan_key(&self, version: u32) -> Zeroizing<[u8; KEY_BYTES]> {
+        self.derive(Which::Pan, b"vault pan", &version.to_be_bytes())
+    }
+
+    /// Makes the keyed hash by which the vault finds a card number.
+    pub fn vault_hash_key(&self, version: u32) -> Zeroizing<[u8; KEY_BYTES]> {
+        self.derive(Which::Index, b"vault pan hash", &version.to_be_bytes())
+    }
+
+    /// Seals issuers' card master keys in their file.
+    pub fn card_masters_key(&self) -> Zeroizing<[u8; KEY_BYTES]> {
+        self.derive(Which::Pan, b"card masters", &[])
+    }
+
     /// Ciphers of the segment with this salt: no two segments share a key, so a nonce may start anew in each.
     pub fn segment(&self, salt: &[u8; SALT_BYTES]) -> Result<Locked<SegmentKeys>, KeysError> {
         let payload = self.derive(Which::Journal, b"segment payload", salt);

@@ -6,6 +6,7 @@ use pyo3::types::{PyDict, PyTuple};
 mod codec;
 mod emv;
 mod gate;
+mod index;
 mod journal;
 mod load;
 mod meter;
@@ -58,6 +59,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     add_submodule(m, "meter", meter::register)?;
     add_submodule(m, "load", load::register)?;
     add_submodule(m, "emv", emv::register)?;
+    add_submodule(m, "index", index::register)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add(
         "BUILD_PROFILE",
