@@ -274,6 +274,30 @@ def _memory(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def _token_ranges(settings: Settings) -> Iterator[Finding]:
+    """A number is a token or a card number, never both."""
+    ranges = settings.tokens.ranges if settings.tokens else ()
+    for i, one in enumerate(ranges):
+        for j, route in enumerate(settings.routes):
+            if route.prefix.startswith(one.prefix) or one.prefix.startswith(route.prefix):
+                yield _error(
+                    "tokens",
+                    f"tokens.ranges.{i}.prefix",
+                    f"tokens {one.prefix} and cards {route.prefix} (routes.{j}.prefix) overlap",
+                    "give tokens a range that no card has",
+                )
+        for other in ranges[:i]:
+            if other.length == one.length and (
+                other.prefix.startswith(one.prefix) or one.prefix.startswith(other.prefix)
+            ):
+                yield _error(
+                    "tokens",
+                    f"tokens.ranges.{i}.prefix",
+                    f"the range overlaps {other.prefix}",
+                    "remove one of the two",
+                )
+
+
 RULES: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
     _business_date,
     _institutions,
@@ -284,4 +308,5 @@ RULES: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
     _dialects,
     _routes,
     _memory,
+    _token_ranges,
 )

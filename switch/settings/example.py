@@ -10,7 +10,7 @@ import msgspec
 
 from switch.settings.schema import SwitchFile
 
-__all__ = ["example_text"]
+__all__ = ["example_text", "table_of"]
 
 HEADER: Final = """\
 # Settings of a tapswitch node. Generated from switch/settings/schema.py by scripts/generate.
@@ -26,6 +26,7 @@ CHOSEN: Final[dict[str, list[dict[str, Any]]]] = {
     "journal": [{}],
     "limits": [{}],
     "metrics": [{}],
+    "tokens": [{"ranges": [{"prefix": "629977", "length": 16}]}],
     "acquirers": [
         {"id": "ACQ01", "institution_code": "00000010001", "listen": "127.0.0.1:4001"},
         {"id": "ACQ02", "institution_code": "00000010002", "listen": "127.0.0.1:4002"},
@@ -76,8 +77,15 @@ def _table(kind: msgspec.inspect.Type) -> tuple[msgspec.inspect.StructType, bool
             return struct, True
         case msgspec.inspect.StructType() as struct:
             return struct, False
+        case msgspec.inspect.UnionType(types=types):
+            return _table(table_of(types))
         case other:
             raise TypeError(f"a table of the settings cannot be {other}")
+
+
+def table_of(types: tuple[msgspec.inspect.Type, ...]) -> msgspec.inspect.Type:
+    """Of a table that may be absent, the table."""
+    return next(one for one in types if not isinstance(one, msgspec.inspect.NoneType))
 
 
 def _keys(struct: msgspec.inspect.StructType, chosen: dict[str, Any], *, explain: bool) -> str:
@@ -124,6 +132,8 @@ def _comment(text: str) -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(_toml(element) for element in value)}]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }"
     if isinstance(value, str):
         return f'"{value}"'
     return str(value).lower()

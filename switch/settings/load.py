@@ -13,8 +13,9 @@ import msgspec
 
 from switch.errors import SettingsError, TomlError
 from switch.native import codec
+from switch.settings.example import table_of
 from switch.settings.nearest import suggest
-from switch.settings.schema import RouteFile, Settings, SwitchFile
+from switch.settings.schema import RouteFile, Settings, SwitchFile, TokenSettings
 
 __all__ = ["Place", "Places", "load", "load_placed"]
 
@@ -98,6 +99,7 @@ def load_placed(path: str | Path) -> tuple[Settings, Places]:
         journal=switch.journal,
         limits=switch.limits,
         metrics=switch.metrics,
+        tokens=_token_paths(base, switch.tokens),
         acquirers=switch.acquirers,
         issuers=switch.issuers,
         routes=tuple(routes),
@@ -140,6 +142,17 @@ def _sealing_path(base: Path, name: str) -> str:
     return name if name.startswith("fd:") else str(base / name)
 
 
+def _token_paths(base: Path, tokens: TokenSettings | None) -> TokenSettings | None:
+    if tokens is None:
+        return None
+    return msgspec.structs.replace(
+        tokens,
+        vault_file=str(base / tokens.vault_file),
+        index_dir=str(base / tokens.index_dir),
+        card_masters_file=str(base / tokens.card_masters_file),
+    )
+
+
 def _convert(text: str, file: Path, schema: type[T], places: Places, renumber: int) -> T:
     try:
         values, positions = codec.parse_toml(text)
@@ -163,6 +176,8 @@ def _refuse_unknown(values: Any, info: msgspec.inspect.Type, path: str, places: 
     match info:
         case msgspec.inspect.Metadata(type=inner):
             _refuse_unknown(values, inner, path, places)
+        case msgspec.inspect.UnionType(types=types):
+            _refuse_unknown(values, table_of(types), path, places)
         case msgspec.inspect.StructType(fields=fields) if isinstance(values, dict):
             known = {field.encode_name: field.type for field in fields}
             for key, value in values.items():
@@ -218,6 +233,8 @@ def _meaning(schema: type[msgspec.Struct], key: str) -> str:
     for part in key.split("."):
         while isinstance(info, msgspec.inspect.Metadata):
             info = info.type
+        if isinstance(info, msgspec.inspect.UnionType):
+            info = table_of(info.types)
         if isinstance(info, msgspec.inspect.VarTupleType):
             info = info.item_type
             continue

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from switch.constants import BIN_PREFIX_DIGITS_MAX, FRAME_BYTES_MAX
+from switch.model.token import TOKEN_DIGITS_MAX, TOKEN_DIGITS_MIN
 
 __all__ = [
     "Acquirer",
@@ -24,6 +25,8 @@ __all__ = [
     "RouteFile",
     "Settings",
     "SwitchFile",
+    "TokenRange",
+    "TokenSettings",
     "split_address",
 ]
 
@@ -264,6 +267,81 @@ class Route(Table, frozen=True, kw_only=True):
     issuer: Annotated[str, Meta(description="Id of an issuer.")]
 
 
+class TokenRange(Table, frozen=True, kw_only=True):
+    """Numbers that are tokens and never card numbers."""
+
+    prefix: Annotated[
+        str,
+        Meta(
+            pattern=f"^[0-9]{{6,{BIN_PREFIX_DIGITS_MAX}}}$",
+            description=f"6 to {BIN_PREFIX_DIGITS_MAX} leading digits. No route may lie in it, "
+            "nor it in a route.",
+        ),
+    ]
+    length: Annotated[
+        int,
+        Meta(
+            ge=TOKEN_DIGITS_MIN,
+            le=TOKEN_DIGITS_MAX,
+            description="Digits of a token, check digit included: as many as the cards have.",
+        ),
+    ]
+
+
+class TokenSettings(Table, frozen=True, kw_only=True):
+    """Tokens. Without this table every number is a plain card's."""
+
+    ranges: Annotated[
+        tuple[TokenRange, ...],
+        Meta(
+            min_length=1,
+            max_length=64,
+            description="Where tokens are taken from; of one length, the first is preferred.",
+        ),
+    ]
+    vault_file: Annotated[
+        str, Meta(min_length=1, description="The vault: tokens, and card numbers sealed.")
+    ] = "data/vault/vault.sqlite"
+    index_dir: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The index that the worker looks tokens up in; made from the vault, and "
+            "made again when it is missing or damaged.",
+        ),
+    ] = "data/index"
+    card_masters_file: Annotated[
+        str, Meta(min_length=1, description="Issuers' card master keys, sealed.")
+    ] = "keys/card-masters.keys"
+    atc_gap_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=65_535,
+            description="A device's transaction counter may be this far ahead of the highest one "
+            "seen; beyond it the tap is refused.",
+        ),
+    ] = 1_000
+    atc_entries_max: Annotated[
+        int,
+        Meta(
+            ge=1_024,
+            le=1 << 27,
+            description="Tokens whose counters are remembered; at the limit, a token that was "
+            "never seen is refused.",
+        ),
+    ] = 1 << 20
+    key_version: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=65_535,
+            description="Version of the keys that new card numbers are sealed "
+            "under; older ones stay readable.",
+        ),
+    ] = 1
+
+
 class SwitchFile(Table, frozen=True, kw_only=True):
     """What the settings file itself may hold."""
 
@@ -272,6 +350,7 @@ class SwitchFile(Table, frozen=True, kw_only=True):
     journal: JournalSettings = JournalSettings()
     limits: Limits = Limits()
     metrics: Metrics = Metrics()
+    tokens: TokenSettings | None = None
     acquirers: Annotated[tuple[Acquirer, ...], Meta(min_length=1, max_length=64)]
     issuers: Annotated[tuple[Issuer, ...], Meta(min_length=1, max_length=64)]
 
@@ -294,6 +373,7 @@ class Settings(Table, frozen=True, kw_only=True):
     journal: JournalSettings
     limits: Limits
     metrics: Metrics
+    tokens: TokenSettings | None
     acquirers: tuple[Acquirer, ...]
     issuers: tuple[Issuer, ...]
     routes: tuple[Route, ...]

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from switch.settings.example import table_of
 from switch.settings.load import load
 from switch.settings.schema import SwitchFile, split_address
 from tests.support.tree import ROOT
@@ -43,6 +44,8 @@ def test_every_key_has_a_description() -> None:
         info = msgspec.inspect.type_info(table.type)
         if isinstance(info, msgspec.inspect.Metadata):
             info = info.type
+        if isinstance(info, msgspec.inspect.UnionType):
+            info = table_of(info.types)
         if isinstance(info, msgspec.inspect.VarTupleType):
             info = info.item_type
         assert isinstance(info, msgspec.inspect.StructType)
