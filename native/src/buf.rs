@@ -245,6 +245,28 @@ impl Drop for Words {
     }
 }
 
+/// The VmFlags line of the mapping that starts at `address`.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub fn flags_of(address: usize) -> String {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut inside = false;
+    for line in maps.lines() {
+        if let Some((start, rest)) = line.split_once('-') {
+            if let (Ok(start), Some((end, _))) =
+                (usize::from_str_radix(start, 16), rest.split_once(' '))
+            {
+                let end = usize::from_str_radix(end, 16).unwrap_or(0);
+                inside = start <= address && address < end;
+            }
+        }
+        if inside && line.starts_with("VmFlags") {
+            return line.to_owned();
+        }
+    }
+    String::new()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -296,25 +318,5 @@ mod tests {
         assert!(flags_of(address).contains(" lo"), "{}", flags_of(address));
         drop(held);
         assert_eq!(Arc::strong_count(&shared), 1);
-    }
-
-    /// The VmFlags line of the mapping that starts at `address`.
-    fn flags_of(address: usize) -> String {
-        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let mut inside = false;
-        for line in maps.lines() {
-            if let Some((start, rest)) = line.split_once('-') {
-                if let (Ok(start), Some((end, _))) =
-                    (usize::from_str_radix(start, 16), rest.split_once(' '))
-                {
-                    let end = usize::from_str_radix(end, 16).unwrap_or(0);
-                    inside = start <= address && address < end;
-                }
-            }
-            if inside && line.starts_with("VmFlags") {
-                return line.to_owned();
-            }
-        }
-        String::new()
     }
 }

@@ -1,8 +1,23 @@
-"""Cryptograms of EMV cards and devices. See native/src/emv. Nothing on the walk of a request calls it yet."""
+"""Cryptograms of EMV cards and devices. See native/src/emv."""
 
-from typing import Final, final
+from typing import Any, Final, final
 
-__all__ = ["REASONS", "CardMaster", "Proof", "Refusal", "Ring"]
+from switch._native.journal import Keys
+
+__all__ = [
+    "FOUND",
+    "REASONS",
+    "CardMaster",
+    "CardMasters",
+    "Element",
+    "Proof",
+    "Refusal",
+    "Ring",
+    "Tapped",
+]
+
+FOUND: Final[tuple[str, ...]]
+"""Every word that `Tapped.check` can give."""
 
 REASONS: Final[tuple[str, ...]]
 """Every word that `Refusal.reason` can be."""
@@ -39,6 +54,9 @@ class Proof:
     @property
     def index(self) -> int:
         """Derivation key index: which of the issuer's keys it was."""
+    @property
+    def version(self) -> int:
+        """Which version of that key: during a rotation an index has two, both tried, the newer one first."""
     @property
     def results(self) -> bytes:
         """Card verification results, four bytes with their length, authenticated."""
@@ -83,3 +101,128 @@ class Ring:
         One call: tags, scheme, profile, agreement, keys, cryptogram (compared in constant time), and the card's own
         results, which must say "first GENERATE AC, ARQC". Raises switch.errors.UsageError for what is no card number.
         """
+
+@final
+class CardMasters:
+    """The sealed file of issuers' master keys, opened: native memory only, locked, left out of dumps, wiped on drop.
+
+    `at` names a place: scheme, card range (1 to 12 digits), derivation key index, usage (``"cryptogram"``,
+    ``"script-mac"`` or ``"script-secret"``). Times are Unix seconds. Raises switch.errors.KeyFileError for what the file
+    or the node's keys do not allow, switch.errors.UsageError for words that are none.
+    """
+
+    @staticmethod
+    def open(path: str, keys: Keys) -> CardMasters: ...
+    @staticmethod
+    def add(
+        path: str,
+        keys: Keys,
+        at: tuple[str, str, int, str],
+        institution: str,
+        option: str,
+        at_s: int,
+        *,
+        version: int = 0,
+        descriptor: int | None = None,
+        check_value: bytes | None = None,
+    ) -> int:
+        """Enters a key and returns its version; 0 asks for the next one. A file that is not there is made.
+
+        The key is read from `descriptor` (16 bytes or 32 hexadecimal digits up to its end; a terminal up to the end of
+        the line) and must have `check_value`; without both a random key is made.
+        """
+    @staticmethod
+    def retire(
+        path: str,
+        keys: Keys,
+        at: tuple[str, str, int, str],
+        version: int,
+        at_s: int,
+        *,
+        last: bool = False,
+    ) -> None:
+        """Takes a key out of use for good: its bytes leave the file, its row stays. Only `last` allows that no key of
+        the place is left."""
+    def rows(self) -> list[dict[str, Any]]:
+        """Every key, retired ones included, without the key: institution, scheme, prefix, index, version, usage,
+        algorithm, option, check_value, added_s, retired_s (0 while in use)."""
+    def ring(self) -> Ring:
+        """A ring of its own of all keys in use for cryptograms; a key of another usage is never in it."""
+    def element(
+        self,
+        profile: str,
+        index: int,
+        number: str,
+        sequence: int,
+        expiry: str,
+        *,
+        requestor: str = "",
+        counter: int = 0,
+    ) -> Element:
+        """A device for a token, as `Element`, under the newest key of its range.
+
+        Raises switch.errors.UsageError when the node's keys are no demo keys: whoever may make devices of real keys
+        can pay with anybody's.
+        """
+
+@final
+class Element:
+    """A secure element in software: counts, signs, proves answers. For simulators and tests."""
+
+    def __new__(
+        cls,
+        master: CardMaster,
+        profile: str,
+        index: int,
+        number: str,
+        sequence: int,
+        expiry: str,
+        *,
+        requestor: str = "",
+        counter: int = 0,
+    ) -> Element:
+        """A device for the token `number`; `expiry` YYMM, `requestor` 11 digits, `counter` the last one used.
+
+        Raises switch.errors.UsageError for what is no token, and when a ring has the key.
+        """
+    @property
+    def profile(self) -> str:
+        """``"unionpay-01"``, ``"visa-10"`` or ``"visa-18"``."""
+    @property
+    def counter(self) -> int:
+        """The last transaction counter that it used."""
+    def tap(
+        self,
+        *,
+        amount: int,
+        currency: int,
+        country: int,
+        date: int,
+        unpredictable: bytes,
+        kind: int = 0,
+        other: int = 0,
+        findings: bytes = ...,
+        tell: str = "",
+        spoiled: bool = False,
+        counter: int | None = None,
+    ) -> Tapped:
+        """Signs under the next counter. `amount` and `other` in the minor unit, `currency` and `country` numeric, `date`
+        YYMMDD and `kind` (tag 9C) as numbers, `findings` tag 95, `unpredictable` the four bytes of tag 9F37.
+
+        `tell` names what is told beside: 5A, 57, 5F34, 9F19, with spaces between. Two tricks: `spoiled` gives the
+        cryptogram a wrong bit; `counter` signs with that counter, as a copy of the device would. Raises
+        switch.errors.UsageError when the counter is used up.
+        """
+
+@final
+class Tapped:
+    """One tap on its way."""
+
+    @property
+    def field(self) -> bytes:
+        """The value of field 55: 9F26 9F27 9F10 9F02 9F03 9F1A 95 5F2A 9A 9C 9F37 82 9F36 84, and what was told."""
+    @property
+    def counter(self) -> int: ...
+    def check(self, field: bytes, code: str) -> str:
+        """What the device finds in the answer's field 55, of which it reads tag 91; one of `FOUND`. `code` is the
+        answer's response code. Only ``"genuine"`` was made by the issuer for this tap and (method 1) this code."""

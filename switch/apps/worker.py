@@ -25,6 +25,7 @@ import uvloop
 from switch.constants import DRAIN_S_MAX, LANE_BITS, NODE_BITS, TXN_COUNTER_BITS
 from switch.control.check import check_node
 from switch.crypto.keyfile import keys_absent, open_keys, sealing_key
+from switch.crypto.masters import create_demo_masters
 from switch.engine.engine import AcquirerRules, Engine
 from switch.engine.reverse import IssuerRules
 from switch.errors import SettingsError, TapswitchError
@@ -415,7 +416,16 @@ def _keys(settings: Settings) -> journals.Keys:
             "the journal. They are refused on any address that is not loopback.",
             check_values=keys.check_values,
         )
+        _demo_masters(settings, keys)
     return keys
+
+
+def _demo_masters(settings: Settings, keys: journals.Keys) -> None:
+    """Card master keys for the ranges of the tokens, where demo keys have none yet."""
+    tokens = settings.tokens
+    if tokens is not None and not Path(tokens.card_masters_file).exists():
+        prefixes = dict.fromkeys(one.prefix for one in tokens.ranges)
+        create_demo_masters(tokens.card_masters_file, keys, prefixes, wall_ms() // 1000)
 
 
 def _refuse_faults(path: str) -> None:

@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from switch.crypto.keyfile import keys_absent, open_keys
+from switch.crypto.keyfile import Keys, keys_absent, open_keys
+from switch.crypto.masters import Usage, open_masters, rows
 from switch.errors import DialectError, KeyFileError, OperatorError, UsageError
 from switch.settings.check import Finding, check_settings, is_loopback
 from switch.settings.load import Places, load_placed
@@ -128,6 +129,34 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         return
     if opened.demo and exposed:
         yield Finding("error", "keys", "keys.file", f"these are DEMO keys, and {where}", _MAKE_KEYS)
+    yield from _masters(settings, opened)
+
+
+def _masters(settings: Settings, keys: Keys) -> Iterator[Finding]:
+    """Every range of tokens has a key that proves its taps."""
+    tokens = settings.tokens
+    if tokens is None:
+        return
+    key = "tokens.card_masters_file"
+    if keys.demo and not Path(tokens.card_masters_file).exists():
+        problem = "there are no card master keys yet: DEMO ones will be made at the first start"
+        yield Finding("warning", "card_masters", key, problem)
+        return
+    try:
+        found = rows(open_masters(tokens.card_masters_file, keys))
+    except KeyFileError as error:
+        yield Finding("error", "card_masters", key, error.problem, error.help)
+        return
+    used = [row.prefix for row in found if row.usage is Usage.CRYPTOGRAM and not row.retired_s]
+    for i, one in enumerate(tokens.ranges):
+        if not any(one.prefix.startswith(p) or p.startswith(one.prefix) for p in used):
+            yield Finding(
+                "warning",
+                "card_masters",
+                f"tokens.ranges.{i}.prefix",
+                f"no card master key in use is for tokens {one.prefix}: their taps are declined",
+                "tapswitch keys card-master add",
+            )
 
 
 _MAKE_KEYS: Final = "make real ones: tapswitch keys create"

@@ -14,7 +14,7 @@ from typing import Final
 from switch.errors import KeyFileError
 from switch.native import journal
 
-__all__ = ["Keys", "create_keys", "keys_absent", "open_keys", "sealing_key"]
+__all__ = ["Keys", "create_keys", "keys_absent", "open_keys", "sealing_key", "secret"]
 
 Keys = journal.Keys
 
@@ -28,19 +28,30 @@ def sealing_key(name: str) -> Iterator[int]:
 
     Raises: KeyFileError when the file is absent, a link, somebody else's, or open to others.
     """
+    with secret(name, "sealing key", again=True) as descriptor:
+        yield descriptor
+
+
+@contextmanager
+def secret(name: str, what: str, *, again: bool) -> Iterator[int]:
+    """A descriptor to read a key from: a path, or ``fd:N``, which stays open. `what` it is, for
+    errors; `again`: an inherited one must be readable more than once.
+
+    Raises: KeyFileError when the file is absent, a link, somebody else's, or open to others.
+    """
     if name.startswith(INHERITED):
-        yield _inherited(name)
+        yield _inherited(name, again=again)
         return
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
         raise KeyFileError(
-            f"the sealing key cannot be opened: {error.strerror}",
+            f"the {what} cannot be opened: {error.strerror}",
             file=name,
-            help="a regular file of mode 0600 with 32 random bytes",
+            help="a regular file of mode 0600 that holds the key",
         ) from None
     try:
-        _refuse_open_to_others(os.fstat(descriptor), name)
+        _refuse_open_to_others(os.fstat(descriptor), name, what)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -78,7 +89,7 @@ def create_keys(file: str, sealing_key_file: str, *, demo: bool = False) -> None
         journal.create_key_file(file, descriptor, demo)
 
 
-def _inherited(name: str) -> int:
+def _inherited(name: str, *, again: bool) -> int:
     number = name.removeprefix(INHERITED)
     if not number.isdecimal():
         raise KeyFileError(f'"{name}" names no descriptor', help='for example "fd:3"')
@@ -90,7 +101,7 @@ def _inherited(name: str) -> int:
             f"descriptor {descriptor} is not open",
             help="the parent process must pass it on",
         ) from None
-    if not stat.S_ISREG(status.st_mode):
+    if again and not stat.S_ISREG(status.st_mode):
         raise KeyFileError(
             f"descriptor {descriptor} can be read once only",
             help="pass a file or a memfd, no pipe: every restart of the worker reads it again",
@@ -98,17 +109,17 @@ def _inherited(name: str) -> int:
     return descriptor
 
 
-def _refuse_open_to_others(status: os.stat_result, name: str) -> None:
+def _refuse_open_to_others(status: os.stat_result, name: str, what: str) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise KeyFileError("the sealing key is not a regular file", file=name)
+        raise KeyFileError(f"the {what} is not a regular file", file=name)
     mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077:
         raise KeyFileError(
-            f"the sealing key has mode {mode:04o}: others may read it",
+            f"the {what} has mode {mode:04o}: others may read it",
             file=name,
             help=f"chmod 600 {name}",
         )
     if status.st_uid not in (os.geteuid(), 0):
         raise KeyFileError(
-            f"the sealing key belongs to user {status.st_uid}", file=name, help="it must be ours"
+            f"the {what} belongs to user {status.st_uid}", file=name, help="it must be ours"
         )

@@ -1,8 +1,8 @@
 """Cryptogram profiles: whose cards, how keys are made, why a tap is refused. All work is native.
 
 A ring of card master keys proves a tap in one native call (`Ring.verify`) and gives a `Proof`,
-which also makes the issuer's answer, or a `Refusal`. Nothing on the walk of a request uses this
-yet.
+which also makes the issuer's answer, or a `Refusal`. An `Element` is the other side of a tap: the
+device, in software.
 """
 
 from enum import StrEnum
@@ -10,13 +10,30 @@ from typing import Final
 
 from switch.native import emv
 
-__all__ = ["REASONS", "CardMaster", "Option", "Proof", "Refusal", "Ring", "Scheme", "card_master"]
+__all__ = [
+    "FOUND",
+    "PROFILES",
+    "REASONS",
+    "CardMaster",
+    "Element",
+    "Option",
+    "Proof",
+    "Refusal",
+    "Ring",
+    "Scheme",
+    "Tapped",
+    "card_master",
+]
 
+FOUND: Final = emv.FOUND
+PROFILES: Final = ("unionpay-01", "visa-10", "visa-18")
 REASONS: Final = emv.REASONS
 CardMaster = emv.CardMaster
+Element = emv.Element
 Proof = emv.Proof
 Refusal = emv.Refusal
 Ring = emv.Ring
+Tapped = emv.Tapped
 
 
 class Scheme(StrEnum):

@@ -4,6 +4,8 @@
 
 use std::sync::LazyLock;
 
+use tapswitch_native::emv::element::{Asked, Element, Found, Tapped, Told, Trick};
+
 use libfuzzer_sys::fuzz_target;
 use tapswitch_native::emv::chip::SIGNED_BYTES;
 use tapswitch_native::emv::des::Tdes;
@@ -24,7 +26,28 @@ static RING: LazyLock<Ring> = LazyLock::new(|| {
     ring
 });
 
+/// A tap of a device in software for each way of answering.
+static TAPPED: LazyLock<Vec<Tapped>> = LazyLock::new(|| {
+    let tap = |profile: Profile| {
+        let master = RING.master(profile.scheme(), b"6228000100001", 1)?;
+        let token = (&b"6228000100001"[..], 1, &b"3012"[..]);
+        let mut device = Element::personalise(master, profile, 1, token, b"", 0).ok()?;
+        device
+            .tap(&Asked::default(), Told::default(), Trick::default())
+            .ok()
+    };
+    [Profile::UnionPay01, Profile::Visa18]
+        .into_iter()
+        .filter_map(tap)
+        .collect()
+});
+
 fuzz_target!(|data: &[u8]| {
+    assert_eq!(TAPPED.len(), 2);
+    for tapped in TAPPED.iter() {
+        let found = tapped.check(data, *b"00");
+        assert!(data.windows(2).any(|w| w[0] == 0x91 && w[1] >= 8) || found != Found::Genuine);
+    }
     for scheme in [Scheme::UnionPay, Scheme::Visa] {
         if let Ok(iad) = Iad::parse(scheme, data) {
             assert!(iad.whole == data && data.len() <= 32);

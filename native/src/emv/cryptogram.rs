@@ -19,10 +19,12 @@ pub struct Proof {
     pub counter: u16,
     /// Which of the issuer's keys.
     pub index: u8,
+    /// Which version of that key, of those that the ring has: it tells when a rotation may end.
+    pub version: u16,
     /// Card verification results, authenticated.
     pub results: [u8; RESULTS_BYTES],
-    cryptogram: u64,
-    session: SessionKey,
+    pub(super) cryptogram: u64,
+    pub(super) session: SessionKey,
 }
 
 /// An answer was asked for that the profile does not have.
@@ -57,6 +59,7 @@ pub fn prove(
         profile,
         counter,
         index: iad.index,
+        version: 0,
         results: iad.results,
         cryptogram: chip.cryptogram,
         session,
@@ -77,7 +80,7 @@ pub fn make(
     made_with(&session, profile, signed, iad)
 }
 
-fn made_with(
+pub(super) fn made_with(
     session: &SessionKey,
     profile: Profile,
     signed: &[u8; SIGNED_BYTES],

@@ -188,7 +188,7 @@ const fn restore((mut l, mut r): Halves) -> u64 {
 }
 
 /// The round keys of one DES key: the upper word holds groups 1, 3, 5, 7 of six bits, the lower 2, 4, 6, 8.
-#[derive(Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 struct Schedule([u64; 16]);
 
 impl Schedule {
@@ -242,7 +242,7 @@ fn rounds<'a, const N: usize>(
 /// A double-length key, ready: encrypts under its first half, decrypts under its second, encrypts again.
 ///
 /// Parity bits are ignored, as DES does.
-#[derive(ZeroizeOnDrop)]
+#[derive(Clone, ZeroizeOnDrop)]
 pub struct Tdes {
     first: Schedule,
     second: Schedule,

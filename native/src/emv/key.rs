@@ -7,7 +7,7 @@
 //! or session key leaves on the stack is not wiped; the process that has them is not dumpable.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 
 use sha1::{Digest, Sha1};
 use thiserror::Error;
@@ -41,6 +41,16 @@ pub enum Session {
     Pboc,
     /// EMV common session key: the counter at the left with F0 and 0F (EMV 4.3 Book 2, A1.3.1).
     Common,
+}
+
+impl Derivation {
+    /// Both with the letters that EMV gives them.
+    pub const ALL: [(Derivation, &str); 2] = [(Derivation::A, "A"), (Derivation::B, "B")];
+
+    pub fn of_name(name: &str) -> Option<Derivation> {
+        let found = Derivation::ALL.iter().find(|(_, known)| *known == name);
+        found.map(|(derivation, _)| *derivation)
+    }
 }
 
 /// Why a master key is refused. No variant carries a key byte.
@@ -110,6 +120,40 @@ impl<'a> Card<'a> {
     }
 }
 
+/// Reads a key of 16 bytes, or of 32 hexadecimal digits and white space, from an open file or pipe; its two halves.
+pub fn read_key(mut file: File) -> Result<Zeroizing<[u64; 2]>, MasterFault> {
+    // One byte more than the longest accepted form, so that a longer file is noticed.
+    let mut text = Zeroizing::new([0u8; 2 * KEY_BYTES + 3]);
+    let mut length = 0;
+    // Somebody who types ends with the end of the line, not of the file.
+    let typed = file.is_terminal();
+    while length < text.len() && !(typed && text[..length].ends_with(b"\n")) {
+        match file.read(&mut text[length..]) {
+            Ok(0) => break,
+            Ok(n) => length += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(MasterFault::Io(error)),
+        }
+    }
+    let mut halves = Zeroizing::new([0u64; 2]);
+    let digits = text[..length].trim_ascii();
+    if length == KEY_BYTES {
+        for (half, bytes) in halves.iter_mut().zip(text.chunks_exact(8)) {
+            *half = bytes.iter().fold(0, |sum, b| sum << 8 | u64::from(*b));
+        }
+    } else if digits.len() == 2 * KEY_BYTES && digits.iter().all(u8::is_ascii_hexdigit) {
+        for (half, digits) in halves.iter_mut().zip(digits.chunks_exact(16)) {
+            *half = digits.iter().fold(0, |sum, digit| {
+                let value = char::from(*digit).to_digit(16).unwrap_or(0);
+                sum << 4 | u64::from(value)
+            });
+        }
+    } else {
+        return Err(MasterFault::Length);
+    }
+    Ok(halves)
+}
+
 /// An issuer's master key for application cryptograms.
 pub struct CardMaster {
     cipher: Locked<Tdes>,
@@ -118,42 +162,15 @@ pub struct CardMaster {
 }
 
 impl CardMaster {
-    /// Reads a key of 16 bytes, or of 32 hexadecimal digits and white space, from an open file or pipe.
+    /// Reads a key as `read_key` does.
     ///
     /// Its check value must be the one that the key came with: a wrong key would decline every card.
     pub fn read(
-        mut file: File,
+        file: File,
         derivation: Derivation,
         check_value: [u8; CHECK_BYTES],
     ) -> Result<CardMaster, MasterFault> {
-        // One byte more than the longest accepted form, so that a longer file is noticed.
-        let mut text = Zeroizing::new([0u8; 2 * KEY_BYTES + 3]);
-        let mut length = 0;
-        while length < text.len() {
-            match file.read(&mut text[length..]) {
-                Ok(0) => break,
-                Ok(n) => length += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(MasterFault::Io(error)),
-            }
-        }
-        let mut halves = Zeroizing::new([0u64; 2]);
-        let digits = text[..length].trim_ascii();
-        if length == KEY_BYTES {
-            for (half, bytes) in halves.iter_mut().zip(text.chunks_exact(8)) {
-                *half = bytes.iter().fold(0, |sum, b| sum << 8 | u64::from(*b));
-            }
-        } else if digits.len() == 2 * KEY_BYTES && digits.iter().all(u8::is_ascii_hexdigit) {
-            for (half, digits) in halves.iter_mut().zip(digits.chunks_exact(16)) {
-                *half = digits.iter().fold(0, |sum, digit| {
-                    let value = char::from(*digit).to_digit(16).unwrap_or(0);
-                    sum << 4 | u64::from(value)
-                });
-            }
-        } else {
-            return Err(MasterFault::Length);
-        }
-        CardMaster::new(&halves, derivation, check_value)
+        CardMaster::new(&*read_key(file)?, derivation, check_value)
     }
 
     /// From the two halves of the key.
@@ -190,6 +207,13 @@ impl CardMaster {
         self.check_value
     }
 
+    /// The check value of a key that has none yet: made here, not handed over by an issuer.
+    pub(super) fn check_value_for(halves: &[u64; 2]) -> Result<[u8; CHECK_BYTES], MasterFault> {
+        let mut cipher = Locked::new(Tdes::blank()).map_err(MasterFault::Lock)?;
+        cipher.fill(halves);
+        Ok(check_value_of(&cipher))
+    }
+
     /// The card's key. Parity bits stay as they fall: DES does not read them.
     pub fn card(&self, card: &Card<'_>) -> CardKey {
         let block = match self.derivation {
@@ -217,10 +241,10 @@ pub struct CardKey(Tdes);
 
 impl CardKey {
     /// The key for the transaction that has this counter.
-    pub fn session(self, kind: Session, counter: u16) -> SessionKey {
+    pub fn session(&self, kind: Session, counter: u16) -> SessionKey {
         let wide = u64::from(counter);
         let blocks = match kind {
-            Session::None => return SessionKey(self.0),
+            Session::None => return SessionKey(self.0.clone()),
             Session::Pboc => [wide, wide ^ 0xffff],
             Session::Common => [wide << 48 | 0xf0 << 40, wide << 48 | 0x0f << 40],
         };

@@ -45,6 +45,13 @@ pub enum Profile {
     Visa18,
 }
 
+/// Every profile with the scheme that has it.
+pub const PROFILES: [(Profile, Scheme); 3] = [
+    (Profile::UnionPay01, Scheme::UnionPay),
+    (Profile::Visa10, Scheme::Visa),
+    (Profile::Visa18, Scheme::Visa),
+];
+
 /// How data are filled up to whole blocks (ISO/IEC 9797-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding {
@@ -78,6 +85,18 @@ impl Profile {
         match iad.algorithm {
             None | Some(TRIPLE_DES) => Ok(profile),
             Some(other) => Err(Refusal::AlgorithmUnknown(other)),
+        }
+    }
+
+    pub fn of_name(name: &str) -> Option<Profile> {
+        let found = PROFILES.iter().find(|(known, _)| known.name() == name);
+        found.map(|(profile, _)| *profile)
+    }
+
+    pub const fn scheme(self) -> Scheme {
+        match self {
+            Profile::UnionPay01 => Scheme::UnionPay,
+            Profile::Visa10 | Profile::Visa18 => Scheme::Visa,
         }
     }
 

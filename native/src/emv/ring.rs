@@ -13,19 +13,24 @@ use super::refusal::Refusal;
 
 /// Digits of a card range at most.
 pub const PREFIX_MAX: usize = 12;
+/// Versions of one key index at most, as in a rotation: each more is one more card key for every wrong cryptogram.
+pub const VERSIONS_MAX: usize = 2;
 
 /// Why a key does not go into the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RingFault {
     #[error("a card range is 1 to 12 digits")]
     Prefix,
-    #[error("there is a key of this range, scheme and index already")]
+    #[error("there is a key of this range, scheme, index and version already")]
     Taken,
+    #[error("two versions of one key index are in use already; retire one of them first")]
+    Versions,
 }
 
 struct Row {
     scheme: Scheme,
     index: u8,
+    version: u16,
     master: CardMaster,
 }
 
@@ -44,7 +49,8 @@ fn value(digits: &[u8]) -> u64 {
 }
 
 impl Ring {
-    /// Adds the key of a range of numbers; `index` is the derivation key index that its cards carry.
+    /// Adds the key of a range of numbers, as its first version; `index` is the derivation key index that its cards
+    /// carry.
     pub fn add(
         &mut self,
         scheme: Scheme,
@@ -52,13 +58,27 @@ impl Ring {
         index: u8,
         master: CardMaster,
     ) -> Result<(), RingFault> {
-        self.room(scheme, prefix, index)?;
+        self.add_version(scheme, prefix, index, 1, master)
+    }
+
+    /// Adds a version of a key. Where an index has two, both are tried, the newer one first.
+    pub fn add_version(
+        &mut self,
+        scheme: Scheme,
+        prefix: &[u8],
+        index: u8,
+        version: u16,
+        master: CardMaster,
+    ) -> Result<(), RingFault> {
+        self.room(scheme, prefix, index, version)?;
         let rows = self.rows.entry((prefix.len(), value(prefix))).or_default();
         rows.push(Row {
             scheme,
             index,
+            version,
             master,
         });
+        rows.sort_by_key(|row| std::cmp::Reverse(row.version));
         if !self.lengths.contains(&prefix.len()) {
             self.lengths.push(prefix.len());
             self.lengths.sort_unstable_by(|a, b| b.cmp(a));
@@ -66,14 +86,30 @@ impl Ring {
         Ok(())
     }
 
-    /// Whether `add` would take a key for this range, scheme and index.
-    pub fn room(&self, scheme: Scheme, prefix: &[u8], index: u8) -> Result<(), RingFault> {
+    /// Whether `add_version` would take a key for this range, scheme, index and version.
+    pub fn room(
+        &self,
+        scheme: Scheme,
+        prefix: &[u8],
+        index: u8,
+        version: u16,
+    ) -> Result<(), RingFault> {
         if !(1..=PREFIX_MAX).contains(&prefix.len()) || !prefix.iter().all(u8::is_ascii_digit) {
             return Err(RingFault::Prefix);
         }
         let rows = self.rows.get(&(prefix.len(), value(prefix)));
-        if rows.is_some_and(|r| r.iter().any(|r| r.scheme == scheme && r.index == index)) {
-            return Err(RingFault::Taken);
+        let mut versions = 0;
+        for row in rows.into_iter().flatten() {
+            if (row.scheme, row.index) != (scheme, index) {
+                continue;
+            }
+            if row.version == version {
+                return Err(RingFault::Taken);
+            }
+            versions += 1;
+        }
+        if versions == VERSIONS_MAX {
+            return Err(RingFault::Versions);
         }
         Ok(())
     }
@@ -123,10 +159,29 @@ impl Ring {
         };
         let iad = Iad::parse(scheme, chip.iad)?;
         let profile = Profile::of(scheme, &iad)?;
-        let row = rows
+        let mut refusal = Refusal::KeyUnknown(iad.index);
+        for row in rows
             .iter()
-            .find(|row| row.scheme == scheme && row.index == iad.index)
-            .ok_or(Refusal::KeyUnknown(iad.index))?;
-        prove(&row.master, card, profile, &chip, &iad)
+            .filter(|row| row.scheme == scheme && row.index == iad.index)
+        {
+            match prove(&row.master, card, profile, &chip, &iad) {
+                // An older version may be the one that made this card.
+                Err(Refusal::Cryptogram) => refusal = Refusal::Cryptogram,
+                Err(other) => return Err(other),
+                Ok(mut proof) => {
+                    proof.version = row.version;
+                    return Ok(proof);
+                }
+            }
+        }
+        Err(refusal)
+    }
+
+    /// The newest key of the longest range of `scheme` that a number is in, under one index: what a device is
+    /// personalised with.
+    pub fn master(&self, scheme: Scheme, number: &[u8], index: u8) -> Option<&CardMaster> {
+        let rows = self.range(number, Some(scheme)).iter();
+        let mut found = rows.filter(|row| row.scheme == scheme && row.index == index);
+        found.next().map(|row| &row.master)
     }
 }

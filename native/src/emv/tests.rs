@@ -332,6 +332,50 @@ fn number_sequence_and_key_matter() {
 }
 
 #[test]
+fn every_bit_of_what_an_answer_is_made_over_matters() {
+    for vector in vectors() {
+        let proof = vector.verify().ok().unwrap();
+        let mut inputs = match (&vector.code, &vector.status) {
+            (Some(code), None) => code.clone(),
+            (None, Some(status)) => [&status[..], b"own data"].concat(),
+            _ => unreachable!("a row answers by one method"),
+        };
+        let answer = |inputs: &[u8]| match &vector.code {
+            Some(_) => proof.answer_code(inputs.try_into().unwrap()).unwrap()[..8].to_vec(),
+            None => {
+                let (status, own) = inputs.split_at(4);
+                let tag = proof.answer_status(status.try_into().unwrap(), own);
+                tag.unwrap()[..4].to_vec()
+            }
+        };
+        let right = answer(&inputs);
+        for bit in 0..inputs.len() * 8 {
+            inputs[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(answer(&inputs), right, "bit {bit}");
+            inputs[bit / 8] ^= 1 << (bit % 8);
+        }
+        assert_eq!(answer(&inputs), right);
+    }
+}
+
+#[test]
+fn of_an_application_identifier_the_provider_matters_and_no_more() {
+    for (aid, mut vector) in [
+        ("A000000333010102", tap()),
+        ("A0000000031010", vectors().remove(1)),
+    ] {
+        vector.tags.push((0x84, unhex(aid)));
+        assert_eq!(vector.refusal(), None);
+        for bit in 0..unhex(aid).len() * 8 {
+            let place = vector.tags.len() - 1;
+            vector.tags[place].1[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(vector.refusal().is_some(), bit < 40, "bit {bit}");
+            vector.tags[place].1[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}
+
+#[test]
 fn the_option_is_the_keys_and_never_guessed() {
     let key = unhex("0123456789ABCDEFFEDCBA9876543210");
     let check = |derivation, number: &str| {

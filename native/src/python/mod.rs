@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 mod codec;
+mod element;
 mod emv;
 mod gate;
 mod index;

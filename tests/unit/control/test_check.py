@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from switch.control.check import Placed, check_node
-from switch.crypto.keyfile import create_keys
+from switch.crypto.keyfile import create_keys, open_keys
+from switch.crypto.masters import create_demo_masters
+from switch.settings.load import load
 from tests.support.config import ROUTES, SWITCH, write_config
 from tests.support.tree import ROOT
 
@@ -61,6 +63,30 @@ def test_demo_keys_are_refused_on_any_other_address(tmp_path: Path, switch: str)
     found = check_node(with_keys(config(tmp_path, switch), demo=True))
     assert rules(found) == [("error", "keys", "keys.file")]
     assert "DEMO keys" in found[0].finding.problem
+
+
+TOKENS = SWITCH + '\n[tokens]\nranges = [{ prefix = "629977", length = 16 }]\n'
+
+
+def test_absent_card_masters_are_made_of_demo_keys_only(tmp_path: Path) -> None:
+    key = "tokens.card_masters_file"
+    for demo, severity in ((True, "warning"), (False, "error")):
+        directory = tmp_path / severity
+        directory.mkdir()
+        found = check_node(with_keys(config(directory, TOKENS), demo=demo))
+        assert rules(found) == [(severity, "card_masters", key)]
+
+
+def test_range_of_tokens_without_a_key_that_proves_its_taps(tmp_path: Path) -> None:
+    with_keys(config(tmp_path, TOKENS), demo=True)
+    tokens = load(tmp_path).tokens
+    assert tokens is not None
+    keys = open_keys(str(tmp_path / "keys" / "switch.keys"), str(tmp_path / "keys" / "sealing.key"))
+    create_demo_masters(tokens.card_masters_file, keys, ["62990"], 1)
+    assert rules(check_node(tmp_path)) == [("warning", "card_masters", "tokens.ranges.0.prefix")]
+    Path(tokens.card_masters_file).unlink()
+    create_demo_masters(tokens.card_masters_file, keys, ["6299"], 1)
+    assert check_node(tmp_path) == []
 
 
 def test_sealing_key_that_others_may_read(tmp_path: Path) -> None:
