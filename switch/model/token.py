@@ -88,7 +88,8 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True):
 
     requestor_bound: bool = False
     """Only with its own requestor in the message."""
-    channels: Channel = Channel(0)
+    channels: int = 0
+    """Bits of `Channel`."""
     mccs: tuple[int, ...] = ()
     """Merchant categories (ISO 18245)."""
     ceiling_minor: int | None = None

@@ -130,3 +130,27 @@ def test_no_route_at_all(tmp_path: Path) -> None:
 )
 def test_loopback(address: str, loopback: bool) -> None:
     assert is_loopback(address) is loopback
+
+
+TOKENS = '\n[tokens]\nranges = [{ prefix = "629977", length = 16 }]\n'
+
+
+def test_tokens_in_a_range_of_their_own_are_sound(tmp_path: Path) -> None:
+    assert findings(tmp_path, SWITCH + TOKENS) == []
+
+
+@pytest.mark.parametrize("prefix", ["62990099", "6299"])
+def test_no_number_is_both_token_and_card(tmp_path: Path, prefix: str) -> None:
+    """Whichever of the two is the longer prefix."""
+    tokens = TOKENS.replace("629977", prefix.ljust(6, "0"))
+    routes = ROUTES + route(prefix, "BANK01")
+    found = [f for f in findings(tmp_path, SWITCH + tokens, routes) if f.rule == "tokens"]
+    assert found
+    assert {(f.severity, f.key) for f in found} == {("error", "tokens.ranges.0.prefix")}
+
+
+def test_token_ranges_of_one_length_do_not_overlap(tmp_path: Path) -> None:
+    both = '\n[tokens]\nranges = [{ prefix = "629977", length = 16 }, '
+    both += '{ prefix = "6299770", length = 16 }, { prefix = "6299771", length = 19 }]\n'
+    found = findings(tmp_path, SWITCH + both)
+    assert [(f.rule, f.key) for f in found] == [("tokens", "tokens.ranges.1.prefix")]

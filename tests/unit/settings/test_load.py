@@ -127,3 +127,20 @@ def test_places_of_several_routes_files_do_not_mix(tmp_path: Path) -> None:
     assert places.find("routes.1.prefix") == (str(tmp_path / "routes" / "cards.toml"), 6, 1)
     assert places.find("routes.2.prefix") == (str(tmp_path / "routes" / "more.toml"), 4, 1)
     assert places.find("acquirers.0.sign_on").line == 4, "an absent key stands at its table"
+
+
+def test_paths_of_tokens_are_beside_the_settings(tmp_path: Path) -> None:
+    tokens = '\n[tokens]\nranges = [{ prefix = "629977", length = 16 }]\nindex_dir = "/i"\n'
+    loaded = load(write_config(tmp_path, SWITCH + tokens)).tokens
+    assert loaded is not None
+    assert loaded.vault_file == str(tmp_path / "data/vault/vault.sqlite")
+    assert loaded.index_dir == "/i"
+    assert load(write_config(tmp_path)).tokens is None
+
+
+def test_unknown_key_of_tokens_is_found_with_its_place(tmp_path: Path) -> None:
+    tokens = '\n[tokens]\nranges = [{ prefix = "629977", length = 16, lenght = 1 }]\n'
+    with pytest.raises(SettingsError, match='unknown key "lenght"') as caught:
+        load(write_config(tmp_path, SWITCH + tokens))
+    assert caught.value.help == 'did you mean "length"?'
+    assert caught.value.line > 1
