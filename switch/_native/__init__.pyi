@@ -8,6 +8,7 @@ from switch._native import index as index
 from switch._native import journal as journal
 from switch._native import load as load
 from switch._native import meter as meter
+from switch._native import tap as tap
 from switch._native import walk as walk
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "journal",
     "load",
     "meter",
+    "tap",
     "walk",
 ]
 

@@ -51,13 +51,16 @@ class Entry:
 class Duplicates:
     """Fixed-size table of request keys, oldest evicted one by one; native memory.
 
-    About 200 bytes a slot, all allocated here. Entries in flight are passed over by eviction, so the caps on what is
+    About 240 bytes a slot, all allocated here. Entries in flight are passed over by eviction, so the caps on what is
     in flight must stay far below the capacity. A field 54 of more than 40 bytes is left out of a repeated answer.
     """
 
-    def __new__(cls, keys: Keys, capacity: int, retention_s: int = 86400) -> Duplicates:
+    def __new__(
+        cls, keys: Keys, capacity: int, retention_s: int = 86400, counters: int = 0
+    ) -> Duplicates:
         """`capacity` 1..67108864. `retention_s`: a younger entry that is evicted counts as early, an older one is not
-        carried by checkpoints."""
+        carried by checkpoints. `counters`: tokens whose transaction counters have room from the start; more
+        cost one pause each time the room doubles."""
     def __len__(self) -> int: ...
     @property
     def capacity(self) -> int: ...
@@ -193,8 +196,10 @@ class Gate:
         code: str,
         end: str,
         wall_ms: int,
+        reason: str = "",
     ) -> int:
-        """DECLINED record for a claimed request (or reversal) that is not forwarded; its answer held."""
+        """DECLINED record for a claimed request (or reversal) that is not forwarded; its answer held. `reason`
+        (at most 32 characters) stands in the record only."""
     def refuse(self, request: Message, slot: int, code: str, end: str = "") -> None:
         """An answer that touches no state and needs no record; goes out with the next release."""
     def repeat(self, request: Message, slot: int, institution: int, now_s: int) -> bool:

@@ -16,15 +16,29 @@ from switch.engine.ports import Forwarding
 from switch.model import end
 from switch.model.kind import Check
 from switch.model.response import (
+    ABOVE_CEILING,
     BANK_DOWN,
+    EXPIRED_TOKEN,
     FORMAT_ERROR,
+    INACTIVE_TOKEN,
     INVALID_AMOUNT,
     INVALID_TRANSACTION,
+    NOT_GENUINE,
+    OUTSIDE_DOMAIN,
     PIN_UNSUPPORTED,
     SYSTEM_ERROR,
+    UNKNOWN_TOKEN,
 )
 
-__all__ = ["ANOTHER_BODY", "FORWARDING", "REVERSAL_BLOCKERS", "STATIC", "WAITERS_MAX", "Refusal"]
+__all__ = [
+    "ANOTHER_BODY",
+    "FORWARDING",
+    "REVERSAL_BLOCKERS",
+    "STATIC",
+    "TAPS",
+    "WAITERS_MAX",
+    "Refusal",
+]
 
 ANOTHER_BODY: Final = 16
 """Added to the KeyState by `Duplicates.claim` when the body differs from the one remembered."""
@@ -63,3 +77,60 @@ FORWARDING: Final = {
     Forwarding.UNRECORDED: (SYSTEM_ERROR, end.JOURNAL),
 }
 """Why the gate did not take the bank's leg: code and end code."""
+
+_INDEX: Final = (SYSTEM_ERROR, end.INDEX)
+_TOKEN: Final = (INACTIVE_TOKEN, end.TOKEN)
+_DOMAIN: Final = (OUTSIDE_DOMAIN, end.TOKEN)
+_PROOF: Final = (NOT_GENUINE, end.CRYPTOGRAM)
+
+TAPS: Final = {
+    "index_missing": _INDEX,
+    "index_stale": _INDEX,
+    "index_damaged": _INDEX,
+    "index_sealed": _INDEX,
+    "token_unknown": (UNKNOWN_TOKEN, end.TOKEN),
+    "token_deleted": (UNKNOWN_TOKEN, end.TOKEN),
+    "token_requested": _TOKEN,
+    "token_suspended": _TOKEN,
+    "token_expired": (EXPIRED_TOKEN, end.TOKEN),
+    "expiry_differs": _PROOF,
+    "sequence_differs": _PROOF,
+    "track_differs": _PROOF,
+    "chip_number_differs": _PROOF,
+    "chip_track_differs": _PROOF,
+    "chip_sequence_differs": _PROOF,
+    "amount_missing": _PROOF,
+    "currency_missing": _PROOF,
+    "not_yet": _DOMAIN,
+    "no_longer": _DOMAIN,
+    "channel_missing": _DOMAIN,
+    "channel_forbidden": _DOMAIN,
+    "mcc_missing": _DOMAIN,
+    "mcc_forbidden": _DOMAIN,
+    "currency_forbidden": _DOMAIN,
+    "requestor_missing": _DOMAIN,
+    "requestor_differs": _DOMAIN,
+    "above_ceiling": (ABOVE_CEILING, end.TOKEN),
+    "chip_missing": _PROOF,
+    "atc_seen": _PROOF,
+    "atc_old": _PROOF,
+    "atc_gap": _PROOF,
+    "field_format": _PROOF,
+    "tag_missing": _PROOF,
+    "tag_twice": _PROOF,
+    "tag_length": _PROOF,
+    "tag_format": _PROOF,
+    "application_unknown": _PROOF,
+    "applications_differ": _PROOF,
+    "iad_format": _PROOF,
+    "version_unknown": _PROOF,
+    "algorithm_unknown": _PROOF,
+    "key_unknown": _PROOF,
+    "not_a_request": _PROOF,
+    "amount_differs": _PROOF,
+    "currency_differs": _PROOF,
+    "cryptogram": _PROOF,
+    "results": _PROOF,
+}
+"""Why a tap is refused (`switch._native.tap.REASONS`): what its acquirer is told, and the end code.
+The engine refuses to start with a verifier that knows a reason which is not here."""

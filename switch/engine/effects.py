@@ -59,6 +59,8 @@ class Decline(msgspec.Struct, frozen=True):
     acquirer: int
     code: str
     end: str
+    reason: str = ""
+    """Why a tap was refused; for the record, not for the acquirer."""
 
 
 class Refuse(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from switch.engine.authorise import (
     FORWARDING,
     REVERSAL_BLOCKERS,
     STATIC,
+    TAPS,
     WAITERS_MAX,
 )
 from switch.engine.effects import (
@@ -42,7 +43,6 @@ from switch.model.response import (
     DUPLICATE,
     INVALID_TRANSACTION,
     NO_ROUTE,
-    REFUSED_CARD,
     SYSTEM_ERROR,
     TIMED_OUT,
     WITHDRAWN,
@@ -69,6 +69,7 @@ _DECLINE: Final = int(RcClass.DECLINE)
 _TECHNICAL: Final = int(RcClass.TECHNICAL)
 _AFTER_PURCHASE: Final = int(Kind.PURCHASE) + 1
 _REVERSALS: Final = frozenset({int(Kind.REVERSAL_REQUEST), int(Kind.REVERSAL_ADVICE)})
+_GENUINE: Final = int(Verdict.GENUINE)
 _MS: Final = 1_000_000
 
 GONE_MAX: Final = 4_096
@@ -98,6 +99,7 @@ class Engine:
         "_gate",
         "_gone",
         "_live",
+        "_refusals",
         "_verify",
         "next_txn",
     )
@@ -115,7 +117,8 @@ class Engine:
         """`issuers` and `acquirers` by institution index; `next_txn` carries node and lane in its
         upper bits.
 
-        Without `verify` every card is a plain one.
+        Without `verify` every card is a plain one. Raises KeyError for a verifier's reason that
+        `authorise.TAPS` does not know.
         """
         self._gate = gate
         self._duplicates = duplicates
@@ -124,6 +127,8 @@ class Engine:
         self._claim = duplicates.claim
         self._find = routes.find
         self._verify = verify
+        reasons = verify.reasons if verify is not None else ()
+        self._refusals = [(*TAPS[reason], reason) for reason in reasons]
         self._acquirers = acquirers
         self._deadline_ns = {index: rules.deadline_ms * _MS for index, rules in issuers.items()}
         self._live: dict[int, Transaction] = {}
@@ -177,8 +182,8 @@ class Engine:
             return self._known(found, message, slot, acquirer, now_s)
         self.next_txn = number + 1
         if self._verify is not None:
-            verdict = self._verify.check(message)
-            if verdict >= Verdict.REFUSED:
+            verdict = self._verify.check(message, now_s)
+            if verdict > _GENUINE:
                 return self._unverified(verdict, message, slot, number, acquirer)
         issuer = self._find(message)
         if issuer < 0:
@@ -268,23 +273,26 @@ class Engine:
         return NOTHING
 
     def _unverified(
-        self, verdict: Verdict, message: Message, slot: int, number: int, acquirer: int
+        self, verdict: int, message: Message, slot: int, number: int, acquirer: int
     ) -> Sequence[Effect]:
         """The verdict is no, or comes later."""
-        if verdict is Verdict.REFUSED:
-            return [Decline(message, slot, number, acquirer, REFUSED_CARD, end.FIELD_RULE)]
+        if verdict >= Verdict.REFUSED:
+            code, ending, reason = self._refusals[verdict - Verdict.REFUSED]
+            return [Decline(message, slot, number, acquirer, code, ending, reason)]
         deadline_ns = message.received_ns + max(self._deadline_ns.values())
         self._live[number] = Transaction(
             number, message, acquirer, slot, -1, State.VERIFYING, deadline_ns
         )
         return NOTHING
 
-    def verified(self, txn: Transaction, verdict: Verdict, now_ns: int) -> Sequence[Effect]:
-        """The verdict that `Verify.check` left PENDING."""
+    def verified(self, txn: Transaction, verdict: int, now_ns: int) -> Sequence[Effect]:
+        """The verdict that `Verify.check` left PENDING; it is not PENDING again."""
         if txn.state is not State.VERIFYING:
             return [Note("ignored", txn.id)]
-        code, ending = REFUSED_CARD, end.FIELD_RULE
-        if verdict in (Verdict.PLAIN, Verdict.GENUINE):
+        reason = ""
+        if verdict >= Verdict.REFUSED:
+            code, ending, reason = self._refusals[verdict - Verdict.REFUSED]
+        else:
             txn.issuer = self._find(txn.request)
             code, ending = NO_ROUTE, end.NO_ROUTE
             if txn.issuer >= 0:
@@ -296,17 +304,19 @@ class Engine:
                     step(txn, Event.FORWARDED)
                     return NOTHING
                 code, ending = FORWARDING[why]
-        return self._decline_verifying(txn, Event.REFUSED, code, ending)
+        return self._decline_verifying(txn, Event.REFUSED, code, ending, reason)
 
     def _decline_verifying(
-        self, txn: Transaction, event: Event, code: str, ending: str
+        self, txn: Transaction, event: Event, code: str, ending: str, reason: str = ""
     ) -> list[Effect]:
         """A request that no bank has seen is declined, and so are the repeats that waited for
         it."""
         step(txn, event)
         self._blank(txn)
         self._live.pop(txn.id, None)
-        effects: list[Effect] = [Decline(txn.request, txn.slot, txn.id, txn.acquirer, code, ending)]
+        effects: list[Effect] = [
+            Decline(txn.request, txn.slot, txn.id, txn.acquirer, code, ending, reason)
+        ]
         return effects + waiting(txn)
 
     # -- an acquirer's reversal -------------------------------------------------------------------

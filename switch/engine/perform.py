@@ -67,8 +67,8 @@ def perform(engine: Engine, gate: Gate, effects: Iterable[Effect], now_ns: int) 
                     gate.note("still_in_doubt", number)
             case Note(text, number):
                 gate.note(text, number)
-            case Decline(message, slot, number, acquirer, code, end):
-                gate.decline(message, slot, number, acquirer, code, end)
+            case Decline(message, slot, number, acquirer, code, end, reason):
+                gate.decline(message, slot, number, acquirer, code, end, reason)
             case Refuse(message, slot, code, end):
                 gate.refuse(message, slot, code, end)
             case Forward() | Answer():

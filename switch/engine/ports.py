@@ -55,9 +55,10 @@ class Verdict(IntEnum):
     PLAIN = 0
     """A plain card: nothing to verify."""
     GENUINE = 1
-    REFUSED = 2
-    PENDING = 3
+    PENDING = 2
     """`Engine.verified` is called later (an HSM answers later)."""
+    REFUSED = 3
+    """The first of the refusals: `REFUSED` plus the place of the reason in `Verify.reasons`."""
 
 
 class Entry(Protocol):
@@ -100,7 +101,14 @@ class Routes(Protocol):
 class Verify(Protocol):
     """One verdict on card or token; assembled from the token index and the key ring."""
 
-    def check(self, message: Message) -> Verdict: ...
+    @property
+    def reasons(self) -> Sequence[str]:
+        """Why it refuses; each has a row in `authorise.TAPS`."""
+
+    def check(self, message: Message, now_s: int) -> int:
+        """A `Verdict`, or `REFUSED` plus a reason. What is proved claims its transaction counter,
+        which the record of the message (acceptance or decline) makes durable; what is refused
+        changes nothing."""
 
 
 class Reversal(Protocol):
@@ -142,9 +150,17 @@ class Gate(Protocol):
         acquirer's leg cannot be built from it."""
 
     def decline(
-        self, message: Message, slot: int, txn: int, acquirer: int, code: str, end: str
+        self,
+        message: Message,
+        slot: int,
+        txn: int,
+        acquirer: int,
+        code: str,
+        end: str,
+        reason: str = "",
     ) -> None:
-        """Recorded refusal of a claimed key (request or reversal) that never went to a bank."""
+        """Recorded refusal of a claimed key (request or reversal) that never went to a bank. The
+        reason goes into the record only: an acquirer is told the code."""
 
     def refuse(self, message: Message, slot: int, code: str, end: str) -> None:
         """Refusal that touches no state and needs no record."""

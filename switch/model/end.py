@@ -12,14 +12,17 @@ __all__ = [
     "ANSWERED",
     "BANK_DOWN",
     "CAP",
+    "CRYPTOGRAM",
     "EXPIRED",
     "FIELD_RULE",
+    "INDEX",
     "JOURNAL",
     "LATE",
     "LINK_LOST",
     "NO_ROUTE",
     "REPEAT",
     "TIMEOUT",
+    "TOKEN",
     "UNUSABLE",
 ]
 
@@ -40,6 +43,12 @@ BANK_DOWN: Final = "IR"
 NO_ROUTE: Final = "SR"
 FIELD_RULE: Final = "SV"
 """Refused by the rules of the message itself."""
+TOKEN: Final = "ST"
+"""The token's state, expiry or domain forbids it."""
+CRYPTOGRAM: Final = "SC"
+"""The cryptogram, its counter, or what the message says against it."""
+INDEX: Final = "SI"
+"""The token index has no answer: ours."""
 CAP: Final = "RW"
 """The bank's in-flight cap."""
 REPEAT: Final = "DV"
@@ -59,6 +68,9 @@ ALL: Final = (
     BANK_DOWN,
     NO_ROUTE,
     FIELD_RULE,
+    TOKEN,
+    CRYPTOGRAM,
+    INDEX,
     CAP,
     REPEAT,
     JOURNAL,

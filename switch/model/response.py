@@ -4,18 +4,23 @@ from enum import IntEnum, unique
 from typing import Final
 
 __all__ = [
+    "ABOVE_CEILING",
     "APPROVED",
     "BANK_DOWN",
     "DUPLICATE",
+    "EXPIRED_TOKEN",
     "FORMAT_ERROR",
+    "INACTIVE_TOKEN",
     "INVALID_AMOUNT",
     "INVALID_TRANSACTION",
+    "NOT_GENUINE",
     "NOT_SIGNED_ON",
     "NO_ROUTE",
+    "OUTSIDE_DOMAIN",
     "PIN_UNSUPPORTED",
-    "REFUSED_CARD",
     "SYSTEM_ERROR",
     "TIMED_OUT",
+    "UNKNOWN_TOKEN",
     "UNUSABLE_ANSWER",
     "WITHDRAWN",
     "WITHDRAWN_IN_FLIGHT",
@@ -55,5 +60,11 @@ decline."""
 WITHDRAWN: Final = "94"
 """The key is used up: its acquirer has taken the request back (before it came, or after its
 approval)."""
-REFUSED_CARD: Final = "63"
-"""The verdict on card or token is no (security violation)."""
+NOT_GENUINE: Final = "05"
+"""The cryptogram does not hold, was seen before, or the message contradicts the token. The acquirer
+is not told which."""
+UNKNOWN_TOKEN: Final = "14"
+EXPIRED_TOKEN: Final = "54"
+OUTSIDE_DOMAIN: Final = "57"
+ABOVE_CEILING: Final = "61"
+INACTIVE_TOKEN: Final = "62"

@@ -57,7 +57,9 @@ RESPONSE_CODES: Final = (
     "94", "96", "97", "98", "99", OTHER,
 )  # fmt: skip
 """At most 60: codes that a dialect lists; any other counts as `_other`."""
-ENDS: Final = ("--", "TW", "TQ", "TL", "IW", "IB", "IR", "SR", "SV", "RW", "DV", "JV", "AB")
+ENDS: Final = (
+    "--", "TW", "TQ", "TL", "IW", "IB", "IR", "SR", "SV", "ST", "SC", "SI", "RW", "DV", "JV", "AB",
+)  # fmt: skip
 """Mirrors switch/model/end.py; a test compares."""
 NOTES: Final = (
     "acquirer_in_flight_full", "callback_raised", "connection_refused", "foreign_institution",

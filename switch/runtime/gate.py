@@ -122,11 +122,19 @@ class Gate:
     # ---------------------------------------------------------------------------------- refusals
 
     def decline(
-        self, message: "Message", slot: int, txn: int, acquirer: int, code: str, end: str
+        self,
+        message: "Message",
+        slot: int,
+        txn: int,
+        acquirer: int,
+        code: str,
+        end: str,
+        reason: str = "",
     ) -> None:
         """See `ports.Gate.decline`."""
+        wall_ms = time_ns() // MS
         try:
-            self._native.decline(message, slot, txn, acquirer, code, end, time_ns() // MS)
+            self._native.decline(message, slot, txn, acquirer, code, end, wall_ms, reason)
         except JournalError:
             if self._journal.failure is not None:
                 raise

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from switch.engine.authorise import TAPS
 from switch.engine.effects import Effect
 from switch.engine.engine import Engine
 from switch.engine.ports import Forwarding, Verdict
@@ -226,18 +227,21 @@ def test_a_verdict_that_comes_later_lets_the_request_go() -> None:
 
 
 def test_a_verdict_of_no_is_declined_and_no_bank_is_asked() -> None:
-    play = Play(verifying=True)
-    play.verify_says(Verdict.REFUSED)
-    play.request("now")
-    play.verify_says(Verdict.PENDING)
-    play.request("later")
-    play.verdict("later", Verdict.REFUSED)
-    play.sees("decline now 63 SV", "decline later 63 SV")
-    play.verify_says(Verdict.PLAIN)
-    play.request("plain")
-    play.reply("plain")
-    play.sees("forward plain", "answer plain 00")
-    play.ends()
+    for place, (reason, (code, end)) in enumerate(TAPS.items()):
+        play = Play(verifying=True)
+        play.verify_says(Verdict.REFUSED + place)
+        play.request("now")
+        play.request("now")
+        play.verify_says(Verdict.PENDING)
+        play.request("later")
+        play.verdict("later", Verdict.REFUSED + place)
+        play.sees(f"decline now {code} {end}", f"repeat now {code}", f"decline later {code} {end}")
+        assert reason in repr(play.gate.effects[0])
+        play.verify_says(Verdict.PLAIN)
+        play.request("plain")
+        play.reply("plain")
+        play.sees("forward plain", "answer plain 00")
+        play.ends()
 
 
 def test_a_verdict_for_a_card_without_route_or_bank() -> None:

@@ -185,9 +185,16 @@ class FakeGate:
         return True
 
     def decline(
-        self, message: Message, slot: int, txn: int, acquirer: int, code: str, end: str
+        self,
+        message: Message,
+        slot: int,
+        txn: int,
+        acquirer: int,
+        code: str,
+        end: str,
+        reason: str = "",
     ) -> None:
-        self.effects.append(Decline(message, slot, txn, acquirer, code, end))
+        self.effects.append(Decline(message, slot, txn, acquirer, code, end, reason))
         self.duplicates.settle(txn, KeyState.DECLINED, code)
 
     def refuse(self, message: Message, slot: int, code: str, end: str) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar, Final
 
+from switch.engine.authorise import TAPS
 from switch.engine.effects import (
     AcceptReversal,
     Answer,
@@ -81,10 +82,12 @@ class _Routes:
 class _Verify:
     """Gives the verdicts that the play has laid out."""
 
-    def __init__(self) -> None:
-        self.verdict = Verdict.PLAIN
+    reasons = tuple(TAPS)
 
-    def check(self, message: Message) -> Verdict:
+    def __init__(self) -> None:
+        self.verdict: int = Verdict.PLAIN
+
+    def check(self, message: Message, now_s: int) -> int:
         return self.verdict
 
 
@@ -127,7 +130,7 @@ class Play:
         """Requests reach the engine by `hand_in` from now on."""
         self._hand_in = hand_in
 
-    def verify_says(self, verdict: Verdict) -> None:
+    def verify_says(self, verdict: int) -> None:
         """The verdict on the cards to come."""
         assert self.verify is not None
         self.verify.verdict = verdict
@@ -369,7 +372,7 @@ class Play:
         """The settings name the bank no longer; what is owed to it stays owed."""
         self.engine._deliveries._issuers = {}
 
-    def verdict(self, name: str, verdict: Verdict) -> None:
+    def verdict(self, name: str, verdict: int) -> None:
         """The verdict that was pending comes."""
         txn = self._objects[self._txns[name]]
         before = self._state(name)

@@ -7,7 +7,7 @@ from random import Random
 from string import ascii_letters, digits, punctuation
 from typing import Any, Final
 
-__all__ = ["CHARACTERS", "any_tlv", "any_value"]
+__all__ = ["CHARACTERS", "any_decimal", "any_tlv", "any_value"]
 
 CHARACTERS: Final = {
     "n": digits,
@@ -35,6 +35,19 @@ def any_tlv(random: Random, most: int) -> bytes:
     return out
 
 
+def any_decimal(random: Random, kind: str, length: int) -> str:
+    """Well-formed elements of two digits of tag and three of length; `length` characters in all,
+    or five where that is too few for one."""
+    out = ""
+    while not out or length - len(out) >= 5:
+        room = max(length - len(out) - 5, 0)
+        # What is left must be nothing, or room for another element.
+        size = room if room < 5 else random.choice((room, random.randint(0, room - 5)))
+        value = "".join(random.choices(CHARACTERS[kind], k=size))
+        out += f"{random.randint(0, 99):02d}{size:03d}{value}"
+    return out
+
+
 def any_value(random: Random, row: dict[str, Any], lengths: Sequence[int] = ()) -> str | bytes:
     """A value for one row of `Dialect.fields()`; of one of `lengths` where the field allows it."""
     most: int = row["max"]
@@ -45,6 +58,8 @@ def any_value(random: Random, row: dict[str, Any], lengths: Sequence[int] = ()) 
         length = random.choice(allowed or [random.randint(least, most)])
     if row["name"] == "icc":
         return any_tlv(random, most)
+    if row["name"] == "reserved_private_63":
+        return any_decimal(random, row["type"], length)
     if row["type"] == "b":
         return random.randbytes(length)
     if row["type"] == "x+n":

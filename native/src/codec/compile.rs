@@ -10,15 +10,17 @@ use crate::codec::encode::Head;
 use crate::codec::field::{fields, titles};
 use crate::codec::frame::{FRAMINGS, Framing};
 use crate::codec::kind::{KINDS, Kinds, RcClass, Rule};
-use crate::codec::leg::{From, Leg, Slot};
-use crate::codec::name::Name;
+use crate::codec::leg::{From, Leg, Proofs, Slot};
+use crate::codec::name::{Name, PROVED, Proved};
 use crate::codec::section::{Outcome, Section, suggest};
-use crate::codec::spec::{Dialect, FIELDS, Keys, Path, Spec, bit};
+use crate::codec::spec::{Dialect, FIELDS, Keys, Layout, Part, Path, Spec, TapRules, bit};
 use crate::codec::toml::{self, Value};
 use crate::codec::value::hex;
 use crate::error::{DialectFault, Position};
 
-const SOURCES: [&str; 5] = ["request", "reply", "original", "switch", "const:"];
+const SOURCES: [&str; 7] = [
+    "request", "reply", "original", "switch", "vault", "proof", "const:",
+];
 /// Rules in one file: their index is a byte, and a table that people read stays short.
 const RULES_MAX: usize = 64;
 /// MTIs in all rows together, repeats counted: the table addresses their runs by a byte.
@@ -48,6 +50,7 @@ pub fn compile(text: &str, file: &str) -> Result<Arc<Dialect>, Box<DialectFault>
         "keys",
         "echoes",
         "response_codes",
+        "tap",
         "legs",
     ])?;
     let mut dialect = head(root, text)?;
@@ -56,6 +59,7 @@ pub fn compile(text: &str, file: &str) -> Result<Arc<Dialect>, Box<DialectFault>
     dialect.keys = keys(root, &dialect)?;
     dialect.echoes = echoes(root, &dialect)?;
     codes(root, &mut dialect)?;
+    dialect.tap = tap(root, &dialect)?;
     legs(root, &mut dialect)?;
     Ok(Arc::new(dialect))
 }
@@ -99,6 +103,7 @@ fn head(root: Section<'_>, text: &str) -> Outcome<Dialect> {
         echoes: Vec::new(),
         codes: Vec::new(),
         final_reversal: Vec::new(),
+        tap: TapRules::default(),
         hot: Box::new([None; FIELDS]),
         specs: vec![None; FIELDS],
         numbers: [0; FIELDS],
@@ -314,6 +319,43 @@ fn codes(root: Section<'_>, dialect: &mut Dialect) -> Outcome<()> {
     Ok(())
 }
 
+/// Where a terminal says what its merchant is, and where a bank is told what was proved.
+fn tap(root: Section<'_>, dialect: &Dialect) -> Outcome<TapRules> {
+    let mut rules = TapRules::default();
+    let Some(node) = root.node("tap") else {
+        return Ok(rules);
+    };
+    let section = root.of(node, "tap")?;
+    let mut allowed: Vec<&str> = PROVED.iter().map(|(_, text)| *text).collect();
+    allowed.push("mcc");
+    section.only(&allowed)?;
+    for (what, key) in PROVED {
+        let Some(text) = section.text(key)? else {
+            continue;
+        };
+        let path = known_path(section, dialect, key, text, section.place(key))?;
+        let spec = dialect.spec(path.number);
+        let decimal = spec.is_some_and(|spec| matches!(spec.layout, Layout::Decimal { .. }));
+        if !decimal || path.part == Part::Whole {
+            return Err(section.wrong(key, "is no sub-field of layout tlv".to_owned()));
+        }
+        rules.proofs.push((what, path));
+    }
+    if let Some(node) = section.node("mcc") {
+        let inner = section.of(node, "tap.mcc")?;
+        inner.only(&["field", "from", "to"])?;
+        let text = inner.as_text("field", inner.need("field")?)?;
+        let name = known_names(inner, dialect, "field", &[(text, inner.place("field"))])?;
+        let from = inner.integer("from", 1, 99)?.unwrap_or(1) as u8;
+        let to = inner.integer("to", 1, 99)?.unwrap_or(4) as u8;
+        if to != from + 3 {
+            return Err(inner.wrong("to", "must make four characters with from".to_owned()));
+        }
+        rules.mcc = name.first().map(|name| (*name, from - 1));
+    }
+    Ok(rules)
+}
+
 fn legs(root: Section<'_>, dialect: &mut Dialect) -> Outcome<()> {
     let section = root.of(root.need("legs")?, "legs")?;
     let mut legs = Vec::new();
@@ -338,6 +380,8 @@ fn leg(section: Section<'_>, name: &str, dialect: &Dialect) -> Outcome<Leg> {
             "reply" => From::Reply,
             "original" => From::Original,
             "switch" => From::Own,
+            "vault" => From::Vault,
+            "proof" => proofs(section, key, spec, dialect)?,
             _ => match text.strip_prefix("const:") {
                 Some(value) => constant(section, key, spec, value)?,
                 None => {
@@ -366,6 +410,25 @@ fn leg(section: Section<'_>, name: &str, dialect: &Dialect) -> Outcome<Leg> {
         },
         slots,
     })
+}
+
+/// The parts of a field that `[tap]` gives a meaning.
+fn proofs(section: Section<'_>, key: &str, spec: &Arc<Spec>, dialect: &Dialect) -> Outcome<From> {
+    let mut parts: Vec<(Vec<u8>, Proved)> = dialect
+        .tap
+        .proofs
+        .iter()
+        .filter(|(_, path)| path.number == spec.number)
+        .filter_map(|(what, path)| Some((spec.part_text(path.part)?.into_bytes(), *what)))
+        .collect();
+    parts.sort_by(|a, b| a.0.cmp(&b.0));
+    match &spec.layout {
+        Layout::Decimal { length_digits, .. } if !parts.is_empty() => Ok(From::Proof(Proofs {
+            parts,
+            length_digits: *length_digits,
+        })),
+        _ => Err(section.wrong(key, "has no sub-field that the table tap names".to_owned())),
+    }
 }
 
 /// A constant must fit its field now, not when the first message is sent.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::codec::encode::{Head, Writer};
-use crate::codec::name::{Name, Source, Wire};
+use crate::codec::name::{Name, Proved, Source, Wire};
 use crate::codec::spec::{Hot, Part, Spec};
 use crate::codec::value::push_decimal;
 use crate::error::EncodeFault;
@@ -19,8 +19,43 @@ pub enum From {
     Original,
     /// The switch itself.
     Own,
+    /// The vault: the card behind a token that was proved.
+    Vault,
+    /// What was proved of a tap: tag and fact, in the layout of the field.
+    Proof(Proofs),
     /// A constant, in normal form.
     Const(Vec<u8>),
+}
+
+/// Parts of one field that tell of a tap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proofs {
+    /// Tag as text, and what it tells, in ascending order of tags.
+    pub parts: Vec<(Vec<u8>, Proved)>,
+    pub length_digits: u8,
+}
+
+impl Proofs {
+    fn write(&self, source: &dyn Source, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        for (tag, what) in &self.parts {
+            let part = out.len();
+            out.extend_from_slice(tag);
+            let digits = out.len();
+            out.resize(digits + usize::from(self.length_digits), b'0');
+            let value = out.len();
+            if !source.proved(*what, out) {
+                out.truncate(part);
+                continue;
+            }
+            let mut length = out.len() - value;
+            for place in out[digits..value].iter_mut().rev() {
+                *place = b'0' + (length % 10) as u8;
+                length /= 10;
+            }
+        }
+        out.len() > start
+    }
 }
 
 /// One field of the allow-list.
@@ -51,6 +86,7 @@ pub struct Sources<'a> {
     pub reply: Option<&'a dyn Source>,
     pub original: Option<&'a dyn Source>,
     pub own: Option<&'a dyn Source>,
+    pub vault: Option<&'a dyn Source>,
 }
 
 impl Leg {
@@ -84,6 +120,15 @@ impl Leg {
                 From::Reply => sources.reply,
                 From::Original => sources.original,
                 From::Own => sources.own,
+                From::Vault => sources.vault,
+                From::Proof(proofs) => {
+                    if let Some(source) = sources.vault {
+                        writer
+                            .field(&slot.hot, |out| proofs.write(source, out))
+                            .map_err(|problem| (Some(&*slot.spec), problem))?;
+                    }
+                    continue;
+                }
                 From::Const(value) => {
                     writer
                         .field(&slot.hot, |out| {
@@ -128,6 +173,8 @@ pub struct Own<'a> {
     pub response_code: &'a [u8],
     pub network_code: &'a [u8],
     pub original: Option<OriginalData<'a>>,
+    /// Issuer authentication data (tag 91), without tag and length.
+    pub issuer_auth: &'a [u8],
 }
 
 /// The parts of field 90: what the bank was sent.
@@ -154,6 +201,13 @@ impl Source for Own<'_> {
             Name::ForwarderCode => self.forwarder_code,
             Name::ResponseCode => self.response_code,
             Name::NetworkCode => self.network_code,
+            Name::Icc => {
+                // At most 16 bytes, so the length is one byte.
+                if !self.issuer_auth.is_empty() {
+                    out.extend_from_slice(&[0x91, self.issuer_auth.len() as u8]);
+                }
+                self.issuer_auth
+            }
             Name::OriginalData => {
                 if let Some(original) = &self.original {
                     original.write(out);

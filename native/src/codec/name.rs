@@ -288,6 +288,11 @@ pub trait Source {
     /// binary raw) and returns true; returns false and leaves `out` alone when it is absent.
     fn normal(&self, name: Name, out: &mut Vec<u8>) -> bool;
 
+    /// Appends what was proved of the message, as text, and returns true; false when nothing of it was.
+    fn proved(&self, _what: Proved, _out: &mut Vec<u8>) -> bool {
+        false
+    }
+
     /// A field as it stands on the wire, length prefix included, when this source speaks the dialect of that
     /// identity: a leg in the same dialect copies it without reading it again.
     #[inline]
@@ -295,6 +300,27 @@ pub trait Source {
         Wire::Unlike
     }
 }
+
+/// What a bank may be told of a tap that was proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proved {
+    /// `1`: the cryptogram is genuine and new.
+    Result,
+    /// The token's number.
+    Token,
+    /// Token requestor, 11 digits.
+    Requestor,
+    /// Token assurance method, 2 characters.
+    Assurance,
+}
+
+/// Every fact with its spelling in dialect files.
+pub const PROVED: [(Proved, &str); 4] = [
+    (Proved::Result, "result"),
+    (Proved::Token, "token"),
+    (Proved::Requestor, "requestor"),
+    (Proved::Assurance, "assurance"),
+];
 
 /// What another room has proved of a message, kept with it and dropped with it. As a source it gives what may go out
 /// in the message's place.

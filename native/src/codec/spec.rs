@@ -8,7 +8,7 @@ use crate::codec::emv;
 use crate::codec::frame::Framing;
 use crate::codec::kind::{Kinds, RcClass};
 use crate::codec::leg::Leg;
-use crate::codec::name::Name;
+use crate::codec::name::{Name, Proved};
 use crate::codec::value::{Shape, hex, unhex};
 
 /// Field numbers run from 2 to 128; the MTI is 0.
@@ -136,6 +136,15 @@ pub struct Keys {
     pub original_mti: Option<Path>,
 }
 
+/// What a dialect says of taps.
+#[derive(Clone, Debug, Default)]
+pub struct TapRules {
+    /// Sub-fields that tell a bank what was proved.
+    pub proofs: Vec<(Proved, Path)>,
+    /// Where the merchant category stands: field, and the place of its first of four digits. None: field `mcc`.
+    pub mcc: Option<(Name, u8)>,
+}
+
 /// A dialect; immutable, shared by all links that speak it.
 #[derive(Debug)]
 pub struct Dialect {
@@ -154,6 +163,7 @@ pub struct Dialect {
     pub echoes: Vec<Name>,
     pub codes: Vec<(Vec<u8>, RcClass)>,
     pub final_reversal: Vec<Vec<u8>>,
+    pub tap: TapRules,
     pub(super) hot: Box<[Option<Hot>; FIELDS]>,
     pub(super) specs: Vec<Option<Arc<Spec>>>,
     /// By name: its field number, 0 for none.

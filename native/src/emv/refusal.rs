@@ -63,7 +63,8 @@ impl Refusal {
         REASONS[self.place()]
     }
 
-    const fn place(self) -> usize {
+    /// Its place in `REASONS`.
+    pub const fn place(self) -> usize {
         match self {
             Refusal::FieldFormat => 0,
             Refusal::TagMissing(_) => 1,

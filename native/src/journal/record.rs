@@ -35,10 +35,12 @@ pub enum RecordKind {
     Checkpoint = 8,
     /// The clean end of a process.
     Stopped = 9,
+    /// A checkpoint's windows of transaction counters.
+    AtcWindows = 10,
 }
 
 /// Every kind with its spelling, ordered by number.
-pub const KINDS: [(RecordKind, &str); 9] = [
+pub const KINDS: [(RecordKind, &str); 10] = [
     (RecordKind::Started, "STARTED"),
     (RecordKind::Accepted, "ACCEPTED"),
     (RecordKind::Answered, "ANSWERED"),
@@ -48,6 +50,7 @@ pub const KINDS: [(RecordKind, &str); 9] = [
     (RecordKind::StanMark, "STAN_MARK"),
     (RecordKind::Checkpoint, "CHECKPOINT"),
     (RecordKind::Stopped, "STOPPED"),
+    (RecordKind::AtcWindows, "ATC_WINDOWS"),
 ];
 
 impl RecordKind {
@@ -84,7 +87,17 @@ pub enum Type {
     Hex(usize),
     /// Field 54: up to so many amounts of 20 characters (account type 2, amount type 2, currency 3, C or D, amount 12).
     Amounts(usize),
+    /// Bytes, at most so many, shown as hex.
+    UpTo(usize),
+    /// Windows of transaction counters, at most so many, shown as hex; see `WINDOW_BYTES`.
+    Windows(usize),
 }
+
+/// Bytes of one window: keyed hash of the token 8, its sequence number 1, highest counter 2 and 64 bits of seen ones,
+/// both little-endian.
+pub const WINDOW_BYTES: usize = 19;
+/// Windows of one record.
+pub const WINDOWS_MAX: usize = 200;
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $variant:ident = $id:literal, $name:literal, $type:expr;)*) => {
@@ -181,16 +194,25 @@ fields! {
     Carried = 51, "carried", Type::U64;
     /// Checkpoint end: LSN of its begin.
     Begin = 52, "begin", Type::U64;
-    /// Why a process stopped.
+    /// Why a process stopped, or a tap was refused.
     Reason = 53, "reason", Type::Text(32);
     /// MTI under which a reversed request went to the bank.
     OriginalMti = 54, "original_mti", Type::Digits(4);
     /// Checkpoint end: the LSN a replay starts at, not above its begin; what it covers is older.
     ReplayFrom = 55, "replay_from", Type::U64;
+    /// Transaction counter of a tap that was proved: the record claims it.
+    Atc = 56, "atc", Type::U32;
+    TokenSequence = 57, "token_sequence", Type::U8;
+    /// Version of the token's mapping to the card that is sealed beside the record.
+    MappingVersion = 58, "mapping_version", Type::U32;
+    /// Issuer authentication data (tag 91) as the acquirer was given them.
+    IssuerAuth = 59, "issuer_auth", Type::UpTo(10);
+    /// Checkpoint: windows of transaction counters.
+    AtcSeen = 60, "atc_windows", Type::Windows(WINDOWS_MAX);
 }
 
 /// One above the highest field number.
-const FIELD_END: usize = 56;
+const FIELD_END: usize = 61;
 
 impl Field {
     /// The field of a number read from a file.
@@ -224,6 +246,13 @@ impl Field {
             Type::U32 => value.len() == 4,
             Type::U64 | Type::I64 => value.len() == 8,
             Type::Bytes(n) => value.len() == n,
+            Type::UpTo(max) => value.len() <= max,
+            Type::Windows(max) => {
+                let mut windows = value.chunks_exact(WINDOW_BYTES);
+                windows.len() <= max
+                    && windows.all(|w| w[8] <= 99)
+                    && value.len() % WINDOW_BYTES == 0
+            }
             Type::Digits(max) => value.len() <= max && every(value, |b| b.is_ascii_digit()),
             Type::Text(max) => value.len() <= max && every(value, |b| b >= 0x20 && b != 0x7f),
             Type::Hex(max) => {
@@ -352,7 +381,7 @@ impl Builder {
             self.bytes.truncate(start);
             return self.refuse(RecordError::Value(field.as_str()));
         }
-        // An admitted value is at most 120 bytes, so its length fits.
+        // An admitted value is under 4 KiB, so its length fits.
         let length = (self.bytes.len() - value) as u16;
         self.bytes[start + 1..value].copy_from_slice(&length.to_le_bytes());
         self
@@ -502,7 +531,7 @@ mod tests {
         }
         assert_eq!(FIELDS.len() + 1, FIELD_END);
         assert_eq!(RecordKind::from_u8(0), None);
-        assert_eq!(RecordKind::from_u8(10), None);
+        assert_eq!(RecordKind::from_u8(11), None);
         assert_eq!(Field::from_u8(0), None);
         assert_eq!(Field::from_u8(FIELD_END as u8), None);
     }
@@ -586,6 +615,8 @@ mod tests {
                     Type::U8 => vec![raw[0]],
                     Type::U32 => (0..4).map(|i| raw[i % raw.len()]).collect(),
                     Type::U64 | Type::I64 => (0..8).map(|i| raw[i % raw.len()]).collect(),
+                    Type::UpTo(n) => (0..n).map(|i| raw[i % raw.len()]).collect(),
+                    Type::Windows(n) => [7u8; WINDOW_BYTES].repeat(1 + usize::from(raw[0]) % n),
                     Type::Bytes(n) => (0..n).map(|i| raw[i % raw.len()]).collect(),
                     Type::Digits(n) => raw.iter().take(n).map(|b| b'0' + b % 10).collect(),
                     Type::Text(n) => raw.iter().take(n).map(|b| b' ' + b % 95).collect(),

@@ -7,9 +7,10 @@
 //! | 4 | an approval is only undone when provably no byte of it left |
 //! | 5 | a request key is claimed once |
 //! | 6 | a reversal has one effect, and the right one; a tombstone holds |
+//! | 7 | a transaction counter of a token is claimed once |
 //! | 10 | a (STAN, transmission time) towards one institution is spent once |
 //!
-//! Rules 7 and 8 leave no trace here yet (tokens, legs); 9 is the closed table of fields in `record`. A journal whose
+//! Rule 8 leaves no trace here (legs); 9 is the closed table of fields in `record`. A journal whose
 //! first segments were deleted begins in the middle of lives: what it cannot know is not a finding.
 
 use std::collections::{HashMap, HashSet};
@@ -66,6 +67,8 @@ struct Judge {
     tombstones: HashMap<[u8; 16], u64>,
     institutions: HashMap<String, u32>,
     spent: HashSet<(u32, u64, u64)>,
+    /// Token, its sequence number and counter.
+    counters: HashMap<([u8; 8], u64, u64), u64>,
     first_lsn: u64,
     /// The first transaction that begins in what there is; ids grow.
     first_txn: u64,
@@ -161,6 +164,9 @@ impl Judge {
             RecordKind::Checkpoint => self.checkpoint(lsn, fields),
             RecordKind::Started => self.started = lsn,
             RecordKind::Stopped => self.stopped(lsn),
+            RecordKind::AtcWindows => {
+                self.found("structure", lsn, txn, "windows outside a checkpoint");
+            }
         }
     }
 
@@ -199,6 +205,7 @@ impl Judge {
         }
         self.unanswered.insert(txn, lsn);
         self.claim(lsn, txn, &record.fields);
+        self.count(lsn, txn, &record.fields);
         if let Some(tombstone) = record
             .fields
             .array(Field::Key)
@@ -316,6 +323,7 @@ impl Judge {
             self.found("walk.2", lsn, txn, problem);
         }
         self.claim(lsn, txn, fields);
+        self.count(lsn, txn, fields);
     }
 
     fn reversal(&mut self, txn: u64, lsn: u64, record: &RecordRef<'_>) {
@@ -400,7 +408,7 @@ impl Judge {
         if let Some((_, carried)) = &mut self.checkpoint {
             *carried += 1;
         }
-        if kind == RecordKind::StanMark || txn == 0 {
+        if matches!(kind, RecordKind::StanMark | RecordKind::AtcWindows) || txn == 0 {
             return;
         }
         let life = self.lives.entry(txn).or_default();
@@ -471,6 +479,19 @@ impl Judge {
                 txn,
                 format!("the same request key was claimed in record {first}"),
             );
+        }
+    }
+
+    /// A counter of a tap that was proved.
+    fn count(&mut self, lsn: u64, txn: u64, fields: &Fields<'_>) {
+        let (Some(token), Some(atc)) = (fields.array(Field::Card), fields.number(Field::Atc))
+        else {
+            return;
+        };
+        let sequence = fields.number_or_0(Field::TokenSequence);
+        if let Some(first) = self.counters.insert((token, sequence, atc), lsn) {
+            let problem = format!("the same transaction counter was claimed in record {first}");
+            self.found("walk.7", lsn, txn, problem);
         }
     }
 

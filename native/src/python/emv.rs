@@ -202,6 +202,16 @@ pub(super) struct PyRing {
     inner: Mutex<Ring>,
 }
 
+impl PyRing {
+    /// All keys, for whoever verifies with them from now on.
+    pub(super) fn take(&self, py: Python<'_>) -> PyResult<Ring> {
+        match self.inner.lock() {
+            Ok(mut ring) => Ok(std::mem::take(&mut *ring)),
+            Err(_) => Err(usage_error(py, "a ring failed before")),
+        }
+    }
+}
+
 #[pymethods]
 impl PyRing {
     #[new]

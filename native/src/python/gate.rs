@@ -229,6 +229,7 @@ impl PyGate {
             .map_err(|e| gate_error(py, &e))
     }
 
+    #[pyo3(signature = (request, slot, txn, acquirer, code, end, wall_ms, reason = ""))]
     #[allow(clippy::too_many_arguments)]
     fn decline(
         &mut self,
@@ -239,6 +240,7 @@ impl PyGate {
         code: &str,
         end: &str,
         wall_ms: i64,
+        reason: &str,
     ) -> PyResult<u64> {
         let py = request.py();
         let (code, end) = (exactly(py, "code", code)?, exactly(py, "end", end)?);
@@ -250,6 +252,7 @@ impl PyGate {
             code,
             end,
             wall_ms,
+            reason,
         );
         lsn.map_err(|e| gate_error(py, &e))
     }

@@ -278,7 +278,7 @@ fn from_dict(record: &Bound<'_, PyDict>) -> PyResult<(RecordKind, Builder)> {
             Type::I64 => {
                 builder.signed(field, value.extract()?);
             }
-            Type::Bytes(_) => {
+            Type::Bytes(_) | Type::UpTo(_) | Type::Windows(_) => {
                 builder.bytes(field, &value.extract::<Vec<u8>>()?);
             }
             _ => {
@@ -331,7 +331,9 @@ impl Owned {
             match field.kind() {
                 Type::U8 | Type::U32 | Type::U64 => dict.set_item(name, fields.number(field))?,
                 Type::I64 => dict.set_item(name, fields.signed(field))?,
-                Type::Bytes(_) => dict.set_item(name, hex(value))?,
+                Type::Bytes(_) | Type::UpTo(_) | Type::Windows(_) => {
+                    dict.set_item(name, hex(value))?
+                }
                 _ => dict.set_item(name, String::from_utf8_lossy(value))?,
             }
         }

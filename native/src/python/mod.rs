@@ -11,6 +11,7 @@ mod index;
 mod journal;
 mod load;
 mod meter;
+mod tap;
 mod walk;
 
 type Register = fn(&Bound<'_, PyModule>) -> PyResult<()>;
@@ -61,6 +62,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     add_submodule(m, "load", load::register)?;
     add_submodule(m, "emv", emv::register)?;
     add_submodule(m, "index", index::register)?;
+    add_submodule(m, "tap", tap::register)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add(
         "BUILD_PROFILE",

@@ -10,6 +10,7 @@ use super::codec::PyMessage;
 use super::gate::{PyGate, gate_error};
 use super::journal::{PyJournal, PyKeys};
 use super::usage_error;
+use crate::tap::Tap;
 use crate::walk::{
     CAPACITY_MAX, Digester, Duplicates, Memory, NO_ISSUER, Original, Recovered, RouteError, Routes,
     View, with_pan,
@@ -45,7 +46,11 @@ impl PyRoutes {
     }
 
     fn find(&self, message: &Bound<'_, PyMessage>) -> i32 {
-        with_pan(message.get(), |pan| self.0.find(pan)).unwrap_or(-1)
+        let message = message.get();
+        if let Some(tap) = Tap::of(message) {
+            return self.0.find(tap.card.pan());
+        }
+        with_pan(message, |pan| self.0.find(pan)).unwrap_or(-1)
     }
 }
 
@@ -119,14 +124,22 @@ impl PyDuplicates {
 #[pymethods]
 impl PyDuplicates {
     #[new]
-    #[pyo3(signature = (keys, capacity, retention_s = 86_400))]
-    fn new(py: Python<'_>, keys: &PyKeys, capacity: usize, retention_s: u32) -> PyResult<Self> {
+    #[pyo3(signature = (keys, capacity, retention_s = 86_400, counters = 0))]
+    fn new(
+        py: Python<'_>,
+        keys: &PyKeys,
+        capacity: usize,
+        retention_s: u32,
+        counters: usize,
+    ) -> PyResult<Self> {
         if !(1..=CAPACITY_MAX).contains(&capacity) {
             let problem = format!("capacity is not from 1 to {CAPACITY_MAX}");
             return Err(usage_error(py, &problem));
         }
         let digester = Digester::new(keys.inner.index_key(), keys.inner.card_key());
-        let memory = Memory::new(digester, Duplicates::new(capacity, retention_s));
+        let table = Duplicates::new(capacity, retention_s);
+        let memory = Memory::new(digester, table, counters)
+            .map_err(|error| usage_error(py, &error.to_string()))?;
         Ok(PyDuplicates(Rc::new(RefCell::new(memory))))
     }
 

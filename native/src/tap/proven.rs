@@ -8,9 +8,11 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
+use crate::codec::kind::RcClass;
 use crate::codec::message::Message;
-use crate::codec::name::{Attachment, Name, Source};
+use crate::codec::name::{Attachment, Name, Proved, Source};
 use crate::emv::Proof;
+use crate::emv::profile::Method;
 use crate::journal::record::PAN_BYTES_MAX;
 
 /// The card behind a token, in the mapping that was in force.
@@ -58,6 +60,53 @@ impl Tap {
     /// What was proved of a message; None for a plain card.
     pub fn of(message: &Message) -> Option<&Tap> {
         message.attached()?.as_any().downcast_ref()
+    }
+}
+
+/// Card status update of method 2, second byte: the issuer approves (EMV 4.3 Book 2, 8.2.2; CCD, annex C10).
+const APPROVES: u8 = 0x80;
+
+impl Tap {
+    /// What tag 91 tells the device: over the response code as it is sent, or over a card status update.
+    pub fn answer(&self, code: &[u8], outcome: RcClass) -> Vec<u8> {
+        let made = match self.proof.profile.method() {
+            Method::One => match code.try_into() {
+                Ok(code) => self.proof.answer_code(code).map(|auth| auth.to_vec()),
+                Err(_) => Ok(Vec::new()),
+            },
+            Method::Two => {
+                let approves = if outcome == RcClass::Approve {
+                    APPROVES
+                } else {
+                    0
+                };
+                self.proof.answer_status([0, approves, 0, 0], &[])
+            }
+        };
+        // The method is the profile's own, and there are no proprietary data.
+        made.unwrap_or_default()
+    }
+}
+
+/// A proved tap and its request: what a bank is told.
+pub struct Vaulted<'a> {
+    pub tap: &'a Tap,
+    pub request: &'a Message,
+}
+
+impl Source for Vaulted<'_> {
+    fn normal(&self, name: Name, out: &mut Vec<u8>) -> bool {
+        self.tap.normal(name, out)
+    }
+
+    fn proved(&self, what: Proved, out: &mut Vec<u8>) -> bool {
+        match what {
+            Proved::Result => out.push(b'1'),
+            Proved::Token => return self.request.normal(Name::Pan, out),
+            Proved::Requestor => out.extend_from_slice(&self.tap.requestor),
+            Proved::Assurance => out.extend_from_slice(&self.tap.assurance),
+        }
+        true
     }
 }
 

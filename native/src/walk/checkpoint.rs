@@ -1,7 +1,7 @@
 //! Checkpoints of the live state, in steps that never stall the loop.
 //!
-//! A checkpoint carries what replay would otherwise need old segments for: the table's entries within the retention,
-//! reversals still owed, the last number used towards each institution, the last transaction id. A request in flight
+//! A checkpoint carries what replay would otherwise need old segments for: the table's entries within the retention, the
+//! windows of transaction counters (without end: a counter is never forgotten), reversals still owed, the last number used towards each institution, the last transaction id. A request in flight
 //! is not carried: replay starts at the oldest record of one, which lies a deadline before the begin at most.
 
 use super::duplicates::{Entry, NO_ISSUER};
@@ -11,6 +11,8 @@ use super::records::Sides;
 use super::state::KeyState;
 use super::steps::lend;
 use crate::journal::{Field, JournalError, RecordKind};
+
+use zeroize::Zeroizing;
 
 /// Places of the table, or owed reversals, of one step: about 0.2 ms.
 pub const STEP: usize = 256;
@@ -42,6 +44,8 @@ struct Open {
     done: usize,
     /// Oldest record of a request that was in flight when the walk came by; the begin when there is none.
     replay_from: u64,
+    /// Windows of transaction counters that were carried. What is claimed meanwhile stands in records behind the begin.
+    windows: usize,
     /// Owed reversals that are still to be carried; None before the table is through.
     owed: Option<Vec<u64>>,
 }
@@ -103,6 +107,7 @@ impl<T: Ticket> Gate<T> {
             origin: self.memory()?.table.oldest(),
             done: 0,
             replay_from: begin,
+            windows: 0,
             owed: None,
         })
     }
@@ -110,6 +115,10 @@ impl<T: Ticket> Gate<T> {
     fn checkpoint_step(&mut self, mut open: Open, wall_ms: i64) -> Result<Option<Open>, GateError> {
         if open.done < self.memory()?.table.capacity() {
             self.carry_entries(&mut open, wall_ms)?;
+            return Ok(Some(open));
+        }
+        if open.windows < self.memory()?.atc.len() {
+            self.carry_windows(&mut open, wall_ms)?;
             return Ok(Some(open));
         }
         let mut owed = match open.owed.take() {
@@ -176,9 +185,28 @@ impl<T: Ticket> Gate<T> {
         } else {
             RecordKind::Answered
         };
+        let mut pan = Zeroizing::new(Vec::new());
+        if entry.mapping_version != 0 && entry.issuer != NO_ISSUER {
+            memory.veil.uncover(&entry.key, &entry.veiled, &mut pan);
+        }
         let payload = paper.carried(entry, sides).finish()?;
-        journal.checkpoint_carry(kind, payload, None)?;
+        journal.checkpoint_carry(kind, payload, (!pan.is_empty()).then_some(&pan))?;
         *carried += 1;
+        Ok(())
+    }
+
+    /// The next windows of transaction counters, a record full.
+    fn carry_windows(&mut self, open: &mut Open, wall_ms: i64) -> Result<(), GateError> {
+        let Gate {
+            paper,
+            journal,
+            memory,
+            ..
+        } = self;
+        let memory = lend(memory)?;
+        open.windows += paper.windows(&memory.atc, open.windows, wall_ms);
+        journal.checkpoint_carry(RecordKind::AtcWindows, paper.record.finish()?, None)?;
+        open.carried += 1;
         Ok(())
     }
 

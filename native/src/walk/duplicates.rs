@@ -7,12 +7,16 @@
 
 use super::digest::{CardRef, Digest};
 use super::state::KeyState;
+use super::veil::{VEIL_BYTES, Veil};
 use crate::buf::prefetch;
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
+use crate::tap::Tap;
 
 /// Longest field 54 that is kept for a repeat (two amounts of 20). A longer one is left out of the repeated answer.
 pub const AMOUNTS_BYTES_MAX: usize = 40;
+/// Issuer authentication data that are kept (tag 91 by either method).
+pub const AUTH_BYTES_MAX: usize = 10;
 /// Most slots of a table, so that an index entry fits one word.
 pub const CAPACITY_MAX: usize = 1 << 26;
 
@@ -49,6 +53,16 @@ pub struct Entry {
     pub currency: [u8; 3],
     pub local_time: [u8; 6],
     pub local_date: [u8; 4],
+    /// Sequence number of the token of a proved tap.
+    pub token_sequence: u8,
+    /// Its transaction counter.
+    pub atc: u16,
+    /// Version of the mapping in force; 0 for a plain card, and then nothing is veiled.
+    pub mapping_version: u32,
+    /// The card behind the token, see `veil`: what a later reversal names towards the bank.
+    pub veiled: [u8; VEIL_BYTES],
+    pub(super) auth_length: u8,
+    pub(super) auth: [u8; AUTH_BYTES_MAX],
     pub(super) amounts_length: u8,
     pub(super) amounts: [u8; AMOUNTS_BYTES_MAX],
 }
@@ -82,6 +96,12 @@ impl Entry {
             currency: [0; 3],
             local_time: [0; 6],
             local_date: [0; 4],
+            token_sequence: 0,
+            atc: 0,
+            mapping_version: 0,
+            veiled: [0; VEIL_BYTES],
+            auth_length: 0,
+            auth: [0; AUTH_BYTES_MAX],
             amounts_length: 0,
             amounts: [0; AMOUNTS_BYTES_MAX],
         }
@@ -101,6 +121,30 @@ impl Entry {
             place.copy_from_slice(value);
             self.amounts_length = value.len() as u8;
         }
+    }
+
+    /// Issuer authentication data as they will be repeated; empty when there are none.
+    pub fn issuer_auth(&self) -> &[u8] {
+        self.auth
+            .get(..usize::from(self.auth_length))
+            .unwrap_or(&[])
+    }
+
+    /// Keeps them, or nothing of them when they are too long.
+    pub fn set_issuer_auth(&mut self, value: &[u8]) {
+        self.auth_length = 0;
+        if let Some(place) = self.auth.get_mut(..value.len()) {
+            place.copy_from_slice(value);
+            self.auth_length = value.len() as u8;
+        }
+    }
+
+    /// Keeps what was proved of the request.
+    pub fn keep_tap(&mut self, tap: &Tap, veil: &Veil) {
+        self.token_sequence = tap.token_sequence;
+        self.atc = tap.atc;
+        self.mapping_version = tap.mapping_version;
+        self.veiled = veil.cover(&self.key, tap.card.pan());
     }
 
     /// Keeps what a later reversal repeats of the request; a value that is not of the field's length is left out.
@@ -125,6 +169,7 @@ impl Entry {
         self.auth_code = [0; 6];
         self.settlement_date = [0; 4];
         self.amounts_length = 0;
+        self.auth_length = 0;
     }
 }
 
@@ -199,7 +244,7 @@ pub struct Duplicates {
 }
 
 impl Duplicates {
-    /// A table of `capacity` slots (1 to `CAPACITY_MAX`, about 190 bytes each plus 16 to 32 of index). Entries younger
+    /// A table of `capacity` slots (1 to `CAPACITY_MAX`, about 230 bytes each plus 16 to 32 of index). Entries younger
     /// than `retention_s` count as evicted early.
     pub fn new(capacity: usize, retention_s: u32) -> Duplicates {
         let capacity = capacity.clamp(1, CAPACITY_MAX);
@@ -496,7 +541,7 @@ mod tests {
     #[test]
     fn an_entry_is_small() {
         assert!(
-            std::mem::size_of::<Slot>() <= 192,
+            std::mem::size_of::<Slot>() <= 224,
             "{}",
             std::mem::size_of::<Slot>()
         );

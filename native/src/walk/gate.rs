@@ -17,7 +17,7 @@ use super::duplicates::Entry;
 use super::figures::{Figures, Outcome, class_of};
 use super::hold::{Frame, Hold, Role, SlotId};
 use super::legs::{Code, Legs};
-use super::memory::Memory;
+use super::memory::{Carded, Memory};
 use super::original::{Numbers, Original, trimmed};
 use super::records::{Paper, Sides};
 use super::state::KeyState;
@@ -30,6 +30,7 @@ use crate::codec::spec::Dialect;
 use crate::error::EncodeFault;
 use crate::journal::{Field, Journal, JournalError, RecordError, RecordKind};
 use crate::meter::Meter;
+use crate::tap::proven::{Tap, Vaulted};
 
 /// What the gate keeps of a message until its frame has left.
 pub trait Ticket {
@@ -242,12 +243,18 @@ impl<T: Ticket> Gate<T> {
             forwarder_code: &self.forwarder,
             ..Own::default()
         };
+        let vaulted = Tap::of(request).map(|tap| Vaulted { tap, request });
         let sources = Sources {
             request: Some(request),
             own: Some(&own),
+            vault: vaulted.as_ref().map(|v| v as &dyn Source),
             ..Sources::default()
         };
-        let start = build(&mut self.hold, f.slot, legs.request()?, mti, &sources)?;
+        let leg = match vaulted {
+            Some(_) => legs.tap()?,
+            None => legs.request()?,
+        };
+        let start = build(&mut self.hold, f.slot, leg, mti, &sources)?;
         let recorded = self.record_accepted(request, mti, f);
         let lsn = match recorded {
             Ok(lsn) => lsn,
@@ -293,7 +300,7 @@ impl<T: Ticket> Gate<T> {
             .bytes(Field::OutTime, trimmed(&f.out.time))
             .bytes(Field::BusinessDate, trimmed(&f.business_date))
             .bytes(Field::ForwarderCode, forwarder);
-        let (payload, pan) = paper.finish(request)?;
+        let (payload, pan) = paper.finish(&Carded(request))?;
         let lsn = journal.append(RecordKind::Accepted, payload, pan)?;
         if let Some(entry) = memory.entry_of_mut(request) {
             entry.acquirer = f.acquirer;
@@ -318,13 +325,15 @@ impl<T: Ticket> Gate<T> {
     ) -> Result<u64, GateError> {
         let request = ticket.message();
         let code = reply.value(Name::ResponseCode).unwrap_or_default();
-        let built = self.build_reply(request, slot, reply, &code)?;
+        let auth = Tap::of(request).map(|tap| tap.answer(&code, reply.outcome()));
+        let auth = auth.as_deref().unwrap_or(&[]);
+        let built = self.build_reply(request, slot, reply, &code, auth)?;
         let latency = Latency {
             received_ns: request.received_ns(),
             sent_ns: request.sent_ns(),
             reply_ns: reply.received_ns(),
         };
-        let recorded = self.record_answered(request, reply, txn, wall_ms, latency);
+        let recorded = self.record_answered(request, reply, txn, wall_ms, latency, auth);
         let (lsn, entry) = self.or_discard(built, recorded)?;
         let class = class_of(request.mti());
         if let Some(figures) = &mut self.figures {
@@ -362,6 +371,7 @@ impl<T: Ticket> Gate<T> {
         txn: u64,
         wall_ms: i64,
         latency: Latency,
+        auth: &[u8],
     ) -> Result<(u64, Entry), GateError> {
         let Gate {
             paper,
@@ -377,6 +387,7 @@ impl<T: Ticket> Gate<T> {
             _ => KeyState::Declined,
         };
         settled.keep_answer(reply);
+        settled.set_issuer_auth(auth);
         paper
             .start(txn, wall_ms)
             .bytes(Field::Key, &settled.key)
@@ -392,6 +403,7 @@ impl<T: Ticket> Gate<T> {
                 micros(latency.sent_ns.saturating_sub(latency.received_ns)),
             );
         paper.bank_answer(reply);
+        paper.record.bytes(Field::IssuerAuth, auth);
         let lsn = journal.append(RecordKind::Answered, paper.record.finish()?, None)?;
         settled.lsn = lsn;
         *entry = settled;
@@ -469,8 +481,8 @@ impl<T: Ticket> Gate<T> {
         let sources = Sources {
             request: Some(request),
             reply: Some(&answer),
-            original: None,
             own: Some(&own),
+            ..Sources::default()
         };
         let mti = response_mti(request.mti());
         let start = build(&mut self.hold, slot, legs.network_answer()?, mti, &sources)?;

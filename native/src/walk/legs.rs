@@ -12,6 +12,7 @@ use crate::codec::spec::Dialect;
 pub struct Legs {
     dialect: String,
     request: Option<Arc<Leg>>,
+    tap: Option<Arc<Leg>>,
     answer: Option<Arc<Leg>>,
     reversal: Option<Arc<Leg>>,
     reversal_answer: Option<Arc<Leg>>,
@@ -25,6 +26,7 @@ impl Legs {
         Legs {
             dialect: dialect.name.to_string(),
             request: leg("request"),
+            tap: leg("tap"),
             answer: leg("answer"),
             reversal: leg("reversal"),
             reversal_answer: leg("reversal_answer"),
@@ -36,6 +38,11 @@ impl Legs {
     /// A request to a bank.
     pub fn request(&self) -> Result<&Leg, GateError> {
         self.found(&self.request, "request")
+    }
+
+    /// A request to a bank for a tap that was proved.
+    pub fn tap(&self) -> Result<&Leg, GateError> {
+        self.found(&self.tap, "tap")
     }
 
     /// A reversal to a bank.

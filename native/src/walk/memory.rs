@@ -5,9 +5,13 @@ use std::borrow::Cow;
 use super::digest::{CardRef, Digest, Digester};
 use super::duplicates::{Duplicates, Entry, Handle};
 use super::state::KeyState;
+use super::veil::Veil;
 use crate::codec::message::Message;
-use crate::codec::name::Name;
+use crate::codec::name::{Name, Source};
 use crate::codec::wipe;
+use crate::journal::keys::KeysError;
+use crate::tap::Tap;
+use crate::tap::atc::{AtcKey, AtcTable, Freshness};
 
 /// Most institutions of a node: they are members from the settings, not peers that come and go.
 pub const INSTITUTIONS_MAX: usize = 4096;
@@ -34,19 +38,29 @@ pub struct View {
 pub struct Memory {
     pub digester: Digester,
     pub table: Duplicates,
+    /// Transaction counters of tokens.
+    pub atc: AtcTable,
+    pub veil: Veil,
     institutions: Vec<Institution>,
     /// Holds card numbers for the length of a call; wiped after each.
     scratch: Vec<u8>,
 }
 
 impl Memory {
-    pub fn new(digester: Digester, table: Duplicates) -> Memory {
-        Memory {
+    /// `counters`: tokens whose transaction counters have room from the start.
+    pub fn new(
+        digester: Digester,
+        table: Duplicates,
+        counters: usize,
+    ) -> Result<Memory, KeysError> {
+        Ok(Memory {
             digester,
             table,
+            atc: AtcTable::new(counters),
+            veil: Veil::new()?,
             institutions: Vec::new(),
             scratch: Vec::with_capacity(512),
-        }
+        })
     }
 
     /// Index of an institution, the same for the same name; None when there are too many. A known name keeps the code
@@ -176,6 +190,28 @@ impl Memory {
         })
     }
 
+    /// Claims the counter of a tap that was proved and not seen before; anything but `Fresh` has had no effect. The
+    /// message's key was claimed first, and its record follows in the same call chain.
+    pub fn claim_tap(&mut self, message: &Message, tap: &Tap, gap_max: u16) -> Freshness {
+        let Memory {
+            table, atc, veil, ..
+        } = self;
+        let handle = Handle::from_bits(message.handle());
+        let Some(entry) = handle.and_then(|handle| table.get_mut(handle)) else {
+            return Freshness::Old;
+        };
+        let key = AtcKey {
+            token: entry.card,
+            sequence: tap.token_sequence,
+        };
+        let freshness = atc.check(&key, tap.atc, gap_max);
+        if freshness == Freshness::Fresh {
+            atc.claim(key, tap.atc);
+            entry.keep_tap(tap, veil);
+        }
+        freshness
+    }
+
     /// The entry that a claimed message stands for.
     pub fn entry_of(&self, message: &Message) -> Option<&Entry> {
         self.table.get(Handle::from_bits(message.handle())?)
@@ -184,6 +220,18 @@ impl Memory {
     /// As `entry_of`, to settle it.
     pub fn entry_of_mut(&mut self, message: &Message) -> Option<&mut Entry> {
         self.table.get_mut(Handle::from_bits(message.handle())?)
+    }
+}
+
+/// A request as its bank knows it: for a proved tap the card behind the token, and the message for all else.
+pub struct Carded<'a>(pub &'a Message);
+
+impl Source for Carded<'_> {
+    fn normal(&self, name: Name, out: &mut Vec<u8>) -> bool {
+        match Tap::of(self.0) {
+            Some(tap) if name == Name::Pan => tap.normal(name, out),
+            _ => self.0.normal(name, out),
+        }
     }
 }
 

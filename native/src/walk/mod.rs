@@ -23,6 +23,7 @@ mod routes;
 mod state;
 mod steps;
 mod time;
+mod veil;
 
 pub use digest::Digester;
 pub use duplicates::{CAPACITY_MAX, Duplicates, Entry, Evictions, NO_ISSUER};

@@ -6,6 +6,7 @@ use super::duplicates::{Entry, NO_ISSUER};
 use super::figures::{Outcome, Upstream, class_of};
 use super::gate::{Carried, Gate, GateError, Latency, Ticket, Waiting};
 use super::hold::{Role, SlotId};
+use super::memory::Carded;
 use super::original::{Numbers, Original};
 use super::records::{Paper, Sides};
 use super::state::{Cause, KeyState};
@@ -63,7 +64,8 @@ impl<T: Ticket> Gate<T> {
         let mut memory = lend(memory)?;
         let before = *memory.entry_of(request).ok_or(GateError::Unclaimed)?;
         let original = (c.cause != Cause::None).then(|| {
-            Original::from_source(facts(&before, c.cause, c.reversal), request, forwarder)
+            let source = Carded(request);
+            Original::from_source(facts(&before, c.cause, c.reversal), &source, forwarder)
         });
         let mut settled = before;
         settled.state = KeyState::Declined;
@@ -170,9 +172,10 @@ impl<T: Ticket> Gate<T> {
         code: [u8; 2],
         end: [u8; 2],
         wall_ms: i64,
+        reason: &str,
     ) -> Result<u64, GateError> {
         let built = self.build_answer(request, slot, code)?;
-        let recorded = self.record_declined(request, txn, acquirer, code, end, wall_ms);
+        let recorded = self.record_declined(request, txn, acquirer, code, end, wall_ms, reason);
         let lsn = self.or_discard(built, recorded)?;
         if let Some(figures) = &mut self.figures {
             figures.outcome(
@@ -190,6 +193,7 @@ impl<T: Ticket> Gate<T> {
         Ok(lsn)
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn record_declined(
         &mut self,
         request: &Message,
@@ -198,6 +202,7 @@ impl<T: Ticket> Gate<T> {
         code: [u8; 2],
         end: [u8; 2],
         wall_ms: i64,
+        reason: &str,
     ) -> Result<u64, GateError> {
         let Gate {
             paper,
@@ -221,6 +226,7 @@ impl<T: Ticket> Gate<T> {
             .record
             .bytes(Field::Code, &code)
             .bytes(Field::End, &end)
+            .text(Field::Reason, reason)
             .number(Field::Outcome, settled.state as u64);
         let lsn = journal.append(RecordKind::Declined, paper.record.finish()?, None)?;
         settled.lsn = lsn;
@@ -273,7 +279,8 @@ impl<T: Ticket> Gate<T> {
         if let Some(figures) = &mut self.figures {
             figures.repeat(class);
         }
-        let built = self.build_reply(request, slot, &entry, &entry.code)?;
+        let auth = entry.issuer_auth();
+        let built = self.build_reply(request, slot, &entry, &entry.code, auth)?;
         let Some((slot, start)) = built else {
             return Ok(true);
         };

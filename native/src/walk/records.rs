@@ -9,7 +9,11 @@ use super::state::{KeyState, ReversalEffect};
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
 use crate::codec::wipe;
-use crate::journal::record::{Builder, Field, Fields, PAN_BYTES_MAX, RecordError};
+use crate::journal::record::{
+    Builder, Field, Fields, PAN_BYTES_MAX, RecordError, WINDOW_BYTES, WINDOWS_MAX,
+};
+use crate::tap::Tap;
+use crate::tap::atc::{AtcKey, AtcTable, Window};
 
 /// Buffers that serve every record in turn.
 pub struct Paper {
@@ -53,7 +57,34 @@ impl Paper {
             .bytes(Field::Key, &entry.key)
             .bytes(Field::Body, &entry.body)
             .number(Field::Amount, entry.amount);
+        if Tap::of(message).is_some() {
+            self.tapped(entry);
+        }
         self.kept(message);
+    }
+
+    /// The counter that a record claims, and the mapping that was in force.
+    fn tapped(&mut self, entry: &Entry) {
+        self.record
+            .number(Field::TokenSequence, u64::from(entry.token_sequence))
+            .number(Field::Atc, u64::from(entry.atc))
+            .number(Field::MappingVersion, u64::from(entry.mapping_version));
+    }
+
+    /// Windows of transaction counters, from a place on; how many there were.
+    pub fn windows(&mut self, table: &AtcTable, from: usize, wall_ms: i64) -> usize {
+        let mut bytes = Vec::with_capacity(WINDOWS_MAX * WINDOW_BYTES);
+        let windows = (from..table.len())
+            .take(WINDOWS_MAX)
+            .filter_map(|place| table.at(place));
+        for window in windows {
+            bytes.extend_from_slice(&window.key.token);
+            bytes.push(window.key.sequence);
+            bytes.extend_from_slice(&window.highest.to_le_bytes());
+            bytes.extend_from_slice(&window.seen.to_le_bytes());
+        }
+        self.start(0, wall_ms).bytes(Field::AtcSeen, &bytes);
+        bytes.len() / WINDOW_BYTES
     }
 
     /// The fields of a message that records keep.
@@ -106,7 +137,11 @@ impl Paper {
             .bytes(Field::Code, trimmed(&entry.code))
             .bytes(Field::AuthCode, trimmed(&entry.auth_code))
             .bytes(Field::SettlementDate, trimmed(&entry.settlement_date))
+            .bytes(Field::IssuerAuth, entry.issuer_auth())
             .number(Field::Outcome, entry.state as u64);
+        if entry.mapping_version != 0 {
+            self.tapped(entry);
+        }
         for (field, value) in [
             (Field::Rrn, trimmed(&entry.rrn)),
             (Field::Currency, trimmed(&entry.currency)),
@@ -184,6 +219,9 @@ pub fn read_entry(fields: &Fields<'_>, acquirer: u16, issuer: Option<u16>) -> Op
         currency: fields.array(Field::Currency).unwrap_or([0; 3]),
         local_time: fields.array(Field::LocalTime).unwrap_or([0; 6]),
         local_date: fields.array(Field::LocalDate).unwrap_or([0; 4]),
+        token_sequence: fields.number_or_0(Field::TokenSequence) as u8,
+        atc: fields.number_or_0(Field::Atc) as u16,
+        mapping_version: fields.number_or_0(Field::MappingVersion) as u32,
         ..Entry::claimed(
             fields.array(Field::Key)?,
             fields.array(Field::Body).unwrap_or([0; 16]),
@@ -207,6 +245,34 @@ pub fn settle_entry(entry: &mut Entry, fields: &Fields<'_>) {
     entry.auth_code = fields.array(Field::AuthCode).unwrap_or([0; 6]);
     entry.settlement_date = fields.array(Field::SettlementDate).unwrap_or([0; 4]);
     entry.set_amounts(fields.get(Field::AdditionalAmounts).unwrap_or(&[]));
+    entry.set_issuer_auth(fields.get(Field::IssuerAuth).unwrap_or(&[]));
+}
+
+/// Every window of a record.
+pub fn windows_of(fields: &Fields<'_>) -> impl Iterator<Item = Window> {
+    let windows = fields.get(Field::AtcSeen).unwrap_or(&[]);
+    let windows = windows.chunks_exact(WINDOW_BYTES);
+    windows.filter_map(|bytes| {
+        let bytes: [u8; WINDOW_BYTES] = bytes.try_into().ok()?;
+        let [a, b, c, d, e, f, g, h, sequence, low, high, seen @ ..] = bytes;
+        Some(Window {
+            key: AtcKey {
+                token: [a, b, c, d, e, f, g, h],
+                sequence,
+            },
+            highest: u16::from_le_bytes([low, high]),
+            seen: u64::from_le_bytes(seen),
+        })
+    })
+}
+
+/// The counter that a record claims.
+pub fn claim_of(fields: &Fields<'_>) -> Option<(AtcKey, u16)> {
+    let key = AtcKey {
+        token: fields.array(Field::Card)?,
+        sequence: fields.number_or_0(Field::TokenSequence) as u8,
+    };
+    Some((key, fields.number(Field::Atc)? as u16))
 }
 
 /// A key that is only known from a reversal of it.

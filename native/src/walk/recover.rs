@@ -13,9 +13,10 @@ use super::duplicates::Entry;
 use super::gate::{Gate, GateError, Ticket};
 use super::memory::Memory;
 use super::original::{Facts, Numbers, Original};
-use super::records::{effect_of, read_entry, settle_entry, tombstone};
+use super::records::{claim_of, effect_of, read_entry, settle_entry, tombstone, windows_of};
 use super::state::{Cause, KeyState, ReversalEffect};
 use super::time::unix_near;
+use super::veil::Veil;
 use crate::journal::{Field, Fields, JournalError, RecordKind, RecordRef};
 
 /// What a journal left open.
@@ -60,6 +61,9 @@ impl Fold {
     fn record(&mut self, record: &RecordRef<'_>, memory: &mut Memory) {
         let fields = &record.fields;
         self.records += 1;
+        if let Some((key, atc)) = claim_of(fields) {
+            memory.atc.claim(key, atc);
+        }
         self.last_txn = self.last_txn.max(fields.number_or_0(Field::Txn));
         let issuer = intern(memory, fields.text(Field::Issuer));
         let parties = Parties {
@@ -71,8 +75,10 @@ impl Fold {
             self.mark(issuer, fields, Field::ReversalStan, Field::ReversalTime);
         }
         match record.kind {
-            RecordKind::Accepted => self.accepted(record, &parties),
-            RecordKind::Answered | RecordKind::Declined => self.answered(record, &parties),
+            RecordKind::Accepted => self.accepted(record, &parties, &memory.veil),
+            RecordKind::Answered | RecordKind::Declined => {
+                self.answered(record, &parties, &memory.veil);
+            }
             RecordKind::Reversal => self.reversal(record, &parties),
             RecordKind::Settled if fields.text(Field::Result) != "parked" => {
                 self.owed.remove(&fields.number_or_0(Field::Txn));
@@ -82,6 +88,7 @@ impl Fold {
                     self.mark(institution, fields, Field::OutStan, Field::OutTime);
                 }
             }
+            RecordKind::AtcWindows => windows_of(fields).for_each(|w| memory.atc.merge(w)),
             RecordKind::Settled
             | RecordKind::Started
             | RecordKind::Stopped
@@ -89,18 +96,19 @@ impl Fold {
         }
     }
 
-    fn accepted(&mut self, record: &RecordRef<'_>, parties: &Parties) {
+    fn accepted(&mut self, record: &RecordRef<'_>, parties: &Parties, veil: &Veil) {
         let fields = &record.fields;
         let Some(mut entry) = read_entry(fields, parties.acquirer, parties.issuer) else {
             return;
         };
         entry.lsn = record.lsn;
+        cover(&mut entry, record, veil);
         let facts = facts_of(fields, entry.key, entry.txn, Field::Mti, parties);
         self.in_doubt.insert(entry.txn, original_of(record, facts));
         self.entries.insert(entry.key, entry);
     }
 
-    fn answered(&mut self, record: &RecordRef<'_>, parties: &Parties) {
+    fn answered(&mut self, record: &RecordRef<'_>, parties: &Parties, veil: &Veil) {
         let fields = &record.fields;
         let txn = fields.number_or_0(Field::Txn);
         let Some(key) = fields.array::<16>(Field::Key) else {
@@ -109,6 +117,7 @@ impl Fold {
         if fields.has(Field::Body) {
             if let Some(mut entry) = read_entry(fields, parties.acquirer, parties.issuer) {
                 entry.lsn = record.lsn;
+                cover(&mut entry, record, veil);
                 self.entries.insert(key, entry);
             }
         } else if let Some(entry) = self.entries.get_mut(&key) {
@@ -198,6 +207,18 @@ impl Fold {
                 }
             }
         }
+    }
+}
+
+/// Keeps the card behind a proved tap, from where it is sealed beside the record.
+fn cover(entry: &mut Entry, record: &RecordRef<'_>, veil: &Veil) {
+    if entry.mapping_version == 0 {
+        return;
+    }
+    match record.pan() {
+        Some(pan) => entry.veiled = veil.cover(&entry.key, &pan),
+        // Declined: it never went to a bank.
+        None => entry.mapping_version = 0,
     }
 }
 

@@ -12,6 +12,7 @@ use super::original::{Numbers, Original, trimmed};
 use super::records::{Sides, tombstone};
 use super::state::{Cause, KeyState, ReversalEffect};
 use super::steps::{build, facts, lend};
+use super::veil::Veil;
 use crate::codec::leg::{Own, Sources};
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
@@ -74,7 +75,7 @@ impl<T: Ticket> Gate<T> {
         let original_key = memory.original_key_of(message, r.acquirer, r.now_s);
         let place = original_key.and_then(|key| memory.table.find(&key));
         let before = place.and_then(|place| memory.table.get(place).copied());
-        let original = owed(r, before.as_ref(), message, forwarder)?;
+        let original = owed(r, before.as_ref(), message, forwarder, &memory.veil)?;
         own.state = KeyState::Approved;
         own.acquirer = r.acquirer;
         own.keep_code(*b"00");
@@ -199,6 +200,7 @@ impl<T: Ticket> Gate<T> {
 struct Recalled<'a> {
     entry: &'a Entry,
     message: &'a Message,
+    veil: &'a Veil,
 }
 
 impl Source for Recalled<'_> {
@@ -208,6 +210,11 @@ impl Source for Recalled<'_> {
             Name::Currency => trimmed(&self.entry.currency),
             Name::LocalTime => trimmed(&self.entry.local_time),
             Name::LocalDate => trimmed(&self.entry.local_date),
+            // The mapping that was in force at the original, whatever the token leads to by now.
+            Name::Pan if self.entry.mapping_version != 0 => {
+                self.veil.uncover(&self.entry.key, &self.entry.veiled, out);
+                return true;
+            }
             _ => &[],
         };
         if kept.is_empty() {
@@ -224,11 +231,16 @@ fn owed(
     original: Option<&Entry>,
     message: &Message,
     forwarder: &[u8],
+    veil: &Veil,
 ) -> Result<Option<Original>, GateError> {
     match (r.effect, original) {
         (ReversalEffect::Reverse, Some(entry)) if entry.txn == r.original => {
             let facts = facts(entry, Cause::Acquirer, r.reversal);
-            let source = Recalled { entry, message };
+            let source = Recalled {
+                entry,
+                message,
+                veil,
+            };
             Ok(Some(Original::from_source(facts, &source, forwarder)))
         }
         (ReversalEffect::Reverse, _) => Err(GateError::Usage(

@@ -33,13 +33,15 @@ impl<T: Ticket> Gate<T> {
     }
 
     /// Builds the answer to a message when there is somebody to be answered: `reply` is what it is made of beside the
-    /// request, `code` its response code where the dialect takes that from the switch.
+    /// request, `code` its response code where the dialect takes that from the switch, `auth` what its device is told of
+    /// the bank's decision.
     pub(super) fn build_reply(
         &mut self,
         request: &Message,
         slot: Option<SlotId>,
         reply: &dyn Source,
         code: &[u8],
+        auth: &[u8],
     ) -> Result<Option<(SlotId, usize)>, GateError> {
         let Some((slot, legs)) = self.open(slot) else {
             return Ok(None);
@@ -47,13 +49,14 @@ impl<T: Ticket> Gate<T> {
         let own = Own {
             response_code: code,
             forwarder_code: &self.forwarder,
+            issuer_auth: auth,
             ..Own::default()
         };
         let sources = Sources {
             request: Some(request),
             reply: Some(reply),
-            original: None,
             own: Some(&own),
+            ..Sources::default()
         };
         let leg = legs.answer_of(request.kind())?;
         let mti = response_mti(request.mti());
@@ -68,7 +71,7 @@ impl<T: Ticket> Gate<T> {
         slot: Option<SlotId>,
         code: [u8; 2],
     ) -> Result<Option<(SlotId, usize)>, GateError> {
-        self.build_reply(request, slot, &Code(code), &code)
+        self.build_reply(request, slot, &Code(code), &code, &[])
     }
 
     /// Passes a recorded result on, or takes back the frame built for it.

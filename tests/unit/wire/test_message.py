@@ -159,13 +159,13 @@ def test_text_in_gbk_goes_there_and_back() -> None:
     dialect = variant(
         ('43 = { name = "merchant_name", type = "ans"',
          '43 = { name = "merchant_name", type = "ans", charset = "gbk"'),
-        ('63 = { name = "reserved_private_63", type = "ans"',
-         '63 = { name = "reserved_private_63", type = "ans", charset = "gbk"'),
+        ('62 = { name = "reserved_private_62", type = "ans"',
+         '62 = { name = "reserved_private_62", type = "ans", charset = "gbk"'),
     )  # fmt: skip
-    frame = dialect.encode("0200", {"merchant_name": "便利店 24h", "reserved_private_63": "提示"})
+    frame = dialect.encode("0200", {"merchant_name": "便利店 24h", "reserved_private_62": "提示"})
     found = dialect.decode(frame[2:])
     assert found.get("merchant_name") == "便利店 24h".ljust(40 - 3)
-    assert found.reveal("reserved_private_63") == "提示"
+    assert found.reveal("reserved_private_62") == "提示"
     with pytest.raises(DecodeError, match="field 43"):
         DIALECT.decode(frame[2:])
 
