@@ -44,7 +44,7 @@ class Usage(StrEnum):
 
     CRYPTOGRAM = "cryptogram"
     SCRIPT_MAC = "script-mac"
-    SCRIPT_SECRET = "script-secret"  # noqa: S105
+    SCRIPT_SECRET = "script-secret"
 
 
 class Place(msgspec.Struct, frozen=True):
