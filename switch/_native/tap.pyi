@@ -30,8 +30,6 @@ class Verifier:
         """Opens the index (nothing there is no error: taps are declined then) and takes the ring's keys.
         `ranges`: prefix and number of digits of tokens; all other numbers are plain cards. `gap_max`: how far
         above its token's highest counter one may lie."""
-    def renew(self) -> None:
-        """What was written to the index before is seen from now on. Once per chunk of messages."""
     def look(self) -> None:
         """Takes up a rebuilt index. From a timer."""
     @property
@@ -40,6 +38,6 @@ class Verifier:
     def check(self, message: Message, now_s: int) -> int:
         """0 a plain card; 1 proved: its counter is claimed and must be recorded with the message in the same
         call chain; else `REFUSED` plus the reason, and nothing was changed. The message's key was claimed
-        before. `now_s`: Unix seconds."""
+        before. What was written to the index before the call counts. `now_s`: Unix seconds."""
     def counts(self) -> dict[str, int]:
         """Taps that were proved (`genuine`) and refusals by reason, so far."""

@@ -25,14 +25,14 @@ import uvloop
 from switch.constants import DRAIN_S_MAX, LANE_BITS, NODE_BITS, TXN_COUNTER_BITS
 from switch.control.check import check_node
 from switch.crypto.keyfile import keys_absent, open_keys, sealing_key
-from switch.crypto.masters import create_demo_masters
+from switch.crypto.masters import create_demo_masters, open_masters
 from switch.engine.engine import AcquirerRules, Engine
 from switch.engine.reverse import IssuerRules
 from switch.errors import SettingsError, TapswitchError
 from switch.link.matcher import Matcher
 from switch.link.session import Role, Rules, Session
 from switch.link.window import Window
-from switch.native import __version__, walk
+from switch.native import __version__, tap, walk
 from switch.native import journal as journals
 from switch.observe import log as observe_log
 from switch.observe.catalogue import Members
@@ -49,6 +49,7 @@ from switch.runtime.gauges import Gauges
 from switch.runtime.harden import end_with_parent, harden
 from switch.runtime.listener import AcquirerConnection, BankConnection, listen
 from switch.runtime.member import Acquirer, Bank
+from switch.runtime.taps import Taps
 from switch.runtime.timers import Timers
 from switch.runtime.upkeep import Upkeep
 from switch.settings import schema
@@ -90,6 +91,7 @@ class Worker:
     upkeep: Upkeep = field(init=False)
     metrics: Metrics = field(init=False)
     gauges: Gauges = field(init=False)
+    taps: Taps | None = field(init=False, default=None)
     acquirers: dict[int, Acquirer] = field(default_factory=dict)
     banks: dict[int, Bank] = field(default_factory=dict)
     servers: list[asyncio.Server] = field(default_factory=list)
@@ -121,7 +123,8 @@ class Worker:
     def assemble(self, loop: asyncio.AbstractEventLoop) -> None:
         """Gate, members and engine, as the journal left them. Nothing is sent yet."""
         settings = self.settings
-        duplicates = walk.Duplicates(self.keys, settings.limits.duplicates_max)
+        counters = settings.tokens.atc_entries_max if settings.tokens is not None else 0
+        duplicates = walk.Duplicates(self.keys, settings.limits.duplicates_max, counters=counters)
         names = Members([a.id for a in settings.acquirers], [i.id for i in settings.issuers])
         self.metrics = Metrics(meter_file(settings.node.data_dir, NAME), names)
         self.native = walk.Gate(
@@ -149,6 +152,7 @@ class Worker:
     def _plug(self, duplicates: walk.Duplicates, recovered: walk.Recovered) -> Engine:
         """The engine over its ports, tied to the driver."""
         settings = self.settings
+        self.taps = taps = self._taps(duplicates)
         business_day = BusinessDay(settings.node.business_zone, settings.node.cutover)
         gate = Gate(
             self.native,
@@ -170,10 +174,27 @@ class Worker:
                 for a in settings.acquirers
             },
             _next_txn(settings.node.id, recovered.last_txn),
+            taps,
         )
-        self.gauges = Gauges(self.metrics, self.native, duplicates, self.acquirers, self.banks)
+        self.gauges = Gauges(
+            self.metrics, self.native, duplicates, self.acquirers, self.banks, taps
+        )
         self.driver.plug(gate, engine, self.gauges)
         return engine
+
+    def _taps(self, duplicates: walk.Duplicates) -> Taps | None:
+        """The verdict on taps; None when the settings know no tokens."""
+        tokens = self.settings.tokens
+        if tokens is None:
+            return None
+        masters = open_masters(tokens.card_masters_file, self.keys)
+        ranges = [(one.prefix, one.length) for one in tokens.ranges]
+        verifier = tap.Verifier(
+            tokens.index_dir, self.keys, masters.ring(), ranges, tokens.atc_gap_max, duplicates
+        )
+        if verifier.why:
+            log.warning("index.unavailable", why=verifier.why, help="the gateway builds it")
+        return Taps(verifier)
 
     def _former(self, recovered: walk.Recovered) -> dict[int, Window]:
         """The numbers of those whom the journal knows and the settings no more."""
@@ -253,6 +274,8 @@ class Worker:
 
     def _watch(self) -> None:
         self.upkeep.watch()
+        if self.taps is not None:
+            self.taps.look()
         self.gauges.refresh(self.driver)
 
     async def finish(self) -> int:

@@ -16,6 +16,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from switch.native import tap
+
 __all__ = [
     "FAMILIES",
     "INTERNAL_US",
@@ -152,6 +154,9 @@ FAMILIES: Final = (
         rc=RESPONSE_CODES,
     ),
     _counter("terminations_total", "How requests ended, by end code.", end=ENDS),
+    _counter("taps_genuine_total", "Taps whose token and cryptogram were proved."),
+    _counter("tap_refusals_total", "Taps that were refused, by reason.", reason=tap.REASONS),
+    _gauge("token_index_available", "1 while the token index has answers; else taps get 96."),
     _counter("duplicates_total", "Repeats given the stored answer.", **{"class": REQUEST_CLASSES}),
     _counter(
         "upstream_requests_total",

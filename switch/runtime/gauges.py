@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from switch.native import walk
     from switch.observe.metrics import Metrics
     from switch.runtime.driver import Driver
+    from switch.runtime.taps import Taps
 
 __all__ = ["Gauges"]
 
@@ -54,7 +55,9 @@ class Gauges:
         duplicates: "walk.Duplicates",
         acquirers: Mapping[int, Acquirer],
         banks: Mapping[int, Bank],
+        taps: "Taps | None" = None,
     ) -> None:
+        self._taps = taps
         self._metrics = metrics
         self._native = native
         self._duplicates = duplicates
@@ -71,6 +74,8 @@ class Gauges:
         metrics.publish_notes(driver.counts)
         metrics.publish_journal(driver.journal.stats())
         metrics.publish_evictions(self._duplicates.evictions())
+        if self._taps is not None:
+            self._taps.publish(metrics)
         metrics.set("held_frames", self._native.held)
         metrics.set("duplicates_entries", len(self._duplicates))
         metrics.set("reversals_parked", driver.engine.parked_count)

@@ -327,8 +327,8 @@ class TokenSettings(Table, frozen=True, kw_only=True):
         Meta(
             ge=1_024,
             le=1 << 27,
-            description="Tokens whose counters are remembered; at the limit, a token that was "
-            "never seen is refused.",
+            description="Tokens whose transaction counters have room from the start; more cost "
+            "one pause each time the room doubles. None is ever forgotten.",
         ),
     ] = 1 << 20
     key_version: Annotated[

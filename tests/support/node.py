@@ -72,9 +72,10 @@ class Node:
         bank: str = "",
         limits: str = "",
         deadline: str = "deadline_ms = 600",
+        tokens: str = "",
     ) -> None:
         """`banks`: an address to dial each, or "accept". The other texts are TOML lines put into
-        their tables."""
+        their tables; `tokens` is a table of its own."""
         self.directory = directory
         self.data = directory / "data"
         self.output = directory / "output.txt"
@@ -92,6 +93,7 @@ class Node:
                 name=name, number=number + 1, where=at, more=bank, deadline=deadline
             )
             routes += f'[[routes]]\nprefix = "6299{number:02d}"\nissuer = "{name}"\n'
+        text += tokens
         (directory / "switch.toml").write_text(text, encoding="utf-8")
         (directory / "routes").mkdir()
         (directory / "routes" / "cards.toml").write_text(routes, encoding="utf-8")

@@ -103,8 +103,8 @@ impl Index {
         self.generation = Generation::open(&self.directory, named, &self.seal);
     }
 
-    /// A fresh snapshot: what was committed before is seen from now on. Call it once per chunk of messages; it costs
-    /// next to nothing when nothing was written.
+    /// A fresh snapshot: what was committed before is seen from now on. It costs next to nothing when nothing was
+    /// written.
     #[inline]
     pub fn renew(&mut self) {
         match &mut self.generation {

@@ -61,10 +61,6 @@ impl PyVerifier {
         })
     }
 
-    fn renew(&self, py: Python<'_>) -> PyResult<()> {
-        self.with(py, |verifier| verifier.index.renew())
-    }
-
     fn look(&self, py: Python<'_>) -> PyResult<()> {
         self.with(py, |verifier| verifier.index.look())
     }

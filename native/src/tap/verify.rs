@@ -97,6 +97,8 @@ impl Verifier {
     ) -> Result<Tap, Refused> {
         let number = message.value(Name::Pan).ok_or(Reason::TokenUnknown)?;
         let token = Token::parse(&number).ok_or(Reason::TokenUnknown)?;
+        // What an order wrote before this tap began counts for it.
+        self.index.renew();
         let record = self.index.find(&token)?.ok_or(Reason::TokenUnknown)?;
         if let Some(reason) = of_state(record.state) {
             return Err(reason.into());
