@@ -14,6 +14,7 @@ import msgspec
 
 from switch.model.state import Cause, KeyState, ReversalEffect
 from switch.sim.ledger import Booking, Did, Effect, Sale, Saw
+from switch.sim.magic import Trick
 
 __all__ = ["Books", "Finding", "Journalled", "Report", "compare"]
 
@@ -26,6 +27,10 @@ UNDOING: Final = (
     ReversalEffect.REVERSE,
 )
 """Effects of an acquirer's reversal after which its original is no approval any more."""
+
+PROVED: Final = "genuine"
+NO_PROOF: Final = "absent"
+"""A refusal of the switch's own brings none."""
 
 Passed = tuple[str, str, str]
 """Reference number, terminal, acquirer: what passes through all legs unchanged."""
@@ -79,6 +84,9 @@ class _Told(msgspec.Struct, gc=False):
     again: tuple[str, ...] = ()
     """Codes of further answers; the first one's line may come behind theirs."""
     refused_reversal: str = ""
+    tap: str = ""
+    """What is wrong with the tap; empty for a plain card."""
+    proof: str = ""
 
     @property
     def holds(self) -> bool:
@@ -144,12 +152,14 @@ class Books:
                 told.begun = True
                 told.passed = (line.rrn, line.terminal, line.acquirer)
                 told.amount = line.amount
+                told.tap = line.tap
                 told.overtaken = told.undone
             case Did.UNSENT:
                 told.unsent = True
             case Did.OK | Did.FAIL:
                 told.code = line.code
                 told.approved = line.did is Did.OK
+                told.proof = line.proof
             case Did.INFO:
                 told.unknown = True
             case Did.AGAIN:
@@ -262,6 +272,7 @@ _Disagreement = tuple[str, str, _Anything]
 
 def _disagreements(books: Books) -> Iterator[_Disagreement]:
     yield from _left_over(books)
+    yield from _taps(books)
     yield from _told_and_journalled(books)
     yield from _journalled_and_held(books)
     yield from _told_and_held(books)
@@ -288,6 +299,20 @@ def _left_over(books: Books) -> Iterator[_Disagreement]:
             yield "in_flight", "accepted by the switch and never answered", entry
         elif entry.owed:
             yield "reversal_owed", "the switch owes the bank a reversal", entry
+
+
+def _taps(books: Books) -> Iterator[_Disagreement]:
+    """What devices signed and found: nothing that is wrong is approved, and no approval is without
+    its issuer's proof."""
+    for told in books.sales.values():
+        if not told.tap:
+            continue
+        if told.approved and told.tap != Trick.NOTHING:
+            yield "trick_approved", f"approved although the tap is wrong ({told.tap})", told
+        elif told.approved and told.proof != PROVED:
+            yield "unproved", f"approved, but the issuer's proof is {told.proof}", told
+        elif told.proof not in (PROVED, NO_PROOF, ""):
+            yield "unproved", f"declined with an issuer's proof that is {told.proof}", told
 
 
 def _told_and_journalled(books: Books) -> Iterator[_Disagreement]:

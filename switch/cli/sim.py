@@ -1,11 +1,17 @@
 """`tapswitch sim`: banks and terminals to test a switch against, each a process of its own."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from switch.sim.magic import text
+
+if TYPE_CHECKING:
+    from switch.sim.cards import Mixture
+    from switch.sim.process import Devices
+    from switch.sim.terminal import Habit
 
 __all__ = ["command"]
 
@@ -112,6 +118,24 @@ def issuer(
     show_default=True,
     help="demo: some of everything; approving: good cards only; harsh: all faults, often.",
 )
+@click.option(
+    "--tokens", type=click.Path(path_type=Path), help="Tokens to tap with, one a line; see below."
+)
+@click.option(
+    "--node",
+    type=click.Path(path_type=Path),
+    help="Configuration of the switch; devices are made of its card masters. Demo keys only.",
+)
+@click.option(
+    "--part", default="0/1", show_default=True, help="N/M: every M-th token, for one of M fleets."
+)
+@click.option(
+    "--counter",
+    type=click.IntRange(0, 65_534),
+    default=0,
+    show_default=True,
+    help="Last transaction counter that the devices used in an earlier run.",
+)
 def terminal(
     name: str,
     institution_code: str,
@@ -128,22 +152,26 @@ def terminal(
     terminals: int,
     patience_ms: float,
     mixture: str,
+    tokens: Path | None,
+    node: Path | None,
+    part: str,
+    counter: int,
 ) -> None:
-    """A fleet of terminals: a Poisson schedule of sales, repeats, time-outs, changes of mind."""
+    """A fleet of terminals: a Poisson schedule of sales, repeats, time-outs, changes of mind.
+
+    With --tokens and --node most customers tap with a device, whose cryptogram is genuine and which
+    proves the issuer's answer. Columns of the token file: token, token_sequence, token_expiry,
+    requestor, profile (unionpay-01, visa-10 or visa-18).
+    """
     from switch.client.acquirer import Policy
-    from switch.sim.cards import APPROVING, DEMO, HARSH
     from switch.sim.process import run_fleet
     from switch.sim.steering import parse_address
-    from switch.sim.terminal import HABITS, HARSH_HABITS, FleetPlan, Habit
+    from switch.sim.terminal import FleetPlan
 
     if len(lane) != 1 or not lane.isalnum():
         raise click.UsageError("--lane is one letter or digit")
-    plain: dict[Habit, float] = {}
-    habits, cards = {
-        "demo": (HABITS, DEMO),
-        "approving": (plain, APPROVING),
-        "harsh": (HARSH_HABITS, HARSH),
-    }[mixture]
+    devices = _devices(tokens, node, part, counter)
+    habits, cards = _mixture(mixture)
     plan = FleetPlan(
         name,
         institution_code,
@@ -158,8 +186,39 @@ def terminal(
         Policy(connections=connections, sign_on=sign_on),
         [parse_address(address) for address in addresses],
         (prefixes, cards),
+        devices,
         dialect,
         ledger,
         seed,
         steered=steered,
     )
+
+
+def _mixture(name: str) -> "tuple[Mapping[Habit, float], Mixture]":
+    """What terminals do and what their customers buy."""
+    from switch.sim.cards import APPROVING, DEMO, HARSH
+    from switch.sim.terminal import HABITS, HARSH_HABITS
+
+    plain: dict[Habit, float] = {}
+    return {
+        "demo": (HABITS, DEMO),
+        "approving": (plain, APPROVING),
+        "harsh": (HARSH_HABITS, HARSH),
+    }[name]
+
+
+def _devices(tokens: Path | None, node: Path | None, part: str, counter: int) -> "Devices | None":
+    from switch.sim.process import Devices
+
+    if tokens is None or node is None:
+        if tokens is not None or node is not None:
+            raise click.UsageError("--tokens and --node go together")
+        return None
+    return Devices(tokens, node, _part(part), counter)
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, separator, of = text.partition("/")
+    if not (separator and number.isdecimal() and of.isdecimal() and int(number) < int(of)):
+        raise click.UsageError("--part is N/M with N below M, such as 0/2")
+    return int(number), int(of)

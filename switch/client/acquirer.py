@@ -60,6 +60,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     code: str
     mti: str
     auth_code: str = ""
+    icc: bytes = b""
+    """Field 55: what the issuer says to the device."""
 
     @property
     def approved(self) -> bool:
@@ -355,7 +357,12 @@ class Acquirer:
                 self.mismatches += 1
                 return
         exchange.take(
-            Answer(message.get("response_code") or "", mti, message.get("auth_code") or "")
+            Answer(
+                message.get("response_code") or "",
+                mti,
+                message.get("auth_code") or "",
+                bytes.fromhex(message.reveal("icc") or "") if message.has("icc") else b"",
+            )
         )
 
     def _answer_network(self, connection: Connection, message: Message) -> None:

@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from switch.sim.magic import CODE_MIN, TABLE, Act
+from switch.sim.devices import CEILING, Device, Pocket
+from switch.sim.magic import CODE_MIN, TABLE, Act, Trick
 
 __all__ = [
     "APPROVING",
@@ -27,6 +28,8 @@ __all__ = [
 
 ACCOUNTS_PER_PREFIX: Final = 1000
 """Ordinary cards of one bank; few enough that accounts are used again and again."""
+
+_DOUBLED: Final = str.maketrans("0123456789", "0246813579")
 
 Mixture = Mapping[Act, float]
 
@@ -57,22 +60,25 @@ HARSH: Final[Mixture] = dict.fromkeys(
 """Every misbehaviour equally often, broken connections included; for tests, not for looking at."""
 
 
+TAP_SHARE: Final = 0.9
+"""Of the sales of a fleet that has devices; the rest are plain cards."""
+TRICK_SHARE: Final = 0.03
+"""Of the taps of a mixture with misbehaviour: something is wrong with them."""
+
+
 class Purchase(msgspec.Struct, frozen=True, gc=False):
-    """A card and an amount in minor units."""
+    """A card, or a device with its token, and an amount in minor units."""
 
     pan: str
+    """What the terminal sends as the number: of a device, the token."""
     amount: int
+    device: Device | None = None
 
 
 def check_digit(digits: str) -> str:
     """The Luhn digit that makes `digits` + digit valid. **Source:** ISO/IEC 7812-1 annex B."""
-    total = 0
-    for index, digit in enumerate(reversed(digits)):
-        value = int(digit)
-        if index % 2 == 0:
-            value = value * 2 - 9 if value > 4 else value * 2
-        total += value
-    return str(-total % 10)
+    flat = digits[-1::-2].translate(_DOUBLED) + digits[-2::-2]
+    return str((ord("0") * len(flat) - sum(flat.encode())) % 10)
 
 
 def luhn_valid(pan: str) -> bool:
@@ -99,13 +105,20 @@ def mask(pan: str) -> str:
 
 class Wallet:
     """Draws purchases: mostly ordinary, some magic by card and some by amount, in the shares of a
-    mixture.
+    mixture. With a pocket of devices, most of them are taps.
     """
 
-    def __init__(self, prefixes: Sequence[str], mixture: Mixture, rng: Random) -> None:
+    def __init__(
+        self,
+        prefixes: Sequence[str],
+        mixture: Mixture,
+        rng: Random,
+        pocket: Pocket | None = None,
+    ) -> None:
         if not prefixes or sum(mixture.values()) > 1:
             raise ValueError("a wallet needs a prefix, and shares that sum to at most 1")
         self._rng = rng
+        self._pocket = pocket
         self._cards = [
             card_number(prefix, serial=serial)
             for prefix in prefixes
@@ -123,15 +136,35 @@ class Wallet:
             for several in rows.values()
             for digits in several
         }
+        # Tricks are part of every mixture that has misbehaviour at all.
+        self._tricks = TRICK_SHARE if mixture else 0.0
 
     def draw(self) -> Purchase:
         """One purchase of 1.00 to 89.99, or of a magic amount in the same order of size."""
         rng = self._rng
+        pocket = self._pocket if rng.random() < TAP_SHARE else None
+        if pocket is not None and rng.random() < self._tricks:
+            return self._trick(pocket)
         amount = rng.randrange(100, CODE_MIN)
         if rng.random() < self._ordinary:
-            return Purchase(rng.choice(self._cards), amount)
+            return self._pay(pocket, 0, amount)
         act = rng.choices(self._acts, self._shares)[0]
         digits = rng.choice(self._rows[act])
         if rng.random() < 0.5:
-            return Purchase(rng.choice(self._magic_cards[digits]), amount)
-        return Purchase(rng.choice(self._cards), digits)
+            return self._pay(pocket, digits, amount)
+        return self._pay(pocket, 0, digits)
+
+    def _pay(self, pocket: Pocket | None, digits: int, amount: int) -> Purchase:
+        device = pocket.draw(digits) if pocket is not None else None
+        if device is not None:
+            return Purchase(device.token, amount, device)
+        cards = self._magic_cards[digits] if digits else self._cards
+        return Purchase(self._rng.choice(cards), amount)
+
+    def _trick(self, pocket: Pocket) -> Purchase:
+        device = pocket.draw_trick()
+        if device is None:
+            return self._pay(pocket, 0, self._rng.randrange(100, CODE_MIN))
+        above = device.magic is not None and device.magic.trick is Trick.ABOVE_CEILING
+        low = CEILING + 1 if above else 100
+        return Purchase(device.token, self._rng.randrange(low, CODE_MIN), device)

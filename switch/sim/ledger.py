@@ -68,6 +68,10 @@ class Sale(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Masked."""
     code: str = ""
     why: str = ""
+    tap: str = ""
+    """Of a tap: what is wrong with it (`switch.sim.magic.Trick`), ``"nothing"`` as a rule."""
+    proof: str = ""
+    """What the device found in the answer to its tap (`switch.crypto.profiles.FOUND`)."""
 
     @property
     def key(self) -> tuple[str, str, str, str]:

@@ -1,10 +1,13 @@
-"""Magic cards and amounts: one table of what a simulated bank does.
+"""Magic cards, amounts and tokens: what a simulated bank does, and what is wrong with a tap.
 
 Four digits choose the outcome. They stand either in the card number (digits 7 to 10) or at the end
 of the amount (its last four digits, in minor units); the card wins. Anything below 9000 is an
 ordinary purchase that the account's balance decides. The same table serves the issuer simulator,
 the terminals' mixture, ``tapswitch sim issuer --help`` and docs/reference/test-cards.md, so that
 the four can never disagree.
+
+A test token has the same four digits at the same place. From 9000 on they are its card's, so the
+bank misbehaves; rows of `TAPS` make the tap itself one that the switch must refuse.
 """
 
 from enum import StrEnum, unique
@@ -12,7 +15,21 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["CODE_MIN", "ORDINARY", "TABLE", "Act", "Magic", "find", "markdown", "text"]
+__all__ = [
+    "CODE_MIN",
+    "ORDINARY",
+    "TABLE",
+    "TAPS",
+    "Act",
+    "Magic",
+    "MagicTap",
+    "Trick",
+    "find",
+    "find_tap",
+    "markdown",
+    "tap_markdown",
+    "text",
+]
 
 CODE_MIN: Final = 9000
 """Four digits from here on are magic; ordinary cards and amounts stay below."""
@@ -154,10 +171,65 @@ def find(pan: str, amount_minor: int) -> Magic:
     return TABLE.get(amount_minor % 10_000, ORDINARY)
 
 
+@unique
+class Trick(StrEnum):
+    """What is wrong with a tap."""
+
+    NOTHING = "nothing"
+    WRONG_CRYPTOGRAM = "wrong_cryptogram"
+    REPLAYED_COUNTER = "replayed_counter"
+    SUSPENDED = "suspended"
+    EXPIRED = "expired"
+    WRONG_MERCHANT = "wrong_merchant"
+    ABOVE_CEILING = "above_ceiling"
+    UNKNOWN = "unknown"
+
+
+class MagicTap(msgspec.Struct, frozen=True):
+    """One row: four digits of a token, what is wrong, what the switch answers and writes down."""
+
+    digits: int
+    trick: Trick
+    code: str
+    """Response code that the terminal gets. No bank hears of the tap."""
+    reason: str
+    """The switch's own reason, in journal and metrics."""
+    meaning: str
+
+
+TAPS: Final[dict[int, MagicTap]] = {
+    row.digits: row
+    for row in (
+        MagicTap(8005, Trick.WRONG_CRYPTOGRAM, "05", "cryptogram", "one bit of the cryptogram"),
+        MagicTap(8014, Trick.UNKNOWN, "14", "token_unknown", "a number of the range, never issued"),
+        MagicTap(8054, Trick.EXPIRED, "54", "token_expired", "the token's month has passed"),
+        MagicTap(
+            8057, Trick.WRONG_MERCHANT, "57", "mcc_forbidden", "for buses only, used in a shop"
+        ),
+        MagicTap(
+            8061, Trick.ABOVE_CEILING, "61", "above_ceiling", "more than the token's 50.00 allow"
+        ),
+        MagicTap(8062, Trick.SUSPENDED, "62", "token_suspended", "the token is suspended"),
+        MagicTap(
+            8105, Trick.REPLAYED_COUNTER, "05", "atc_seen", "a copied device, with a used counter"
+        ),
+    )
+}
+"""Four digits to row, in ascending order; all below `CODE_MIN`, so that the card is ordinary."""
+
+
+def find_tap(token: str) -> MagicTap | None:
+    """The row that a token's digits 7 to 10 choose; None when nothing is wrong with its taps."""
+    return TAPS.get(int(token[6:10]))
+
+
 def text() -> str:
     """The table for a terminal, one row a line."""
     lines = [f"  {row.digits}  {row.code or '--'}  {row.meaning}" for row in TABLE.values()]
-    return "\n".join(["Four digits, response code, outcome:", *lines])
+    taps = [f"  {row.digits}  {row.code}  {row.meaning}" for row in TAPS.values()]
+    return "\n".join(
+        ["Four digits, response code, outcome:", *lines, "", "Of a token: refused taps:", *taps]
+    )
 
 
 def markdown() -> str:
@@ -173,3 +245,13 @@ def markdown() -> str:
         )
         + "\n"
     )
+
+
+def tap_markdown() -> str:
+    """The table of taps for docs/reference/test-cards.md."""
+    lines = [
+        f"| `{row.digits}` | `{row.code}` | `{row.reason}` | {row.meaning} |"
+        for row in TAPS.values()
+    ]
+    head = ["| digits | response code | reason | what is wrong |", "|---|---|---|---|"]
+    return "\n".join([*head, *lines]) + "\n"

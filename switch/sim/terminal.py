@@ -5,6 +5,8 @@ Sales arrive by a Poisson schedule that answers never influence. Each terminal c
 numbers, so two of them often share one. Terminals repeat, send twice, lose patience, and let
 customers change their mind; what they do not know the outcome of they reverse until it is
 acknowledged. Every step is in the ledger before its consequence leaves.
+
+Most customers of a fleet that has devices tap with one; the device proves the issuer's answer.
 """
 
 import asyncio
@@ -25,9 +27,12 @@ from switch.client.acquirer import (
     repeat_mti,
     reversal_values,
 )
-from switch.client.clock import next_stan
-from switch.sim.cards import Wallet, mask
+from switch.client.clock import Moment, next_stan
+from switch.crypto.profiles import Tapped
+from switch.sim.cards import Purchase, Wallet, mask
+from switch.sim.devices import Device
 from switch.sim.ledger import Did, Ledger, Sale
+from switch.sim.magic import Trick
 from switch.sim.steering import Recent
 
 __all__ = ["HABITS", "HARSH_HABITS", "Fleet", "FleetPlan", "Habit"]
@@ -93,6 +98,15 @@ class _Terminal(msgspec.Struct, gc=False):
     stan: int = 0
 
 
+class _Tap(msgspec.Struct, gc=False):
+    """One tap of a sale."""
+
+    device: Device
+    tapped: Tapped
+    trick: Trick
+    """As it was when the device signed."""
+
+
 class Fleet:
     """Terminals of one acquirer at work on the running loop."""
 
@@ -131,10 +145,14 @@ class Fleet:
                 "late",
                 "differing",
                 "reversed",
+                "taps",
+                "unexpected",
             ),
             0,
         )
         self._declined: Counter[str] = Counter()
+        self._tricks: Counter[str] = Counter()
+        self._proofs: Counter[str] = Counter()
         self._owed = 0
         self._round_trips = Recent()
 
@@ -168,6 +186,8 @@ class Fleet:
             "name": self.plan.acquirer,
             **self._counts,
             "declined": dict(self._declined),
+            "tricks": dict(self._tricks),
+            "proofs": dict(self._proofs),
             "in_flight": len(self._work),
             "owed": self._owed,
             "connected": self._acquirer.connected,
@@ -219,15 +239,15 @@ class Fleet:
             else rng.choices(self._habits, self._shares)[0]
         )
         mti = "0100" if rng.random() < self.plan.authorisation_share else "0200"
-        values = self._request(terminal)
+        values, tap = self._request(terminal)
         if habit is Habit.OVERTAKE:
             await self._reverse(terminal, mti, values, "overtake")
-        exchange = self._invoke(mti, values)
+        exchange = self._invoke(mti, values, tap)
         if exchange is None:
             return
         exchange.on_extra = lambda answer: self._extra(exchange, answer)
         try:
-            answer = await self._wait(exchange, habit)
+            answer = await self._wait(exchange, habit, tap)
             if answer is None:
                 await self._reverse(terminal, mti, values, "time-out")
             elif habit is Habit.CANCEL and answer.approved:
@@ -236,12 +256,12 @@ class Fleet:
         finally:
             exchange.close()
 
-    def _request(self, terminal: _Terminal) -> dict[str, str | bytes]:
+    def _request(self, terminal: _Terminal) -> tuple[dict[str, str | bytes], _Tap | None]:
         moment = self._acquirer.calendar.now()
         terminal.stan = next_stan(terminal.stan)
         self._reference += 1
         purchase = self._wallet.draw()
-        return {
+        values: dict[str, str | bytes] = {
             "pan": purchase.pan,
             "processing_code": "000000",
             "amount": f"{purchase.amount:012d}",
@@ -258,8 +278,28 @@ class Fleet:
             "merchant_id": terminal.merchant,
             "currency": self.plan.currency,
         }
+        if purchase.device is None:
+            return values, None
+        tap = self._tap(purchase, purchase.device, moment)
+        values |= {
+            "expiry": purchase.device.expiry,
+            "card_sequence": f"{purchase.device.sequence:03d}",
+            "icc": tap.tapped.field,
+        }
+        return values, tap
 
-    def _invoke(self, mti: str, values: Mapping[str, str | bytes]) -> Exchange | None:
+    def _tap(self, purchase: Purchase, device: Device, moment: Moment) -> _Tap:
+        trick = device.trick
+        date = int(time.strftime("%y", time.localtime(moment.second)) + moment.local_date)
+        tapped = device.tap(purchase.amount, int(self.plan.currency), date, self._rng)
+        self._counts["taps"] += 1
+        if trick is not Trick.NOTHING:
+            self._tricks[trick] += 1
+        return _Tap(device, tapped, trick)
+
+    def _invoke(
+        self, mti: str, values: Mapping[str, str | bytes], tap: _Tap | None
+    ) -> Exchange | None:
         self._counts["offered"] += 1
         self._write(
             Did.INVOKE,
@@ -269,6 +309,7 @@ class Fleet:
             merchant=str(values["merchant_id"]),
             amount=int(values["amount"]),
             card=mask(str(values["pan"])),
+            tap=tap.trick if tap else "",
         )
         exchange = self._acquirer.open(mti, values)
         if exchange is None:
@@ -276,7 +317,7 @@ class Fleet:
             self._write(Did.UNSENT, values)
         return exchange
 
-    async def _wait(self, exchange: Exchange, habit: Habit) -> Answer | None:
+    async def _wait(self, exchange: Exchange, habit: Habit, tap: _Tap | None) -> Answer | None:
         """The sale's answer, written down; None when it stays unknown."""
         began = time.monotonic_ns()
         patience = (
@@ -308,12 +349,26 @@ class Fleet:
             exchange.values,
             mti=answer.mti,
             code=answer.code,
+            proof=self._prove(answer, tap, habit) if tap else "",
         )
         if habit is Habit.REPEAT:
             # Its first answer got lost between socket and paper: it must get the same one again.
             self._again(exchange, repeat_mti(exchange.mti))
             await asyncio.sleep(REPEAT_AFTER)
         return answer
+
+    def _prove(self, answer: Answer, tap: _Tap, habit: Habit) -> str:
+        """What the device finds in the answer; counted, as is an answer that the table of tricks
+        does not foresee."""
+        proof = tap.tapped.check(answer.icc, answer.code)
+        self._proofs[proof] += 1
+        if proof == "genuine" and tap.trick is Trick.NOTHING:
+            tap.device.proved(tap.tapped)
+        magic = tap.device.magic
+        foreseen = tap.trick is Trick.NOTHING or magic is None or answer.code == magic.code
+        # A reversal that overtook the tap refuses it for its own reason.
+        self._counts["unexpected"] += not foreseen and habit is not Habit.OVERTAKE
+        return proof
 
     async def _wait_and_repeat(self, exchange: Exchange, patience: float) -> Answer:
         try:

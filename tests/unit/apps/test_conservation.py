@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from switch.apps.conservation import FINDINGS_MAX, Report, compare
@@ -238,6 +239,28 @@ def _approve_the_overtaken(story: Story) -> None:
     story.approve(9)
 
 
+def _tapped(number: int, trick: str, proof: str) -> Callable[[Story], None]:
+    """The sale of this number was a tap."""
+
+    def mutate(story: Story) -> None:
+        for place, line in enumerate(story.sales):
+            if line.at_ms == number and line.did is Did.INVOKE:
+                story.sales[place] = msgspec.structs.replace(line, tap=trick)
+            elif line.at_ms == number and line.did in (Did.OK, Did.FAIL):
+                story.sales[place] = msgspec.structs.replace(line, proof=proof)
+
+    return mutate
+
+
+@pytest.mark.parametrize(
+    ("number", "trick", "proof"),
+    [(1, "nothing", "genuine"), (4, "nothing", "genuine"), (4, "suspended", "absent")],
+)
+def test_taps_with_their_proofs_balance(story: Story, number: int, trick: str, proof: str) -> None:
+    _tapped(number, trick, proof)(story)
+    assert story.compare().findings == []
+
+
 def _refuse_the_reversal(story: Story) -> None:
     story.sale(7, Did.REVERSED, code="12")
 
@@ -263,6 +286,9 @@ MUTANTS: dict[str, tuple[Callable[[Story], None], str]] = {
     "the amount changed on the way": (_ask_for_another_amount, "amount"),
     "a number was used twice": (_reuse_a_number, "number_reused"),
     "a tombstone was ignored": (_approve_the_overtaken, "tombstone"),
+    "a wrong tap was approved": (_tapped(1, "wrong_cryptogram", "genuine"), "trick_approved"),
+    "nobody proved an approval": (_tapped(1, "nothing", "absent"), "unproved"),
+    "a decline has a wrong proof": (_tapped(4, "nothing", "wrong"), "unproved"),
     "nobody sold it": (
         _drop(lambda line: isinstance(line, Sale) and line.at_ms == 2),
         "undelivered",

@@ -1,13 +1,22 @@
 """One table for code, help and documentation."""
 
-from pathlib import Path
-
 import pytest
 
+from scripts.cards_page import cards_text
 from switch.sim.cards import card_number
-from switch.sim.magic import CODE_MIN, ORDINARY, TABLE, Act, find, markdown, text
-
-ROOT = Path(__file__).resolve().parents[3]
+from switch.sim.magic import (
+    CODE_MIN,
+    ORDINARY,
+    TABLE,
+    TAPS,
+    Act,
+    Trick,
+    find,
+    find_tap,
+    tap_markdown,
+    text,
+)
+from tests.support.tree import ROOT
 
 
 @pytest.mark.parametrize("digits", TABLE)
@@ -44,9 +53,23 @@ def test_rows_without_an_answer_have_no_code() -> None:
 
 def test_help_lists_every_row() -> None:
     lines = text().splitlines()
-    assert len(lines) == len(TABLE) + 1
+    assert len(lines) == len(TABLE) + len(TAPS) + 3
     assert all(any(line.startswith(f"  {digits}  ") for line in lines) for digits in TABLE)
 
 
-def test_documentation_holds_the_table() -> None:
-    assert markdown() in (ROOT / "docs" / "reference" / "test-cards.md").read_text(encoding="utf-8")
+def test_every_trick_has_a_row_that_no_bank_takes_for_magic() -> None:
+    assert {row.trick for row in TAPS.values()} == set(Trick) - {Trick.NOTHING}
+    assert list(TAPS) == sorted(TAPS)
+    for digits, row in TAPS.items():
+        assert digits == row.digits < CODE_MIN
+        token = card_number("629977", digits)
+        assert find_tap(token) is row
+        assert find(token, 100) is ORDINARY
+    assert find_tap(card_number("629977", 9051)) is None
+    assert find_tap(card_number("629977", 1)) is None
+
+
+def test_documentation_holds_the_tables() -> None:
+    page = (ROOT / "docs" / "reference" / "test-cards.md").read_text(encoding="utf-8")
+    assert page == cards_text(), "run scripts/generate"
+    assert tap_markdown() in page

@@ -10,10 +10,12 @@ import pytest
 
 from switch.client.acquirer import Policy
 from switch.sim.cards import APPROVING, DEMO, Mixture, Wallet
+from switch.sim.devices import Pocket
 from switch.sim.ledger import Did, Ledger, Sale, Saw, read_sales
-from switch.sim.magic import Act
+from switch.sim.magic import Act, Trick
 from switch.sim.terminal import HABITS, Fleet, FleetPlan, Habit
 from tests.support.bank import ACQUIRER_CODE, PREFIX, Bench, bench
+from tests.support.devices import pocket
 
 
 async def sell(
@@ -22,6 +24,7 @@ async def sell(
     mixture: Mixture = APPROVING,
     seconds: float = 0.5,
     patience: float = 0.2,
+    devices: Pocket | None = None,
 ) -> tuple[list[Sale], Bench, Mapping[str, object]]:
     """One terminal sells one sale after the other, as fast as the bank answers; then all rest.
 
@@ -35,7 +38,7 @@ async def sell(
     async with bench(tmp_path, policy, late_ms=300.0) as both:
         with Ledger(path) as ledger:
             rng = Random(3)
-            fleet = Fleet(plan, both.acquirer, Wallet([PREFIX], mixture, rng), ledger, rng)
+            fleet = Fleet(plan, both.acquirer, Wallet([PREFIX], mixture, rng, devices), ledger, rng)
             fleet.start()
             await asyncio.sleep(seconds)
             fleet.pause()
@@ -144,3 +147,20 @@ async def test_a_sale_without_a_connection_is_written_as_unsent(tmp_path: Path) 
             await fleet.stop()
         did = Counter(line.did for line in read_sales(ledger.path))
         assert did[Did.UNSENT] == did[Did.INVOKE] == status["unsent"] > 0
+
+
+async def test_devices_tap_and_notice_that_nobody_proves_the_answer(tmp_path: Path) -> None:
+    devices, _, _ = pocket(tmp_path, token_range=PREFIX)
+    lines, both, status = await sell(tmp_path, HABITS, DEMO, 1.0, devices=devices)
+    taps = [line for line in lines if line.did is Did.INVOKE and line.tap]
+    assert len(taps) == status["taps"]
+    assert {line.tap for line in taps} >= {Trick.NOTHING}
+    answered = [line for line in lines if line.did in (Did.OK, Did.FAIL)]
+    tapped = {line.key for line in taps}
+    # A bank that gets the tap itself has no key and says nothing to the device.
+    assert {line.proof for line in answered if line.key in tapped} == {"absent"}
+    assert {line.proof for line in answered if line.key not in tapped} <= {""}
+    proofs = status["proofs"]
+    assert isinstance(proofs, dict)
+    assert proofs == {"absent": sum(line.key in tapped for line in answered)}
+    assert net_approvals(lines) == net_holds(both)
