@@ -22,8 +22,10 @@ from switch.wire import Dialect
 
 __all__ = ["Placed", "check_node", "check_placed"]
 
-ACQUIRER_LEGS: Final = ("answer", "reversal_answer", "network", "network_answer")
-ISSUER_LEGS: Final = ("request", "reversal", "network", "network_answer")
+ACQUIRER_LEGS: Final[tuple[str, ...]] = ("answer", "reversal_answer", "network", "network_answer")
+ISSUER_LEGS: Final[tuple[str, ...]] = ("request", "reversal", "network", "network_answer")
+TOKEN_LEGS: Final = ("tap",)
+"""Of an issuer, on a node with tokens."""
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -71,7 +73,8 @@ def _legs(settings: Settings, compiled: dict[str, Dialect]) -> Iterator[Finding]
     members = [
         (f"acquirers.{i}", a.dialect, ACQUIRER_LEGS) for i, a in enumerate(settings.acquirers)
     ]
-    members += [(f"issuers.{i}", b.dialect, ISSUER_LEGS) for i, b in enumerate(settings.issuers)]
+    issuer_legs = ISSUER_LEGS + (TOKEN_LEGS if settings.tokens else ())
+    members += [(f"issuers.{i}", b.dialect, issuer_legs) for i, b in enumerate(settings.issuers)]
     for key, name, legs in members:
         dialect = compiled.get(name)
         for leg in legs if dialect else ():

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::codec::axis::{ENCODINGS, Encoding, Length};
 use crate::codec::charset::Type;
+use crate::codec::class::Class;
 use crate::codec::encode::Head;
 use crate::codec::field::{fields, titles};
 use crate::codec::frame::{FRAMINGS, Framing};
@@ -391,6 +392,9 @@ fn leg(section: Section<'_>, name: &str, dialect: &Dialect) -> Outcome<Leg> {
                 }
             },
         };
+        if let Some(problem) = misplaced(name, spec, &from) {
+            return Err(section.fault_at(node.at, &section.join(key), problem.to_owned(), ""));
+        }
         slots.push(Slot {
             name: spec.name,
             hot: spec.hot(),
@@ -410,6 +414,26 @@ fn leg(section: Section<'_>, name: &str, dialect: &Dialect) -> Outcome<Leg> {
         },
         slots,
     })
+}
+
+/// What no leg may say: of a tap nothing that is the terminal's alone, and of a card nothing to anybody but a bank.
+fn misplaced(leg: &str, spec: &Spec, from: &From) -> Option<&'static str> {
+    const TOKENS: [Name; 6] = [
+        Name::Pan,
+        Name::ExtendedPan,
+        Name::Expiry,
+        Name::CardSequence,
+        Name::Mac,
+        Name::Mac2,
+    ];
+    let terminals = spec.class == Class::Sad || TOKENS.contains(&spec.name);
+    match from {
+        From::Request if leg == "tap" && terminals => {
+            Some("a bank gets this from the vault, or not at all")
+        }
+        From::Vault | From::Proof(_) if leg != "tap" => Some("only the leg tap knows the vault"),
+        _ => None,
+    }
 }
 
 /// The parts of a field that `[tap]` gives a meaning.

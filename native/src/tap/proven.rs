@@ -67,8 +67,12 @@ impl Tap {
 const APPROVES: u8 = 0x80;
 
 impl Tap {
-    /// What tag 91 tells the device: over the response code as it is sent, or over a card status update.
+    /// What tag 91 tells the device: over the response code as it is sent, or over a card status update. Nothing when
+    /// the bank has decided nothing.
     pub fn answer(&self, code: &[u8], outcome: RcClass) -> Vec<u8> {
+        if !matches!(outcome, RcClass::Approve | RcClass::Decline) {
+            return Vec::new();
+        }
         let made = match self.proof.profile.method() {
             Method::One => match code.try_into() {
                 Ok(code) => self.proof.answer_code(code).map(|auth| auth.to_vec()),

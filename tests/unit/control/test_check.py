@@ -89,6 +89,18 @@ def test_range_of_tokens_without_a_key_that_proves_its_taps(tmp_path: Path) -> N
     assert check_node(tmp_path) == []
 
 
+def test_a_bank_of_a_node_with_tokens_needs_the_leg_of_taps(tmp_path: Path) -> None:
+    head, tail = DIALECT.split("[legs.tap]\n")
+    without = head + tail[tail.index("[legs.") :]
+    found = check_node(with_keys(config(tmp_path, TOKENS, without), demo=True))
+    legs = [p.finding for p in found if p.finding.rule == "dialects"]
+    assert [f.key for f in legs] == ["issuers.0.dialect", "issuers.1.dialect"]
+    assert all("[legs.tap]" in f.help for f in legs)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    assert check_node(with_keys(config(plain, dialect=without), demo=True)) == []
+
+
 def test_sealing_key_that_others_may_read(tmp_path: Path) -> None:
     with_keys(config(tmp_path), demo=False)
     (tmp_path / "keys" / "sealing.key").chmod(0o644)
