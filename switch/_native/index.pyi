@@ -99,6 +99,8 @@ class Rebuild:
 
     def add(self, rows: Sequence[Row], change: int) -> None:
         """Rows behind those added before: shorter tokens first, then by value."""
+    def amend(self, rows: list[Row], change: int) -> None:
+        """Rows that were changed meanwhile: in any order, in the place of those added."""
     def finish(self, change: int, vault: bytes) -> None:
         """Stamps it with change number and id (16 bytes) of the vault and puts it in force."""
     def cancel(self) -> None: ...

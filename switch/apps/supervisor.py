@@ -54,6 +54,8 @@ class Plan:
     worker: Sequence[str]
     beside: Sequence[Sequence[str]] = ()
     """Processes that the node can live without (the exporter): restarted, never waited for."""
+    keyed: Sequence[Sequence[str]] = ()
+    """As `beside`, for those that open keys (the gateway): they get `inherit` too."""
     drain_s: float = 15.0
     """How long a draining worker may take before it is killed (its journal has all it needs)."""
     inherit: Sequence[int] = ()
@@ -63,6 +65,7 @@ class Plan:
 @dataclass(slots=True)
 class _Beside:
     command: Sequence[str]
+    inherit: Sequence[int] = ()
     process: asyncio.subprocess.Process | None = None
     task: asyncio.Task[None] | None = None
 
@@ -227,15 +230,18 @@ class Supervisor:
         has made."""
         if self._beside:
             return
-        for command in self.plan.beside:
-            child = _Beside(command)
+        children = [_Beside(command) for command in self.plan.beside]
+        children += [_Beside(command, self.plan.inherit) for command in self.plan.keyed]
+        for child in children:
             child.task = asyncio.ensure_future(self._keep_beside(child))
             self._beside.append(child)
 
     async def _keep_beside(self, child: _Beside) -> None:
         failures = 0
         while not self._stopping.is_set():
-            child.process = await asyncio.create_subprocess_exec(*child.command, process_group=0)
+            child.process = await asyncio.create_subprocess_exec(
+                *child.command, pass_fds=tuple(child.inherit), process_group=0
+            )
             code = await child.process.wait()
             if self._stopping.is_set():
                 return
@@ -273,14 +279,16 @@ def module_command(module: str, *arguments: str) -> list[str]:
 
 
 def run_node(config: str) -> int:
-    """Runs worker and exporter of a configuration directory; returns the exit code."""
+    """Runs worker, exporter and, with tokens, the gateway; returns the exit code."""
     observe_log.configure("supervisor")
     settings = load(config)
     parent = ("--parent", str(os.getpid()))
+    gateway = module_command("switch.apps.gateway", "--config", config, *parent)
     longest_ms = max(issuer.deadline_ms for issuer in settings.issuers)
     plan = Plan(
         worker=module_command("switch.apps.worker", "--config", config, *parent),
         beside=(module_command("switch.apps.exporter", "--config", config, *parent),),
+        keyed=(gateway,) if settings.tokens else (),
         drain_s=min(longest_ms / 1000, float(DRAIN_S_MAX)) + 5.0,
         inherit=_inherited(settings.keys.sealing_key_file),
     )

@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, str]] = {
     "run": "Run a node from a configuration directory.",
     "check": "Find in a configuration directory what would fail at run time.",
     "keys": "Make a node's keys, show which they are.",
+    "token": "Issue tokens, suspend them, change the card behind them.",
     "journal": "Verify, search and show the journal.",
     "bench": "Measure the switch beside its floors.",
     "sim": "Simulated issuers and terminals.",
@@ -27,7 +28,7 @@ COMMANDS: Final[dict[str, str]] = {
 }
 """Command to its one line of help, in the order of `--help`; the module has the command's name."""
 
-OPENS_KEYS: Final = frozenset({"check", "keys", "journal"})
+OPENS_KEYS: Final = frozenset({"check", "keys", "journal", "token"})
 """Commands that open keys in their own process, which is hardened first. The worker of `run` and
 `demo` hardens itself."""
 

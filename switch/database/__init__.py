@@ -1,4 +1,9 @@
-"""Pool and migrations: SQLite now, PostgreSQL later.
+"""Connections and migrations: SQLite through aiosqlite now, PostgreSQL for several nodes later.
 
-Not built yet: the vault, which comes with the tap, is its first user.
+Databases stay off the walk (docs/ARCHITECTURE.md, "What is true where").
 """
+
+from switch.database.migrate import Migration, migrate, read_migrations
+from switch.database.pool import Database, Value
+
+__all__ = ["Database", "Migration", "Value", "migrate", "read_migrations"]

@@ -1,1 +1,4 @@
-"""Token states, domains, vault and index. Not built yet: the tap (next issue) fills this room."""
+"""Tokens: states, domains, the vault and the index that is made from it.
+
+`service` carries out `orders`; `books` keeps vault and index equal. See docs/guides/tokens.md.
+"""

@@ -348,13 +348,34 @@ impl Rebuild {
 
     /// Adds records in the order of `Token`, behind those added before. `change` is the vault's while it is read.
     pub fn add(&mut self, records: &[(Token, TokenRecord)], change: u64) -> Result<(), IndexError> {
+        for (token, _) in records {
+            if self.last.is_some_and(|last| last >= *token) {
+                return Err(IndexError::Record("tokens are not in order"));
+            }
+            self.last = Some(*token);
+        }
+        self.put(records, change, PutFlags::APPEND)
+    }
+
+    /// Puts records that were changed while others were added: in any order, in the place of those that are there.
+    pub fn amend(
+        &mut self,
+        records: &[(Token, TokenRecord)],
+        change: u64,
+    ) -> Result<(), IndexError> {
+        self.put(records, change, PutFlags::empty())
+    }
+
+    fn put(
+        &mut self,
+        records: &[(Token, TokenRecord)],
+        change: u64,
+        flags: PutFlags,
+    ) -> Result<(), IndexError> {
         let failed = IndexError::store("fill");
         let env = self.env()?.clone();
         let mut txn = env.write_txn().map_err(&failed)?;
         for (token, record) in records {
-            if self.last.is_some_and(|last| last >= *token) {
-                return Err(IndexError::Record("tokens are not in order"));
-            }
             record.pack(&mut self.packed)?;
             let sealed = self
                 .seal
@@ -362,9 +383,8 @@ impl Rebuild {
             wiped(&mut self.packed);
             sealed?;
             self.table
-                .put_with_flags(&mut txn, PutFlags::APPEND, &token.key(), &self.sealed)
+                .put_with_flags(&mut txn, flags, &token.key(), &self.sealed)
                 .map_err(&failed)?;
-            self.last = Some(*token);
         }
         txn.commit().map_err(&failed)
     }

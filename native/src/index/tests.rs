@@ -224,6 +224,35 @@ fn half_a_rebuild_changes_nothing_and_order_is_kept() {
 }
 
 #[test]
+fn what_changed_during_a_rebuild_takes_its_place() {
+    let dir = TempDir::new();
+    let keys = Keys::ephemeral().unwrap();
+    let mut index = filled(&dir, &keys, 5, 1);
+    let mut rebuild = index.rebuild(Seal::new(&keys).unwrap()).unwrap();
+    let records: Vec<_> = (0..5)
+        .map(|n| (token(n), record(TokenState::Active)))
+        .collect();
+    rebuild.add(&records, 1).unwrap();
+    let changed = [
+        (token(9), record(TokenState::Active)),
+        (token(3), record(TokenState::Suspended)),
+    ];
+    rebuild.amend(&changed, 2).unwrap();
+    let stamp = Stamp {
+        change: 2,
+        vault: VAULT,
+    };
+    rebuild.finish(&stamp).unwrap();
+    // The old one is still open here: whoever reads it learns that it is no longer in force.
+    index.mark_stale().unwrap();
+    index.look();
+    assert_eq!(index.stamp(), Ok(stamp));
+    assert_eq!(index.tokens(), Ok(6));
+    let found = index.find(&token(3)).unwrap().unwrap();
+    assert_eq!(found.state, TokenState::Suspended);
+}
+
+#[test]
 fn another_key_or_a_broken_file_is_unavailable_and_never_unknown() {
     let (dir, keys) = (TempDir::new(), Keys::ephemeral().unwrap());
     drop(filled(&dir, &keys, 2000, 1));

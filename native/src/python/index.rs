@@ -245,17 +245,30 @@ struct PyRebuild {
     vault: Mutex<VaultKeys>,
 }
 
-#[pymethods]
 impl PyRebuild {
-    fn add(&self, py: Python<'_>, rows: Vec<Row>, change: u64) -> PyResult<()> {
+    fn put<F>(&self, py: Python<'_>, rows: &[Row], put: F) -> PyResult<()>
+    where
+        F: FnOnce(&mut Rebuild, &[(Token, TokenRecord)]) -> Result<(), IndexError> + Send,
+    {
         let mut vault = locked(py, &self.vault)?;
         let records: PyResult<Vec<_>> = rows.iter().map(|row| row.record(py, &mut vault)).collect();
         let records = records?;
         py.detach(|| match self.inner.lock().as_deref_mut() {
-            Ok(Some(rebuild)) => rebuild.add(&records, change),
+            Ok(Some(rebuild)) => put(rebuild, &records),
             _ => Err(IndexError::Record("finished")),
         })
         .map_err(|error| index_error(py, &error))
+    }
+}
+
+#[pymethods]
+impl PyRebuild {
+    fn add(&self, py: Python<'_>, rows: Vec<Row>, change: u64) -> PyResult<()> {
+        self.put(py, &rows, |rebuild, records| rebuild.add(records, change))
+    }
+
+    fn amend(&self, py: Python<'_>, rows: Vec<Row>, change: u64) -> PyResult<()> {
+        self.put(py, &rows, |rebuild, records| rebuild.amend(records, change))
     }
 
     fn finish(&self, py: Python<'_>, change: u64, vault: [u8; 16]) -> PyResult<()> {
