@@ -52,7 +52,8 @@ def card(number: int, expiry: str = "3106", digits: int = 16, **more: Any) -> or
 
 def provision(number: int, **more: Any) -> orders.Provision:
     """A token for card `number`."""
-    return orders.Provision(**({"card": card(number), "requestor": REQUESTOR} | more))
+    fields: dict[str, Any] = {"card": card(number), "requestor": REQUESTOR}
+    return orders.Provision(**(fields | more))
 
 
 class Room:

@@ -10,6 +10,7 @@ import msgspec
 from switch.crypto.masters import create_demo_masters, open_masters
 from switch.crypto.profiles import Element, Tapped
 from switch.native import index, journal
+from switch.tokens.lock import VaultLock
 from tests.support.tokens import TOKEN_PREFIX, Row, row
 
 __all__ = ["TOKENS", "TokenNode"]
@@ -43,6 +44,9 @@ class TokenNode:
         create_demo_masters(masters, self.keys, [TOKEN_PREFIX], AT_S)
         self.masters = open_masters(masters, self.keys)
         self.rows: list[Row] = [row(self.keys, number, **changes) for number in range(count)]
+        # The node's own gateway waits for the vault, and touches no index.
+        self.lock = VaultLock(str(directory / "data" / "vault" / "vault.sqlite"))
+        assert self.lock.take()
         self.index = index.Index.open(str(directory / "data" / "index"), self.keys)
         self.change = 0
         self.rebuild(self.rows)

@@ -57,6 +57,34 @@ class Bench:
         return [json.loads(file.read_text()) for file in sorted(self.home.iterdir())]
 
 
+async def test_only_what_opens_keys_inherits_them(tmp_path: Path) -> None:
+    key = os.open(tmp_path, os.O_RDONLY)
+    look = (
+        "import os, sys, time; seen = os.path.exists(f'/proc/self/fd/{sys.argv[2]}');"
+        " open(sys.argv[1], 'w').write(str(seen)); time.sleep(60)"
+    )
+    (tmp_path / "home").mkdir()
+
+    def looking(name: str) -> list[str]:
+        return [sys.executable, "-c", look, str(tmp_path / name), str(key)]
+
+    plan = Plan(
+        worker=[sys.executable, "-c", WORKER, str(tmp_path / "home"), "serve"],
+        beside=[looking("beside")],
+        keyed=[looking("keyed")],
+        inherit=(key,),
+    )
+    ready: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    running = asyncio.ensure_future(Supervisor(plan, ready.put_nowait).run())
+    await asyncio.wait_for(ready.get(), 10)
+    files = [tmp_path / "beside", tmp_path / "keyed"]
+    await until(lambda: all(f.exists() and f.read_text() for f in files), 10, "both looked")
+    assert [file.read_text() for file in files] == ["False", "True"]
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await asyncio.wait_for(running, 20) == 0
+    os.close(key)
+
+
 async def test_sigterm_drains_and_ends_with_0(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "serve")
     told = await bench.started()

@@ -218,18 +218,19 @@ async def test_suspended_is_never_usable_between_its_orders(tmp_path: Path) -> N
                     elif state[token] == "suspended":
                         assert not room.usable(token)
                     count += 1
-                await asyncio.sleep(0)
+                # Not 0: a loop that never rests starves the threads of the vault.
+                await asyncio.sleep(0.001)
             return count
 
         tapping = asyncio.ensure_future(tap())
         chance = Random(3)
-        for _ in range(150):
+        for _ in range(100):
             token = chance.choice(tokens)
             before, state[token] = state[token], "changing"
             shown = await (room.suspend if before == "active" else room.resume)(token)
             state[token] = shown.state
         ended.set()
-        assert await tapping > 1_000
+        assert await tapping > 500
         assert await differences(room) == []
 
 
