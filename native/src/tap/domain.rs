@@ -111,19 +111,17 @@ fn category(domain: &Domain, message: &Message) -> Result<(), Reason> {
     }
 }
 
-/// Tag 9F19 holds the requestor's 11 digits as text, or packed and filled with F.
+/// Tag 9F19 holds the requestor's 11 digits packed behind a zero (EMV's format n), as text, or packed and filled with F.
 fn is_requestor(found: &[u8], requestor: &[u8; 11]) -> bool {
     if found == requestor {
         return true;
     }
-    found.len() == 6
-        && (0..12).all(|place| {
-            let nibble = found[place / 2] >> (4 * (1 - place % 2)) & 15;
-            match requestor.get(place) {
-                Some(digit) => nibble == digit - b'0',
-                None => nibble == 15,
-            }
-        })
+    let half = |place: usize| found[place / 2] >> (4 * (1 - place % 2)) & 15;
+    let packed = |from: usize| {
+        let mut digits = requestor.iter().enumerate();
+        digits.all(|(place, digit)| half(from + place) == digit - b'0')
+    };
+    found.len() == 6 && (half(0) == 0 && packed(1) || half(11) == 15 && packed(0))
 }
 
 fn number(digits: &[u8]) -> Option<u16> {
@@ -273,6 +271,9 @@ mod tests {
     fn a_requestor_is_text_or_packed() {
         assert!(is_requestor(b"12300000001", b"12300000001"));
         assert!(is_requestor(&[0x12, 0x30, 0, 0, 0, 0x1f], b"12300000001"));
+        assert!(is_requestor(&[0x01, 0x23, 0, 0, 0, 0x01], b"12300000001"));
+        assert!(!is_requestor(&[0x11, 0x23, 0, 0, 0, 0x01], b"12300000001"));
+        assert!(!is_requestor(&[0x01, 0x23, 0, 0, 0], b"12300000001"));
         assert!(!is_requestor(&[0x12, 0x30, 0, 0, 0, 0x10], b"12300000001"));
         assert!(!is_requestor(b"12300000002", b"12300000001"));
         assert!(!is_requestor(b"", b"12300000001"));
