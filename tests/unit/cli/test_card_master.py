@@ -137,3 +137,13 @@ def test_settings_without_tokens_have_no_card_masters(
     directory = str(write_config(tmp_path))
     assert run(["keys", "card-master", "list", "--config", directory]) == 3
     assert "no table [tokens]" in capsys.readouterr().err
+
+
+def test_no_file_holds_a_key_that_was_entered(config: str, tmp_path: Path) -> None:
+    with pipe(f"{KEY}\n".encode()) as descriptor:
+        assert order(config, "add", *NEW, "--key", f"fd:{descriptor}") == 0
+    raw = bytes.fromhex(KEY)
+    forms = (raw, raw[:8], raw[8:], KEY.encode(), KEY.lower().encode())
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert any(file.name == "card-masters.keys" for file in files)
+    assert [f for f in files if any(form in f.read_bytes() for form in forms)] == []
