@@ -28,6 +28,7 @@ import switch
 from switch import native
 from switch.apps.children import Child
 from switch.apps.conservation import Report, compare
+from switch.apps.issuing import issue_tokens
 from switch.apps.node import Node
 from switch.apps.screen import LinkRow, Snapshot, closing, plain, screen
 from switch.apps.tail import Tail
@@ -60,6 +61,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Sales a second, all acquirers together."""
     mixture: str = "demo"
     """What the terminals buy and how they behave, as `tapswitch sim terminal --mixture` has it."""
+    tokens: int = 100_000
+    """Tokens that the vault issues at the start; 0: plain cards only."""
     as_json: bool = False
     keep: Path | None = None
     """Leave configuration, ledgers and journal in this new directory."""
@@ -97,6 +100,7 @@ class Demo:
         self._options = options
         self._directory = directory
         self._ledgers = directory / "ledgers"
+        self._tokens = directory / "tokens.csv"
         self._logs = directory / "logs"
         self._banks: dict[str, Child] = {}
         self._fleets: dict[str, Child] = {}
@@ -156,6 +160,7 @@ class Demo:
                 addresses[issuer.addresses[0]] = "{}:{}".format(*ready["listen"])
         config = self._directory / "config"
         render_config(config, addresses)
+        await self._issue(config)
         self._node = Node(config, self._logs)
         ready = await self._node.start()
         for issuer in plan.issuers:
@@ -167,6 +172,19 @@ class Demo:
         if metrics := await self._node.metrics():
             self._say(f"metrics at http://{metrics}/metrics")
         self._began = time.monotonic()
+
+    async def _issue(self, config: Path) -> None:
+        """Has the vault issue the tokens, and says how long that takes."""
+        count = self._options.tokens
+        if not count:
+            return
+        began = time.monotonic()
+        told = f"issuing {count:,} tokens"
+        if not self._console.is_terminal:
+            self._say(told)
+        with self._console.status(told):
+            issued = await issue_tokens(config, self._tokens, count, self._logs / "import.log")
+        self._say(f"issued {issued:,} tokens in {time.monotonic() - began:.1f} s")
 
     async def _start_bank(self, plan: Settings, issuer: Issuer, *where: str) -> dict[str, Any]:
         prefixes = [route.prefix for route in plan.routes if route.issuer == issuer.id]
@@ -198,6 +216,10 @@ class Demo:
             *("--patience-ms", str(acquirer.terminal_timeout_ms)),
             *(part for route in plan.routes for part in ("--prefix", route.prefix)),
         ]
+        if self._options.tokens:
+            part = f"{lane}/{len(plan.acquirers)}"
+            arguments += ["--tokens", str(self._tokens), "--part", part]
+            arguments += ["--node", str(self._directory / "config")]
         child = Child(acquirer.id, arguments, self._logs / f"{acquirer.id}.log")
         self._fleets[acquirer.id] = child
         await child.start()
@@ -309,6 +331,7 @@ class Demo:
             elapsed_s=time.monotonic() - self._began,
             rate=sum(rates),
             offered=_sum(fleets, "offered"),
+            taps=_sum(fleets, "taps"),
             approved=_sum(fleets, "approved"),
             declined=declined,
             unknown=_sum(fleets, "unknown"),
@@ -318,6 +341,7 @@ class Demo:
             reversals_waiting=self._tail.owed,
             ours_us=self._node.ours.since_last(*SHOWN),
             bank_us=self._node.bank.since_last(*SHOWN),
+            refused=self._node.refused,
             links=[
                 *map(_fleet_row, self._fleets.values()),
                 *(_bank_row(self._banks[name]) for name in sorted(self._banks)),
@@ -336,6 +360,25 @@ class Demo:
             {name: partial(read_bookings, path) for name, path in banks.items()},
         )
 
+    def _taps(self) -> dict[str, Any]:
+        """What devices did and found, and why the switch refused taps."""
+        assert self._node is not None
+        fleets = [fleet.status for fleet in self._fleets.values()]
+        tricks: Counter[str] = Counter()
+        proofs: Counter[str] = Counter()
+        for status in fleets:
+            tricks.update(status.get("tricks", {}))
+            proofs.update(status.get("proofs", {}))
+        return {
+            "tokens": self._options.tokens,
+            "offered": _sum(fleets, "taps"),
+            "genuine": self._node.genuine,
+            "refused": dict(sorted(self._node.refused.items())),
+            "tricks": dict(sorted(tricks.items())),
+            "unexpected": _sum(fleets, "unexpected"),
+            "proofs": dict(sorted(proofs.items())),
+        }
+
     def _conclude(self, report: Report, rested: bool, interrupted: bool) -> int:
         assert self._node is not None
         broken_rules = self._node.verify()
@@ -346,6 +389,7 @@ class Demo:
             for name in ("offered", "approved", "declined", "timed_out", "cancelled", "reversed")
         } | {
             "latency_ours_us": {"p50": p50, "p99": p99, "p999": p999},
+            "taps": self._taps(),
             "conservation": {
                 "ok": ok,
                 "rested": rested,

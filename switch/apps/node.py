@@ -20,6 +20,7 @@ from switch.errors import OperatorError, UnreachableError
 from switch.native import journal, meter
 from switch.observe.percentiles import Percentiles
 from switch.observe.place import meter_file
+from switch.observe.totals import Totals
 from switch.settings.load import load
 
 __all__ = ["Node"]
@@ -52,6 +53,17 @@ class Node:
         self.ours = Percentiles("tapswitch_internal_duration_seconds")
         """What the switch adds: first byte in to answer out, without the bank's share."""
         self.bank = Percentiles("tapswitch_upstream_duration_seconds")
+        self._counts = Totals()
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Taps that were refused, by reason."""
+        return self._counts.by("tapswitch_tap_refusals_total", "reason")
+
+    @property
+    def genuine(self) -> int:
+        """Taps that were proved."""
+        return self._counts.of("tapswitch_taps_genuine_total")
 
     async def start(self) -> dict[str, Any]:
         """Starts it; returns its ready line. Raises OperatorError with the last line of its log."""
@@ -127,6 +139,7 @@ class Node:
             reader = meter.MeterReader.open(self._meter)
             self.ours.read(reader)
             self.bank.read(reader)
+            self._counts.read(reader)
 
     async def stop(self) -> int:
         """SIGTERM, and its exit code; killed when it does not drain."""

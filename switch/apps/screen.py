@@ -81,7 +81,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     ours_us: tuple[int, ...]
     """p50 and p99 of what the switch adds."""
     bank_us: tuple[int, ...]
-    links: Sequence[LinkRow]
+    taps: int = 0
+    """Of the offered sales, those with a device."""
+    refused: Mapping[str, int] = {}
+    """Taps that the switch refused, by its own reason."""
+    links: Sequence[LinkRow] = ()
     warnings: Sequence[str] = ()
 
 
@@ -110,7 +114,13 @@ def plain(snapshot: Snapshot) -> str:
         f"  bank p50 {milliseconds(snapshot.bank_us[0])} p99 {milliseconds(snapshot.bank_us[1])}"
         f"  reversals {snapshot.reversals_done} done {snapshot.reversals_waiting} waiting"
         f"  links {up}/{len(snapshot.links)} up"
-    )
+    ) + (f"  taps refused {_few(snapshot.refused)}" if snapshot.taps else "")
+
+
+def _few(counts: Mapping[str, int]) -> str:
+    """The most frequent ones, in one line."""
+    worst = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return " ".join(f"{reason}:{count}" for reason, count in worst[:8]) or "none"
 
 
 def screen(snapshot: Snapshot) -> RenderableType:
@@ -119,6 +129,8 @@ def screen(snapshot: Snapshot) -> RenderableType:
     for _ in range(3):
         top.add_column(ratio=1)
     top.add_row(_flow(snapshot), _reasons(snapshot), _latency(snapshot))
+    if snapshot.taps:
+        return Group(_head(snapshot), top, _refused(snapshot), _links(snapshot), _foot(snapshot))
     return Group(_head(snapshot), top, _links(snapshot), _foot(snapshot))
 
 
@@ -163,6 +175,17 @@ def _reasons(snapshot: Snapshot) -> Panel:
     return Panel(
         rows, height=PANEL_HEIGHT, title="declined, by reason", title_align="left", box=box.ROUNDED
     )
+
+
+def _refused(snapshot: Snapshot) -> Panel:
+    ordered = sorted(snapshot.refused.items(), key=lambda item: (-item[1], item[0]))
+    text = Text()
+    for reason, count in ordered:
+        text.append(f"{reason.replace('_', ' ')} ")
+        text.append(f"{count:,}   ", "bold red")
+    refused = sum(snapshot.refused.values())
+    title = f"taps {snapshot.taps:,}, refused by the switch itself {refused:,}"
+    return Panel(text, title=title, title_align="left", box=box.ROUNDED)
 
 
 def _latency(snapshot: Snapshot) -> Panel:
@@ -212,6 +235,8 @@ def closing(summary: Mapping[str, object], findings: Sequence[str]) -> str:
     latency = summary["latency_ours_us"]
     assert isinstance(conservation, Mapping)
     assert isinstance(latency, Mapping)
+    taps = summary["taps"]
+    assert isinstance(taps, Mapping)
     approvals = (
         f"  acquirers hold {conservation['approvals_acquirer']:,} approvals, the journal"
         f" {conservation['approvals_journal']:,}, the banks {conservation['holds_issuer']:,} holds:"
@@ -229,7 +254,21 @@ def closing(summary: Mapping[str, object], findings: Sequence[str]) -> str:
         f"  cancelled    {summary['cancelled']:>9,}  undone by their terminal",
         f"  reversed     {summary['reversed']:>9,}  acknowledged by banks",
         f"  ours         {ours}",
+        *_taps(taps),
         "",
         approvals,
     ]
     return "\n".join([*lines, *(f"  ✗ {finding}" for finding in findings)])
+
+
+def _taps(taps: Mapping[str, object]) -> list[str]:
+    """The last words about taps."""
+    refused, proofs = taps["refused"], taps["proofs"]
+    assert isinstance(refused, Mapping)
+    assert isinstance(proofs, Mapping)
+    if not taps["offered"]:
+        return []
+    total = sum(refused.values())
+    lines = [f"  taps         {taps['offered']:>9,}  {taps['genuine']:,} proved, {total:,} refused"]
+    lines += [f"  {'':10} {n:>11,}  {reason.replace('_', ' ')}" for reason, n in refused.items()]
+    return [*lines, f"  answers      {proofs.get('genuine', 0):>9,}  proved by the device"]

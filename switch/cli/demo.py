@@ -24,6 +24,13 @@ __all__ = ["command"]
     help="What terminals do; harsh: every fault, often, broken connections included.",
 )
 @click.option(
+    "--tokens",
+    type=click.IntRange(0, 10_000_000),
+    default=100_000,
+    show_default=True,
+    help="Tokens that the vault issues at the start; 0: plain cards only.",
+)
+@click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 @click.option(
@@ -32,17 +39,28 @@ __all__ = ["command"]
     help="Leave configuration, journal and ledgers in this new directory.",
 )
 def command(
-    seconds: float | None, rate: float, mixture: str, output: str, keep: Path | None
+    seconds: float | None,
+    rate: float,
+    mixture: str,
+    tokens: int,
+    output: str,
+    keep: Path | None,
 ) -> int:
     """The whole system on this machine with traffic, until Ctrl-C.
 
-    A switch with two acquirers and three banks on loopback, with development keys. Terminals pay;
-    most are approved, some declined, some banks are slow or silent. At the end three independent
-    ledgers are compared: exit code 6 when they disagree.
+    A switch with two acquirers and three banks on loopback, with development keys. Customers tap
+    with tokens, some pay with plain cards; most are approved, some declined, some banks are slow or
+    silent, and some taps are forged, replayed or not allowed. At the end three independent ledgers
+    are compared: exit code 6 when they disagree.
     """
     from switch.apps.demo import Options, run
 
     options = Options(
-        seconds=seconds, rate=rate, mixture=mixture, as_json=output == "json", keep=keep
+        seconds=seconds,
+        rate=rate,
+        mixture=mixture,
+        tokens=tokens,
+        as_json=output == "json",
+        keep=keep,
     )
     return run(options)

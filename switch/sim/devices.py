@@ -23,6 +23,8 @@ __all__ = ["CEILING", "TOKEN_COLUMNS", "Device", "Pocket"]
 TOKEN_COLUMNS: Final = ("token", "token_sequence", "token_expiry", "requestor", "profile")
 CEILING: Final = 5_000
 """What a token that is used above its ceiling allows, in minor units."""
+COPIED: Final = 3
+"""Devices of a fleet of which there are copies."""
 TOLD: Final = "5F34 9F19"
 """What devices tell beside their cryptogram."""
 
@@ -113,7 +115,11 @@ class Pocket:
         if not self._tricks:
             return None
         digits = self._rng.choice(self._tricks)
-        return self._device(self._rng.choice(self._by_digits[digits]))
+        tokens = self._by_digits[digits]
+        if TAPS[digits].trick is Trick.REPLAYED_COUNTER:
+            # A device signs rightly until a tap of it was proved: few of them are soon worn in.
+            tokens = tokens[:COPIED]
+        return self._device(self._rng.choice(tokens))
 
     def _device(self, token: str) -> Device:
         device = self._devices.get(token)

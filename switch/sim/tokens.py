@@ -8,7 +8,7 @@ check digit. From 9000 on the digits are those of its card; below they are ordin
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import msgspec
 
@@ -34,7 +34,7 @@ IMPORT_COLUMNS: Final = (
     "pan", "card_expiry", "card_sequence", "token", "token_expiry", "token_sequence", "requestor",
     "assurance", "suspended", "mccs", "ceiling_minor", "ceiling_currency",
 )  # fmt: skip
-"""Of the file that `tapswitch token import` reads."""
+"""Of what `tapswitch token import` reads."""
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -88,18 +88,16 @@ def _issued(
     )
 
 
-def write_import(file: Path, tokens: Iterable[Issued]) -> int:
-    """The file for `tapswitch token import`, private to its owner; returns how many lines. It holds
-    card numbers: delete it."""
-    file.touch(mode=0o600)
+def write_import(stream: TextIO, tokens: Iterable[Issued]) -> int:
+    """Writes what `tapswitch token import` reads; returns how many tokens. It holds card numbers:
+    keep it in memory."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(IMPORT_COLUMNS)
     count = 0
-    with file.open("w", encoding="ascii", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(IMPORT_COLUMNS)
-        for one in tokens:
-            if one.known:
-                writer.writerow(_import_row(one))
-                count += 1
+    for one in tokens:
+        if one.known:
+            writer.writerow(_import_row(one))
+            count += 1
     return count
 
 

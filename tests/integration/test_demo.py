@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +14,25 @@ from typing import Any
 
 import pytest
 
+from switch.sim.magic import TAPS
+
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(180)]
 
+TOKENS = "3000"
+"""Fewer than by default: the start of each of these demonstrations is not what they are about."""
 COMMAND = [sys.executable, "-m", "switch", "demo"]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A short one: the gateway's socket lies deep in it, and its path has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="tsw") as name:
+        yield Path(name)
 
 
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*COMMAND, "--tokens", TOKENS, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -100,9 +112,26 @@ def test_it_ends_well_with_one_object(done: Done) -> None:
     assert 0 < ours["p50"] <= ours["p99"] <= ours["p999"]
 
 
+def test_taps_are_proved_and_wrong_ones_refused_by_reason(done: Done) -> None:
+    summary = json.loads(done[1])
+    taps = summary["taps"]
+    assert taps["tokens"] == int(TOKENS)
+    assert 0.8 * summary["offered"] < taps["offered"] < summary["offered"]
+    assert sum(taps["refused"].values()) > 0
+    assert taps["refused"].keys() <= {row.reason for row in TAPS.values()}
+    assert taps["tricks"].keys() <= {row.trick for row in TAPS.values()}
+    # Each answer to a wrong tap is the one that the table foresees.
+    assert taps["unexpected"] == 0
+    assert taps["proofs"].keys() <= {"genuine", "absent"}
+    assert taps["proofs"]["genuine"] > 0.8 * taps["offered"]
+    assert taps["genuine"] >= taps["proofs"]["genuine"] - 5
+
+
 def test_it_shows_what_flows_and_whose_keys(done: Done) -> None:
     _, _, err, _ = done
     assert "DEVELOPMENT KEYS" in err
+    assert re.search(r"^issued [\d,]+ tokens in [\d.]+ s$", err, re.MULTILINE)
+    assert "taps refused" in err
     assert re.search(r"^metrics at http://127\.0\.0\.1:\d+/metrics$", err, re.MULTILINE)
     lines = [line for line in err.splitlines() if "approved" in line]
     assert len(lines) >= 6
@@ -195,3 +224,13 @@ def test_what_is_kept_holds_no_card_number(tmp_path: Path) -> None:
     assert len(files) > 8
     found = [path for path in files if b"629900000000" in path.read_bytes()]
     assert found == []
+
+
+def test_plain_cards_only(tmp_path: Path) -> None:
+    demo = start(tmp_path, "--for", "3", "--rate", "50", "--tokens", "0", "-o", "json")
+    out, err = demo.communicate(timeout=120)
+    assert demo.returncode == 0, err
+    summary = json.loads(out)
+    balanced(summary)
+    assert summary["taps"]["offered"] == 0
+    assert "taps refused" not in err

@@ -20,6 +20,8 @@ SNAPSHOT = Snapshot(
     reversals_waiting=2,
     ours_us=(420, 1900),
     bank_us=(14_000, 410_000),
+    taps=1100,
+    refused={"token_suspended": 4, "cryptogram": 30},
     links=[
         LinkRow("ACQ01", "acquirer", 4, 4, 3, 600, 1, (15_000, 420_000)),
         LinkRow("BANK01", "bank", 2, 0, 2, 400, 9, (14_000, 410_000)),
@@ -49,6 +51,8 @@ def shown() -> str:
         "0.42 ms",
         "410 ms",
         "waiting",
+        "taps 1,100, refused by the switch itself 34",
+        "cryptogram 30   token suspended 4",
         "Ctrl-C",
     ],
 )
@@ -77,6 +81,7 @@ def test_the_plain_line_says_the_same() -> None:
         "p99 1.90 ms",
         "2 waiting",
         "1/3 up",
+        "taps refused cryptogram:30 token_suspended:4",
     ):
         assert part in line
     assert "\n" not in line
@@ -99,7 +104,11 @@ def test_an_empty_start_divides_by_nothing() -> None:
         links=[],
     )
     assert "declined none" in plain(empty)
-    Console(file=io.StringIO()).print(screen(empty))
+    assert "refused" not in plain(empty)
+    console = Console(file=io.StringIO())
+    console.print(screen(empty))
+    assert isinstance(console.file, io.StringIO)
+    assert "refused" not in console.file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +118,14 @@ def test_durations(value: int, text: str) -> None:
     assert milliseconds(value) == text
 
 
+TAPS = {
+    "offered": 1100,
+    "genuine": 1066,
+    "refused": {"cryptogram": 30, "token_suspended": 4},
+    "proofs": {"genuine": 1050, "absent": 50},
+}
+
+
 @pytest.mark.parametrize(("ok", "verdict"), [(True, "agree"), (False, "THE LEDGERS DISAGREE")])
 def test_the_last_words_give_the_verdict_and_the_findings(ok: bool, verdict: str) -> None:
     counts = dict.fromkeys(
@@ -116,6 +133,7 @@ def test_the_last_words_give_the_verdict_and_the_findings(ok: bool, verdict: str
     )
     summary: dict[str, object] = counts | {
         "latency_ours_us": {"p50": 420, "p99": 1900, "p999": 5000},
+        "taps": TAPS,
         "conservation": {
             "ok": ok,
             "approvals_acquirer": 9,
@@ -127,3 +145,8 @@ def test_the_last_words_give_the_verdict_and_the_findings(ok: bool, verdict: str
     assert verdict in text
     assert "1,234" in text
     assert "✗ orphan_hold: one" in text
+    assert "1,100  1,066 proved, 34 refused" in text
+    assert "30  cryptogram\n" in text
+    assert "1,050  proved by the device" in text
+    plain_cards = summary | {"taps": TAPS | {"offered": 0}}
+    assert "by the device" not in closing(plain_cards, [])
