@@ -8,8 +8,6 @@
 //! Beside it stand the file that holds masters at rest (`store`), and the other side of a tap: a device in software for
 //! simulators (`element`).
 //!
-//! Nothing on the walk of a request calls this room yet.
-//!
 //! Source: EMV 4.3 Book 2 (8.1, 8.2, annex A1), PBOC 3.0 part 5 and UnionPay's field 55, Visa's profiles as
 //! published by test tools; the vectors of the tests name theirs.
 

@@ -151,6 +151,7 @@ pub struct TokenRecord {
     /// 11 digits.
     pub requestor: [u8; 11],
     pub assurance: [u8; 2],
+    /// From 1.
     pub mapping_version: u32,
     pub domain: Domain,
 }
@@ -170,6 +171,10 @@ impl TokenRecord {
         }
         if self.token_sequence > 99 || self.card.sequence.is_some_and(|s| s > 99) {
             return Err(IndexError::Record("a sequence number"));
+        }
+        // 0 stands for a plain card where the walk remembers a request.
+        if self.mapping_version == 0 {
+            return Err(IndexError::Record("the mapping version"));
         }
         let expiry = yymm(&self.token_expiry).ok_or(IndexError::Record("the token's expiry"))?;
         let card_expiry = match self.card.expiry {

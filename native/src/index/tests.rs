@@ -78,7 +78,7 @@ fn some_record() -> impl Strategy<Value = TokenRecord> {
         prop::option::of("[0-9]{2}(0[1-9]|1[0-2])"),
         prop::option::of(0u8..=99),
         "[0-9]{11}",
-        any::<([u8; 2], u32)>(),
+        (any::<[u8; 2]>(), 1u32..),
     );
     (domain, rest).prop_map(|(domain, rest)| {
         let (requestor_bound, channels, mccs, ceiling, currencies, dates) = domain;
@@ -106,6 +106,13 @@ fn some_record() -> impl Strategy<Value = TokenRecord> {
             },
         }
     })
+}
+
+#[test]
+fn a_mapping_has_a_version() {
+    let mut none = record(TokenState::Active);
+    none.mapping_version = 0;
+    assert!(none.pack(&mut Vec::new()).is_err());
 }
 
 proptest! {

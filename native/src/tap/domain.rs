@@ -176,6 +176,9 @@ pub fn chip_agrees<'c>(
                     return Err(Reason::ChipSequenceDiffers.into());
                 }
             }
+            0x9f19 if requestor.is_some_and(|other| other != value) => {
+                return Err(Reason::RequestorDiffers.into());
+            }
             0x9f19 => requestor = Some(value),
             _ => {}
         }
