@@ -2,7 +2,7 @@
 
 from typing import Self, TypedDict, final, type_check_only
 
-from switch._native.emv import CardMaster
+from switch._native.emv import Ring
 from switch._native.journal import Journal
 
 __all__ = [
@@ -106,8 +106,8 @@ class Taps:
     """Devices in software: `tokens` of them (those that `card` makes of numbers from 0) take turns, each
     with its own counter. UnionPay version 01, key index 1, sequence number 1, amount 2.00 in currency 156."""
 
-    def __new__(cls, master: CardMaster, tokens: int) -> Self:
-        """Takes the key; nobody else can use it afterwards."""
+    def __new__(cls, ring: Ring, tokens: int) -> Self:
+        """Takes the ring's keys: it must have one of UnionPay's under index 1 for the tokens' prefix."""
 
 @final
 class Generator:

@@ -28,6 +28,12 @@ def _options(function: Any) -> Any:
             metavar="NAME",
             help="Only this shape (32x1, 32x16, 1000/s, 5000/s); may be repeated.",
         ),
+        click.option(
+            "--tokens",
+            type=click.IntRange(0, 10_000_000),
+            help="Taps of so many tokens (made once, kept in .cache), default 1,000,000; "
+            "0: plain cards.",
+        ),
         click.option("--rounds", type=click.IntRange(1, 20), help="Windows of each shape."),
         click.option(
             "--window", type=click.IntRange(100, 60_000), metavar="MS", help="Length of a window."
@@ -78,6 +84,7 @@ def _asked(
     names: tuple[str, ...],
     rounds: int | None,
     window: int | None,
+    tokens: int | None,
 ) -> tuple[str, Path | None, Any]:
     from msgspec.structs import replace
 
@@ -90,6 +97,8 @@ def _asked(
         raise click.UsageError(f"no shape {min(unknown)!r}; there are {known}")
     if names:
         plan = replace(plan, shapes=tuple(shape for shape in SHAPES if shape.name in names))
+    if tokens is not None:
+        plan = replace(plan, tokens=tokens)
     if rounds:
         plan = replace(plan, rounds=rounds)
     if window:

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::frame::{self, PREFIX, Writer};
 use crate::codec::tlv::Ber;
 use crate::emv::chip::SIGNED;
-use crate::emv::{Card, CardMaster, Iad, Profile, Scheme, make};
+use crate::emv::{Card, Iad, Profile, Ring, Scheme, make};
 
 /// STANs run from 1 to this; a serial number is told from its STAN while fewer are in flight.
 pub const STAN_MAX: u64 = 999_999;
@@ -23,6 +23,8 @@ const STRIDE: u64 = 618_033;
 pub const TOKENS_MAX: u64 = 1_000_000_000;
 /// Sequence number of all tokens and cards.
 const SEQUENCE: u8 = 1;
+/// Derivation key index in the application data.
+const INDEX: u8 = 1;
 const TAG_CRYPTOGRAM: u32 = 0x9f26;
 const TAG_COUNTER: u32 = 0x9f36;
 const TAG_IAD: u32 = 0x9f10;
@@ -33,7 +35,8 @@ const ICC: &[u8] = b"\x9F\x26\x08\x12\x34\x56\x78\x9A\xBC\xDE\xF0\x9F\x27\x01\x8
 /// Whose taps to send.
 #[derive(Clone)]
 pub struct Taps {
-    pub master: Arc<CardMaster>,
+    /// Has a key of UnionPay's under index 1 for the prefix.
+    pub ring: Arc<Ring>,
     /// Tokens that take turns, at most `TOKENS_MAX`: those that `card` makes of the prefix and the numbers from 0.
     pub tokens: u64,
 }
@@ -144,14 +147,16 @@ impl Maker {
         let number = card(self.issuer, token_of(serial, taps.tokens));
         let signed = &mut self.places.signed;
         signed[31..].copy_from_slice(&counter_of(serial, taps.tokens).to_be_bytes());
-        // Both are made above and sound.
-        let (Some(card), Ok(iad)) = (
+        let scheme = Scheme::UnionPay;
+        // Card and data are made above and sound; a ring without the key makes taps that nobody believes.
+        let (Some(card), Ok(iad), Some(master)) = (
             Card::new(&number, SEQUENCE),
-            Iad::parse(Scheme::UnionPay, &self.places.iad),
+            Iad::parse(scheme, &self.places.iad),
+            taps.ring.master(scheme, &number, INDEX),
         ) else {
             return 0;
         };
-        make(&taps.master, &card, Profile::UnionPay01, signed, &iad)
+        make(master, &card, Profile::UnionPay01, signed, &iad)
     }
 
     /// Field 2, and of a tap its counter and cryptogram.
@@ -308,7 +313,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::emv::{Derivation, MasterFault, Ring};
+    use crate::emv::{CardMaster, Derivation, MasterFault};
 
     fn fields(frame: &[u8]) -> Vec<(u8, Vec<u8>)> {
         let mut found = Vec::new();
@@ -351,8 +356,8 @@ mod tests {
         assert_eq!(&frame[stan..stan + 6], b"000125");
     }
 
-    /// Two keys for tests: what a scheme prints in its examples.
-    fn taps(tokens: u64) -> Taps {
+    /// A ring with the key that a scheme prints in its examples.
+    fn ring() -> Ring {
         let halves = [0xF0C3_4A81_24CE_E0A9, 0x1A0B_034A_A97D_6EAC];
         let found = match CardMaster::new(&halves, Derivation::A, [0; 3]) {
             Err(MasterFault::CheckValue { found, .. }) => found,
@@ -360,20 +365,19 @@ mod tests {
         };
         let byte = |at: usize| u8::from_str_radix(&found[at..at + 2], 16).unwrap_or(0);
         let master = CardMaster::new(&halves, Derivation::A, [byte(0), byte(2), byte(4)]);
-        assert!(master.is_ok());
-        Taps {
-            master: Arc::new(master.unwrap()),
-            tokens,
-        }
+        let mut ring = Ring::default();
+        ring.add(Scheme::UnionPay, b"629977", INDEX, master.unwrap())
+            .unwrap();
+        ring
     }
 
     #[test]
     fn taps_are_genuine_and_no_two_share_token_and_counter() {
-        let mut ring = Ring::default();
-        let taps = taps(1000);
-        let spare = self::taps(1);
-        let master = Arc::into_inner(spare.master).unwrap();
-        ring.add(Scheme::UnionPay, b"629977", 1, master).unwrap();
+        let taps = Taps {
+            ring: Arc::new(ring()),
+            tokens: 1000,
+        };
+        let ring = ring();
         let mut maker = Maker::new(*b"629977", b"10000001", 1_795_000_000, Some(taps));
         maker.prepare(500, 1000);
         let mut seen = HashSet::new();

@@ -53,12 +53,6 @@ pub(super) struct PyCardMaster {
 }
 
 impl PyCardMaster {
-    /// The key itself, for whoever keeps it from now on.
-    pub(super) fn take(&self, py: Python<'_>) -> PyResult<CardMaster> {
-        let taken = self.inner.lock().ok().and_then(|mut slot| slot.take());
-        taken.ok_or_else(|| usage_error(py, "another has taken this key"))
-    }
-
     pub(super) fn with<T>(&self, py: Python<'_>, f: impl FnOnce(&CardMaster) -> T) -> PyResult<T> {
         match self.inner.lock().as_deref() {
             Ok(Some(master)) => Ok(f(master)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use super::emv::PyCardMaster;
+use super::emv::PyRing;
 use super::journal::{PyJournal, journal_error};
 use super::python_error;
 use crate::journal::JournalError;
@@ -170,12 +170,12 @@ struct PyTaps(Taps);
 #[pymethods]
 impl PyTaps {
     #[new]
-    fn new(py: Python<'_>, master: &PyCardMaster, tokens: u64) -> PyResult<Self> {
+    fn new(py: Python<'_>, ring: &PyRing, tokens: u64) -> PyResult<Self> {
         if !(1..=TOKENS_MAX).contains(&tokens) {
             return Err(usage_error(py, format!("1 to {TOKENS_MAX} tokens")));
         }
-        let master = Arc::new(master.take(py)?);
-        Ok(Self(Taps { master, tokens }))
+        let ring = Arc::new(ring.take(py)?);
+        Ok(Self(Taps { ring, tokens }))
     }
 
     fn __repr__(&self) -> String {

@@ -7,8 +7,16 @@ from typing import Final
 
 import msgspec
 
-from switch.apps.bench.plan import DURABLE, LAG_P99_MAX_US, RELAY, Plan, Shape
-from switch.apps.bench.systems import System
+from switch.apps.bench.plan import (
+    DURABLE,
+    LAG_P99_MAX_US,
+    PLAIN,
+    PLAIN_SHAPE,
+    RELAY,
+    Plan,
+    Shape,
+)
+from switch.apps.bench.systems import CARDS, TOKENS, System
 from switch.native import load
 
 __all__ = ["Bench", "Row", "Taken", "fault_of", "judge", "rows"]
@@ -47,6 +55,8 @@ class Row(msgspec.Struct, kw_only=True):
     """CPU, as multiple of the durable floor's in the same shape."""
     ratio_to_relay: float | None = None
     """CPU, as multiple of the plain relay's."""
+    ratio_to_plain: float | None = None
+    """CPU, as multiple of the same switch's for a plain card."""
     p99_added_us: float | None = None
     """p99 minus the relay's p99 of the same run."""
     switches_per_auth: float | None = None
@@ -110,7 +120,13 @@ class Bench:
         self.taken: list[Taken] = []
         self.generators: dict[str, load.Generator] = {}
         for system in systems:
-            generator = load.Generator(system.address, plan.connections, pid=system.pid)
+            generator = load.Generator(
+                system.address,
+                plan.connections,
+                issuer=CARDS if system.taps is None else TOKENS,
+                pid=system.pid,
+                taps=system.taps,
+            )
             if system.sign_on:
                 generator.sign_on()
             self.generators[system.name] = generator
@@ -130,7 +146,8 @@ class Bench:
             order = [*self.systems[turn:], *self.systems[:turn]]
             for shape in self.plan.shapes:
                 for system in order:
-                    self.take(shape, system, number)
+                    if system.name != PLAIN or shape.name == PLAIN_SHAPE:
+                        self.take(shape, system, number)
 
     def take(self, shape: Shape, system: System, number: int) -> None:
         """One window; a late generator gets another try, a wrong answer does not."""
@@ -169,6 +186,7 @@ def rows(taken: Sequence[Taken]) -> list[Row]:
     for (shape, _), row in made.items():
         relay, durable = made.get((shape, RELAY)), made.get((shape, DURABLE))
         row.ratio_to_relay = _ratio(row, relay)
+        row.ratio_to_plain = _ratio(row, made.get((shape, PLAIN)))
         row.ratio_to_durable_floor = _ratio(row, durable)
         if row.p99_us is not None and relay is not None and relay.p99_us is not None:
             row.p99_added_us = round(row.p99_us - relay.p99_us, 1)

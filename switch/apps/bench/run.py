@@ -7,14 +7,15 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
 from switch.apps.bench import report as reporting
 from switch.apps.bench import systems
 from switch.apps.bench.costs import NEEDED_S, Cost, costs
 from switch.apps.bench.measure import Bench, Row, rows
-from switch.apps.bench.plan import Plan
+from switch.apps.bench.plan import PLAIN, PLAIN_SHAPE, Plan
 from switch.apps.bench.report import Report
+from switch.apps.bench.wallet import prepare
 from switch.errors import OperatorError
 from switch.native import load
 
@@ -38,6 +39,7 @@ def run_switch(plan: Plan, data_dir: Path | None, say: Say) -> Report:
 
 def _run(name: str, plan: Plan, data_dir: Path | None, say: Say, *, with_switch: bool) -> Report:
     with ExitStack() as stack:
+        wallet = prepare(plan.tokens, say) if plan.tokens else None
         directory = stack.enter_context(_directory(data_dir))
         bank = load.Bank()
         stack.callback(bank.close)
@@ -47,17 +49,23 @@ def _run(name: str, plan: Plan, data_dir: Path | None, say: Say, *, with_switch:
         ]
         if with_switch:
             (directory / "switch").mkdir()
-            starting.append(systems.node(bank, plan, directory / "switch"))
+            starting.append(systems.node(bank, plan, directory / "switch", wallet))
         started = [stack.enter_context(one) for one in starting]
+        node = started[-1]
+        if wallet is not None:
+            # Each has devices of its own: their counters go up apart.
+            started = [replace(one, taps=wallet.taps()) for one in started]
+            if with_switch:
+                started.append(replace(node, name=PLAIN))
         for one in started:
             say(f"{one.name}: pid {one.pid}, {one.address}")
         steal = _steal()
         extra = NEEDED_S if with_switch and plan.costs else 0.0
-        bench = Bench(started, msgspec.structs.replace(plan, budget_s=plan.budget_s - extra), say)
+        bench = Bench(started, replace(plan, budget_s=plan.budget_s - extra), say)
         stack.callback(bench.close)
         bench.rounds()
         measured = _all(rows(bench.taken), plan, started)
-        found: list[Cost] = costs(bench, started[-1], bank) if extra else []
+        found: list[Cost] = costs(bench, node, bank) if extra else []
         environment = reporting.environment(directory, _stolen(steal, _steal()))
         return Report(
             bench=name,
@@ -83,6 +91,7 @@ def _all(measured: list[Row], plan: Plan, started: list[systems.System]) -> list
         or Row(shape=shape.name, system=one.name, valid=False, fault="no time left")
         for shape in plan.shapes
         for one in started
+        if one.name != PLAIN or shape.name == PLAIN_SHAPE
     ]
 
 

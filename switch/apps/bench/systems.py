@@ -15,18 +15,18 @@ import msgspec
 
 import switch
 from switch.apps.bench.plan import DURABLE, RELAY, SWITCH, Plan
+from switch.apps.bench.wallet import CARDS, TOKENS, Wallet
 from switch.errors import OperatorError, UnreachableError
 from switch.native import load
 from switch.runtime.harden import end_with_parent
 
-__all__ = ["ISSUER_PREFIX", "UNROUTED_PREFIX", "System", "durable_relay", "node", "relay"]
+__all__ = ["CARDS", "TOKENS", "UNROUTED_PREFIX", "System", "durable_relay", "node", "relay"]
 
 ROOT: Final = Path(switch.__file__).resolve().parent.parent
 START_S: Final = 20.0
 """A system that is not ready by then will not be: a full journal is not replayed here."""
 STOP_S: Final = 20.0
 """More than a draining switch may take."""
-ISSUER_PREFIX: Final = "629900"
 UNROUTED_PREFIX: Final = "629999"
 ACQUIRER_CODE: Final = "10000001"
 
@@ -70,6 +70,8 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     pid: int
     sign_on: bool = False
+    taps: "load.Taps | None" = None
+    """Devices that ask it; None: plain cards."""
 
 
 def relay(bank: load.Bank, plan: Plan) -> AbstractContextManager[System]:
@@ -114,11 +116,17 @@ def _relay(name: str, bank: load.Bank, plan: Plan, extra: list[str]) -> Iterator
 
 @contextmanager
 def node(
-    bank: load.Bank, plan: Plan, directory: Path, deadline_ms: int = 1_500
+    bank: load.Bank,
+    plan: Plan,
+    directory: Path,
+    wallet: Wallet | None = None,
+    deadline_ms: int = 1_500,
 ) -> Iterator[System]:
-    """The switch, started by `tapswitch run`, with one acquirer and one bank, keys and journal in
-    `directory`. Ready when the bank has seen every connection sign on."""
-    config = _config(bank, plan, directory, deadline_ms)
+    """The switch, started by `tapswitch run`, with one acquirer and one bank.
+
+    Its journal is in `directory`, keys and tokens come from the wallet (without one: keys of its
+    own). Ready when the bank has seen every connection sign on."""
+    config = _config(bank, plan, directory, wallet, deadline_ms)
     signed = bank.seen()["network"]
     parent = os.getpid()
     with (directory / "switch.log").open("wb") as log:
@@ -148,23 +156,40 @@ def node(
             _ended(process)
 
 
-def _config(bank: load.Bank, plan: Plan, directory: Path, deadline_ms: int) -> Path:
+def _config(
+    bank: load.Bank, plan: Plan, directory: Path, wallet: Wallet | None, deadline_ms: int
+) -> Path:
     config = directory / "config"
     (config / "routes").mkdir(parents=True)
     (config / "dialects").symlink_to(ROOT / "config" / "dialects")
     settings = SETTINGS.format(
         data=str(directory / "data"),
-        keys=str(directory / "keys" / "switch.keys"),
-        sealing=str(directory / "keys" / "sealing.key"),
+        keys=wallet.key_file if wallet else str(directory / "keys" / "switch.keys"),
+        sealing=wallet.sealing_key if wallet else str(directory / "keys" / "sealing.key"),
         acquirer_code=ACQUIRER_CODE,
         bank=bank.address,
         connections=plan.bank_connections,
         deadline_ms=deadline_ms,
     )
+    if wallet is not None:
+        settings += _tokens(wallet)
     (config / "switch.toml").write_text(settings, encoding="utf-8")
-    routes = ROUTES.format(prefix=ISSUER_PREFIX)
+    routes = ROUTES.format(prefix=CARDS)
     (config / "routes" / "bench.toml").write_text(routes, encoding="utf-8")
     return config
+
+
+def _tokens(wallet: Wallet) -> str:
+    tokens = wallet.tokens
+    (one,) = tokens.ranges
+    return (
+        "[tokens]\n"
+        f'ranges = [{{ prefix = "{one.prefix}", length = {one.length} }}]\n'
+        f"vault_file = {tokens.vault_file!r}\n"
+        f"index_dir = {tokens.index_dir!r}\n"
+        f"card_masters_file = {tokens.card_masters_file!r}\n"
+        f"atc_entries_max = {tokens.atc_entries_max}\n"
+    )
 
 
 def _ready(process: subprocess.Popen[bytes], directory: Path) -> dict[str, Any]:
