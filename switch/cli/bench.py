@@ -78,6 +78,33 @@ def run(no_costs: bool, require: bool, **options: Any) -> int:
     return EXIT_THRESHOLD if require and not report.reached else code
 
 
+@command.command("tokens")
+@click.option("--require", is_flag=True, help="Exit code 6 when a limit is not kept.")
+@click.option("--tokens", type=click.IntRange(1, 10_000_000), default=1_000_000)
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False))
+@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+def tokens(require: bool, tokens: int, data_dir: Path | None, output: str) -> int:
+    """What many tokens cost a node: private memory and time to start."""
+    import msgspec
+
+    from switch.apps.bench import run_tokens
+    from switch.apps.bench.memory import ADDED_MB_MAX, START_S_MAX
+    from switch.apps.bench.plan import Plan
+
+    cost = run_tokens(Plan(tokens=tokens), data_dir, _say)
+    if output == "json":
+        click.echo(msgspec.json.encode(cost).decode())
+    else:
+        click.echo(
+            f"{cost.tokens:,} tokens add {cost.added_mb:.0f} MB of private memory "
+            f"(at most {ADDED_MB_MAX}): {cost.without_mb:.0f} without, {cost.with_mb:.0f} with, "
+            f"after {cost.taps:,} taps\n"
+            f"ready after {cost.with_ready_s:.2f} s (at most {START_S_MAX:g}), "
+            f"without tokens {cost.without_ready_s:.2f} s"
+        )
+    return EXIT_THRESHOLD if require and not cost.ok else 0
+
+
 def _asked(
     output: str,
     data_dir: Path | None,

@@ -10,6 +10,6 @@ what other ends than an approval cost, `report` says it.
 """
 
 from switch.apps.bench.report import Report
-from switch.apps.bench.run import run_floor, run_switch
+from switch.apps.bench.run import run_floor, run_switch, run_tokens
 
-__all__ = ["Report", "run_floor", "run_switch"]
+__all__ = ["Report", "run_floor", "run_switch", "run_tokens"]

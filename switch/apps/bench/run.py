@@ -13,13 +13,14 @@ from switch.apps.bench import report as reporting
 from switch.apps.bench import systems
 from switch.apps.bench.costs import NEEDED_S, Cost, costs
 from switch.apps.bench.measure import Bench, Row, rows
+from switch.apps.bench.memory import TokenCost, token_cost
 from switch.apps.bench.plan import PLAIN, PLAIN_SHAPE, Plan
 from switch.apps.bench.report import Report
 from switch.apps.bench.wallet import prepare
 from switch.errors import OperatorError
 from switch.native import load
 
-__all__ = ["Say", "run_floor", "run_switch"]
+__all__ = ["Say", "run_floor", "run_switch", "run_tokens"]
 
 IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
 """File systems without a disk: a journal there would measure nothing."""
@@ -35,6 +36,13 @@ def run_floor(plan: Plan, data_dir: Path | None, say: Say) -> Report:
 def run_switch(plan: Plan, data_dir: Path | None, say: Say) -> Report:
     """The switch beside both floors. Raises: OperatorError, UnreachableError."""
     return _run("run", plan, data_dir, say, with_switch=True)
+
+
+def run_tokens(plan: Plan, data_dir: Path | None, say: Say) -> TokenCost:
+    """What so many tokens cost a node. Raises: OperatorError, UnreachableError."""
+    wallet = prepare(plan.tokens, say)
+    with _directory(data_dir) as directory:
+        return token_cost(plan, wallet, directory, say)
 
 
 def _run(name: str, plan: Plan, data_dir: Path | None, say: Say, *, with_switch: bool) -> Report:

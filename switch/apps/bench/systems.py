@@ -72,6 +72,10 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     sign_on: bool = False
     taps: "load.Taps | None" = None
     """Devices that ask it; None: plain cards."""
+    tree: int = 0
+    """The process that started it and all that belongs to it; 0: it is alone."""
+    ready_s: float = 0.0
+    """From its start until it took requests."""
 
 
 def relay(bank: load.Bank, plan: Plan) -> AbstractContextManager[System]:
@@ -129,6 +133,7 @@ def node(
     config = _config(bank, plan, directory, wallet, deadline_ms)
     signed = bank.seen()["network"]
     parent = os.getpid()
+    began = time.monotonic()
     with (directory / "switch.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "switch", "run", "--config", str(config)],
@@ -140,6 +145,7 @@ def node(
         )
         try:
             told = _ready(process, directory)
+            ready_s = time.monotonic() - began
             _until(
                 lambda: bank.seen()["network"] >= signed + plan.bank_connections,
                 process,
@@ -149,7 +155,12 @@ def node(
             # The answers to the sign-on are on their way.
             time.sleep(0.3)
             yield System(
-                name=SWITCH, address=told["acquirers"]["ACQ01"], pid=told["pid"], sign_on=True
+                name=SWITCH,
+                address=told["acquirers"]["ACQ01"],
+                pid=told["pid"],
+                sign_on=True,
+                tree=process.pid,
+                ready_s=ready_s,
             )
         finally:
             process.send_signal(signal.SIGTERM)
