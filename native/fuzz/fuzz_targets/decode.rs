@@ -77,9 +77,10 @@ fuzz_target!(|data: &[u8]| {
         reply: Some(&message),
         original: Some(&message),
         own: Some(&own),
+        vault: Some(&message),
     };
     for target in DIALECTS.iter() {
-        for name in ["request", "reversal", "answer", "network_answer"] {
+        for name in ["request", "tap", "reversal", "answer", "network_answer"] {
             if let Some(leg) = target.leg(name) {
                 let before = out.len();
                 if leg.build(*b"0200", &sources, &mut out).is_err() {
