@@ -5,6 +5,7 @@ import platform
 import sys
 import sysconfig
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -58,7 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return all(met.ok for met in self.required)
 
 
-def met(rows: list[Row], required: tuple[Required, ...] = REQUIRED) -> list[Met]:
+def met(rows: list[Row], required: Sequence[Required] = REQUIRED) -> list[Met]:
     """The required figures against the switch's rows; a figure that is missing is not reached."""
     by_shape = {row.shape: row for row in rows if row.system == SWITCH}
     found = []

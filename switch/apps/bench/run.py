@@ -14,7 +14,7 @@ from switch.apps.bench import systems
 from switch.apps.bench.costs import NEEDED_S, Cost, costs
 from switch.apps.bench.measure import Bench, Row, rows
 from switch.apps.bench.memory import TokenCost, token_cost
-from switch.apps.bench.plan import PLAIN, PLAIN_SHAPE, Plan
+from switch.apps.bench.plan import PLAIN, PLAIN_SHAPE, REQUIRED, REQUIRED_TAPS, Plan
 from switch.apps.bench.report import Report
 from switch.apps.bench.wallet import prepare
 from switch.errors import OperatorError
@@ -74,6 +74,7 @@ def _run(name: str, plan: Plan, data_dir: Path | None, say: Say, *, with_switch:
         bench.rounds()
         measured = _all(rows(bench.taken), plan, started)
         found: list[Cost] = costs(bench, node, bank) if extra else []
+        required = REQUIRED_TAPS if wallet is not None else REQUIRED
         environment = reporting.environment(directory, _stolen(steal, _steal()))
         return Report(
             bench=name,
@@ -87,7 +88,7 @@ def _run(name: str, plan: Plan, data_dir: Path | None, say: Say, *, with_switch:
             plan=plan,
             shapes=measured,
             costs=found,
-            required=reporting.met(measured) if with_switch else [],
+            required=reporting.met(measured, required) if with_switch else [],
         )
 
 
