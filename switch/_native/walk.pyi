@@ -51,7 +51,7 @@ class Entry:
 class Duplicates:
     """Fixed-size table of request keys, oldest evicted one by one; native memory.
 
-    About 240 bytes a slot, all allocated here. Entries in flight are passed over by eviction, so the caps on what is
+    About 230 bytes a slot, all allocated here. Entries in flight are passed over by eviction, so the caps on what is
     in flight must stay far below the capacity. A field 54 of more than 40 bytes is left out of a repeated answer.
     """
 
@@ -59,11 +59,17 @@ class Duplicates:
         cls, keys: Keys, capacity: int, retention_s: int = 86400, counters: int = 0
     ) -> Duplicates:
         """`capacity` 1..67108864. `retention_s`: a younger entry that is evicted counts as early, an older one is not
-        carried by checkpoints. `counters`: tokens whose transaction counters have room from the start; more
-        cost one pause each time the room doubles."""
+        carried by checkpoints. `counters` 0..268435456: tokens whose transaction counters have room from the start, 36
+        bytes each (memory comes with use); more cost one pause each time the room doubles."""
     def __len__(self) -> int: ...
     @property
     def capacity(self) -> int: ...
+    @property
+    def counters(self) -> int:
+        """Tokens whose transaction counters are remembered; none is ever forgotten."""
+    @property
+    def counters_max(self) -> int:
+        """How many have room without a pause."""
     def claim(self, message: Message, institution: int, txn: int, now_s: int) -> int:
         """0 (KeyState.NEW) and the key is now IN_FLIGHT under `txn`; else the KeyState of the key that stands
         there, +16 when the body differs. Key: institution, class, dialect key fields, year inferred from

@@ -93,9 +93,11 @@ pub enum Type {
     Windows(usize),
 }
 
-/// Bytes of one window: keyed hash of the token 8, its sequence number 1, highest counter 2 and 64 bits of seen ones,
-/// both little-endian.
-pub const WINDOW_BYTES: usize = 19;
+/// Bytes of one window: a mark, keyed hash of the token 8, its sequence number 1, highest counter 2 and 64 bits of seen
+/// ones, both little-endian.
+pub const WINDOW_BYTES: usize = 20;
+/// First byte of a window: no text, digit or packed digit, so that nothing of a card passes for one.
+pub const WINDOW_MARK: u8 = 0xac;
 /// Windows of one record.
 pub const WINDOWS_MAX: usize = 200;
 
@@ -250,7 +252,7 @@ impl Field {
             Type::Windows(max) => {
                 let mut windows = value.chunks_exact(WINDOW_BYTES);
                 windows.len() <= max
-                    && windows.all(|w| w[8] <= 99)
+                    && windows.all(|w| w[0] == WINDOW_MARK)
                     && value.len() % WINDOW_BYTES == 0
             }
             Type::Digits(max) => value.len() <= max && every(value, |b| b.is_ascii_digit()),
@@ -616,7 +618,9 @@ mod tests {
                     Type::U32 => (0..4).map(|i| raw[i % raw.len()]).collect(),
                     Type::U64 | Type::I64 => (0..8).map(|i| raw[i % raw.len()]).collect(),
                     Type::UpTo(n) => (0..n).map(|i| raw[i % raw.len()]).collect(),
-                    Type::Windows(n) => [7u8; WINDOW_BYTES].repeat(1 + usize::from(raw[0]) % n),
+                    Type::Windows(n) => {
+                        [WINDOW_MARK; WINDOW_BYTES].repeat(1 + usize::from(raw[0]) % n.min(50))
+                    }
                     Type::Bytes(n) => (0..n).map(|i| raw[i % raw.len()]).collect(),
                     Type::Digits(n) => raw.iter().take(n).map(|b| b'0' + b % 10).collect(),
                     Type::Text(n) => raw.iter().take(n).map(|b| b' ' + b % 95).collect(),

@@ -7,7 +7,7 @@
 //! | 4 | an approval is only undone when provably no byte of it left |
 //! | 5 | a request key is claimed once |
 //! | 6 | a reversal has one effect, and the right one; a tombstone holds |
-//! | 7 | a transaction counter of a token is claimed once |
+//! | 7 | a transaction counter of a token is claimed once, and none below the window; a tap that is approved can be undone |
 //! | 10 | a (STAN, transmission time) towards one institution is spent once |
 //!
 //! Rule 8 leaves no trace here (legs); 9 is the closed table of fields in `record`. A journal whose
@@ -20,6 +20,7 @@ use super::error::JournalError;
 use super::keys::Keys;
 use super::record::{Field, Fields, RecordKind};
 use super::scan::{From, RecordRef, scan};
+use crate::tap::atc::{AtcKey, AtcTable, Freshness, Window};
 
 /// More findings than anybody reads; the rest is counted.
 const FINDINGS_MAX: usize = 1_000;
@@ -67,8 +68,10 @@ struct Judge {
     tombstones: HashMap<[u8; 16], u64>,
     institutions: HashMap<String, u32>,
     spent: HashSet<(u32, u64, u64)>,
-    /// Token, its sequence number and counter.
-    counters: HashMap<([u8; 8], u64, u64), u64>,
+    /// Records of the counters that were claimed.
+    claimed: HashMap<(AtcKey, u16), u64>,
+    /// The same as windows, with those that checkpoints carry.
+    counters: AtcTable,
     first_lsn: u64,
     /// The first transaction that begins in what there is; ids grow.
     first_txn: u64,
@@ -135,7 +138,7 @@ impl Judge {
         let (lsn, fields) = (record.lsn, &record.fields);
         let txn = fields.number_or_0(Field::Txn);
         if record.carried {
-            self.carried(record.kind, txn, lsn, fields);
+            self.carried(record, txn, lsn);
             return;
         }
         let claims = matches!(
@@ -404,12 +407,24 @@ impl Judge {
     }
 
     /// A checkpoint carries the state of an item: it stands for records that may be gone.
-    fn carried(&mut self, kind: RecordKind, txn: u64, lsn: u64, fields: &Fields<'_>) {
+    fn carried(&mut self, record: &RecordRef<'_>, txn: u64, lsn: u64) {
+        let (kind, fields) = (record.kind, &record.fields);
         if let Some((_, carried)) = &mut self.checkpoint {
             *carried += 1;
         }
+        let windows = fields.get(Field::AtcSeen).unwrap_or(&[]);
+        Window::read_all(windows).for_each(|window| self.counters.merge(&window));
         if matches!(kind, RecordKind::StanMark | RecordKind::AtcWindows) || txn == 0 {
             return;
+        }
+        let approved = fields.number_or_0(Field::Outcome) == APPROVED;
+        if approved && fields.has(Field::MappingVersion) && !record.has_pan() {
+            self.found(
+                "walk.7",
+                lsn,
+                txn,
+                "an approved tap carried without a sealed PAN: it could not be reversed",
+            );
         }
         let life = self.lives.entry(txn).or_default();
         match kind {
@@ -488,11 +503,29 @@ impl Judge {
         else {
             return;
         };
-        let sequence = fields.number_or_0(Field::TokenSequence);
-        if let Some(first) = self.counters.insert((token, sequence, atc), lsn) {
-            let problem = format!("the same transaction counter was claimed in record {first}");
-            self.found("walk.7", lsn, txn, problem);
-        }
+        let key = AtcKey {
+            token,
+            sequence: fields.number_or_0(Field::TokenSequence) as u8,
+        };
+        let Ok(atc) = u16::try_from(atc) else {
+            return self.found("walk.7", lsn, txn, "a transaction counter over 65535");
+        };
+        let first = self.claimed.insert((key, atc), lsn);
+        let freshness = self.counters.check(&key, atc, u16::MAX);
+        let problem = match (first, freshness) {
+            (Some(first), _) => {
+                format!("the same transaction counter was claimed in record {first}")
+            }
+            (None, Freshness::Seen) => {
+                "the transaction counter was claimed before, as a checkpoint says".to_owned()
+            }
+            (None, Freshness::Old) => "the transaction counter lies below the window".to_owned(),
+            _ => {
+                self.counters.claim(&key, atc);
+                return;
+            }
+        };
+        self.found("walk.7", lsn, txn, problem);
     }
 
     fn spend(
@@ -585,6 +618,17 @@ mod tests {
             })
         }
 
+        /// A proved tap, declined by us: nothing but its key and its counter matters.
+        fn tapped(&self, txn: u64, token: u8, sequence: u64, atc: u64) -> &Story {
+            self.say(RecordKind::Declined, &|b| {
+                b.number(Field::Txn, txn)
+                    .bytes(Field::Key, &key(txn))
+                    .bytes(Field::Card, &[token; 8])
+                    .number(Field::TokenSequence, sequence)
+                    .number(Field::Atc, atc);
+            })
+        }
+
         fn owed(&self, txn: u64, cause: u64, outcome: u64) -> &Story {
             self.say(RecordKind::Answered, &|b| {
                 b.number(Field::Txn, txn)
@@ -658,13 +702,31 @@ mod tests {
                 .number(Field::OutStan, 9)
                 .text(Field::OutTime, "1123170000");
         });
+        story.tapped(20, 1, 0, 100).tapped(21, 1, 0, 99);
+        story.tapped(22, 1, 1, 100).tapped(23, 2, 0, 100);
+        story.tapped(24, 1, 0, 37).tapped(25, 1, 0, 65_535);
         assert_eq!(story.findings(), []);
     }
 
     #[test]
     fn each_broken_rule_is_found() {
         type Told = fn(&Story);
-        let broken: [(Told, &[(&str, u64)]); 19] = [
+        let broken: [(Told, &[(&str, u64)]); 23] = [
+            (
+                |s| _ = s.tapped(1, 1, 0, 5).tapped(2, 1, 0, 5),
+                &[("walk.7", 2)],
+            ),
+            (
+                |s| _ = s.tapped(1, 1, 0, 100).tapped(2, 1, 0, 36),
+                &[("walk.7", 2)],
+            ),
+            (|s| _ = s.tapped(1, 1, 0, 65_536), &[("walk.7", 1)]),
+            (
+                |s| {
+                    s.say(RecordKind::AtcWindows, &|_| {});
+                },
+                &[("structure", 0)],
+            ),
             (|s| _ = s.answered(1, 3), &[("walk.1", 1)]),
             (
                 |s| _ = s.accepted(1).answered(1, 3).answered(1, 3),
@@ -804,6 +866,45 @@ mod tests {
             .settled(3, "00")
             .reversal(401, 7, EFFECT_REVERSE);
         assert_eq!(story.findings(), []);
+    }
+
+    /// The claims stood in segments that are gone; the windows of the checkpoint remember them.
+    #[test]
+    fn a_counter_that_only_a_checkpoint_knows_is_claimed_once() {
+        let story = Story::new();
+        let mut window = Builder::new();
+        let mut counters = AtcTable::new(1);
+        let token = AtcKey {
+            token: [1; 8],
+            sequence: 0,
+        };
+        counters.claim(&token, 100);
+        counters.claim(&token, 98);
+        window.with(Field::AtcSeen, |out| {
+            (0..counters.places()).for_each(|at| {
+                counters.at(at).iter().for_each(|w| w.write(out));
+            });
+            true
+        });
+        let mut bare = Builder::new();
+        bare.number(Field::Txn, 9)
+            .number(Field::Outcome, APPROVED)
+            .number(Field::MappingVersion, 1);
+        let sealed = Some(&b"6299000000000005"[..]);
+        story
+            .journal
+            .checkpoint([
+                (RecordKind::AtcWindows, window.finish().unwrap(), None),
+                (RecordKind::Answered, bare.finish().unwrap(), None),
+                (RecordKind::Answered, bare.finish().unwrap(), sealed),
+            ])
+            .unwrap();
+        story.tapped(1, 1, 0, 98).tapped(2, 1, 0, 99);
+        story.tapped(3, 1, 0, 30).tapped(4, 1, 0, 101);
+        assert_eq!(
+            story.findings(),
+            [("walk.7", 9), ("walk.7", 1), ("walk.7", 3)]
+        );
     }
 
     #[test]

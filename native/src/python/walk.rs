@@ -10,7 +10,7 @@ use super::codec::PyMessage;
 use super::gate::{PyGate, gate_error};
 use super::journal::{PyJournal, PyKeys};
 use super::usage_error;
-use crate::tap::Tap;
+use crate::tap::{Tap, atc};
 use crate::walk::{
     CAPACITY_MAX, Digester, Duplicates, Memory, NO_ISSUER, Original, Recovered, RouteError, Routes,
     View, with_pan,
@@ -136,6 +136,10 @@ impl PyDuplicates {
             let problem = format!("capacity is not from 1 to {CAPACITY_MAX}");
             return Err(usage_error(py, &problem));
         }
+        if counters > atc::CAPACITY_MAX {
+            let problem = format!("counters is over {}", atc::CAPACITY_MAX);
+            return Err(usage_error(py, &problem));
+        }
         let digester = Digester::new(keys.inner.index_key(), keys.inner.card_key());
         let table = Duplicates::new(capacity, retention_s);
         let memory = Memory::new(digester, table, counters)
@@ -150,6 +154,16 @@ impl PyDuplicates {
     #[getter]
     fn capacity(&self, py: Python<'_>) -> PyResult<usize> {
         self.with(py, |memory| memory.table.capacity())
+    }
+
+    #[getter]
+    fn counters(&self, py: Python<'_>) -> PyResult<usize> {
+        self.with(py, |memory| memory.atc.len())
+    }
+
+    #[getter]
+    fn counters_max(&self, py: Python<'_>) -> PyResult<usize> {
+        self.with(py, |memory| memory.atc.capacity())
     }
 
     fn claim(

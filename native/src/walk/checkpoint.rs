@@ -1,8 +1,9 @@
 //! Checkpoints of the live state, in steps that never stall the loop.
 //!
-//! A checkpoint carries what replay would otherwise need old segments for: the table's entries within the retention, the
-//! windows of transaction counters (without end: a counter is never forgotten), reversals still owed, the last number used towards each institution, the last transaction id. A request in flight
-//! is not carried: replay starts at the oldest record of one, which lies a deadline before the begin at most.
+//! A checkpoint carries what replay would otherwise need old segments for: the table's entries within the retention,
+//! all windows of transaction counters (one that was forgotten could be replayed), reversals still owed, the last number
+//! used towards each institution, the last transaction id. A request in flight is not carried: replay starts at the
+//! oldest record of one, which lies a deadline before the begin at most.
 
 use super::duplicates::{Entry, NO_ISSUER};
 use super::gate::{Gate, GateError, Ticket};
@@ -10,8 +11,8 @@ use super::original::trimmed;
 use super::records::Sides;
 use super::state::KeyState;
 use super::steps::lend;
+use crate::journal::record::PAN_BYTES_MAX;
 use crate::journal::{Field, JournalError, RecordKind};
-
 use zeroize::Zeroizing;
 
 /// Places of the table, or owed reversals, of one step: about 0.2 ms.
@@ -20,6 +21,11 @@ pub const STEP: usize = 256;
 /// written and replay a small multiple of the live state.
 const RECORDS_MIN: u64 = 200_000;
 const RECORDS_PER_ENTRY: u64 = 4;
+/// A window takes a twentieth of an entry's room.
+const WINDOWS_PER_RECORD: u64 = 5;
+/// Records of windows of one step, and places of their table: about 0.1 ms.
+const WINDOW_RECORDS: usize = 4;
+const WINDOW_PLACES: usize = 2048;
 
 /// How far a checkpoint has got.
 #[derive(Debug, Default)]
@@ -44,8 +50,10 @@ struct Open {
     done: usize,
     /// Oldest record of a request that was in flight when the walk came by; the begin when there is none.
     replay_from: u64,
-    /// Windows of transaction counters that were carried. What is claimed meanwhile stands in records behind the begin.
+    /// Places of the table of counters that were walked. What is claimed meanwhile stands in records behind the begin.
     windows: usize,
+    /// When it doubles meanwhile, the walk begins anew: a window that is carried twice does no harm.
+    doubled: u32,
     /// Owed reversals that are still to be carried; None before the table is through.
     owed: Option<Vec<u64>>,
 }
@@ -60,12 +68,13 @@ impl<T: Ticket> Gate<T> {
         if let Stage::Open(_) = self.checkpoint.stage {
             return true;
         }
-        let entries = self.remembered() as u64;
+        let (entries, windows) = self.remembered();
+        let live = RECORDS_PER_ENTRY * entries + windows / WINDOWS_PER_RECORD;
         let written = self
             .journal
             .appended()
             .saturating_sub(self.checkpoint.last_lsn);
-        written >= RECORDS_MIN.max(RECORDS_PER_ENTRY * entries)
+        written >= RECORDS_MIN.max(live)
     }
 
     /// One bounded step; begins a checkpoint when none is under way. True when this step has completed it. A journal
@@ -101,13 +110,15 @@ impl<T: Ticket> Gate<T> {
             ));
         }
         let begin = self.journal.checkpoint_begin()?;
+        let memory = self.memory()?;
         Ok(Open {
             begin,
             carried: 0,
-            origin: self.memory()?.table.oldest(),
+            origin: memory.table.oldest(),
             done: 0,
             replay_from: begin,
             windows: 0,
+            doubled: memory.atc.doubled(),
             owed: None,
         })
     }
@@ -117,7 +128,7 @@ impl<T: Ticket> Gate<T> {
             self.carry_entries(&mut open, wall_ms)?;
             return Ok(Some(open));
         }
-        if open.windows < self.memory()?.atc.len() {
+        if open.windows < self.memory()?.atc.places() {
             self.carry_windows(&mut open, wall_ms)?;
             return Ok(Some(open));
         }
@@ -186,7 +197,9 @@ impl<T: Ticket> Gate<T> {
             RecordKind::Answered
         };
         let mut pan = Zeroizing::new(Vec::new());
-        if entry.mapping_version != 0 && entry.issuer != NO_ISSUER {
+        // Only an approval can still be reversed by its acquirer; what we owe carries its own.
+        if entry.tapped && entry.state == KeyState::Approved {
+            pan.reserve_exact(PAN_BYTES_MAX);
             memory.veil.uncover(&entry.key, &entry.veiled, &mut pan);
         }
         let payload = paper.carried(entry, sides).finish()?;
@@ -195,7 +208,7 @@ impl<T: Ticket> Gate<T> {
         Ok(())
     }
 
-    /// The next windows of transaction counters, a record full.
+    /// The next windows of transaction counters.
     fn carry_windows(&mut self, open: &mut Open, wall_ms: i64) -> Result<(), GateError> {
         let Gate {
             paper,
@@ -204,9 +217,20 @@ impl<T: Ticket> Gate<T> {
             ..
         } = self;
         let memory = lend(memory)?;
-        open.windows += paper.windows(&memory.atc, open.windows, wall_ms);
-        journal.checkpoint_carry(RecordKind::AtcWindows, paper.record.finish()?, None)?;
-        open.carried += 1;
+        if open.doubled != memory.atc.doubled() {
+            (open.doubled, open.windows) = (memory.atc.doubled(), 0);
+        }
+        let end = open.windows + WINDOW_PLACES;
+        for _ in 0..WINDOW_RECORDS {
+            let span = end.saturating_sub(open.windows);
+            let (next, any) = paper.windows(&memory.atc, open.windows, span, wall_ms);
+            open.windows = next;
+            if !any {
+                break;
+            }
+            journal.checkpoint_carry(RecordKind::AtcWindows, paper.record.finish()?, None)?;
+            open.carried += 1;
+        }
         Ok(())
     }
 

@@ -35,9 +35,17 @@ pub struct Entry {
     pub at_s: u32,
     /// Our STAN towards the bank, 0 when it never went there.
     pub out_stan: u32,
+    /// Of a proved tap: version of the token's mapping that was in force.
+    pub mapping_version: u32,
     pub acquirer: u16,
     /// `NO_ISSUER` when it never went to a bank.
     pub issuer: u16,
+    /// Of a proved tap: transaction counter.
+    pub atc: u16,
+    /// Of a proved tap: sequence number of the token.
+    pub token_sequence: u8,
+    /// A tap that was proved; its card is veiled. Else the card's number was the message's own.
+    pub tapped: bool,
     pub state: KeyState,
     /// `switch.model.kind.Kind`.
     pub kind: u8,
@@ -53,12 +61,6 @@ pub struct Entry {
     pub currency: [u8; 3],
     pub local_time: [u8; 6],
     pub local_date: [u8; 4],
-    /// Sequence number of the token of a proved tap.
-    pub token_sequence: u8,
-    /// Its transaction counter.
-    pub atc: u16,
-    /// Version of the mapping in force; 0 for a plain card, and then nothing is veiled.
-    pub mapping_version: u32,
     /// The card behind the token, see `veil`: what a later reversal names towards the bank.
     pub veiled: [u8; VEIL_BYTES],
     pub(super) auth_length: u8,
@@ -82,8 +84,12 @@ impl Entry {
             lsn: 0,
             at_s,
             out_stan: 0,
+            mapping_version: 0,
             acquirer: 0,
             issuer: NO_ISSUER,
+            atc: 0,
+            token_sequence: 0,
+            tapped: false,
             state: KeyState::InFlight,
             kind: 0,
             out_time: [0; 10],
@@ -96,9 +102,6 @@ impl Entry {
             currency: [0; 3],
             local_time: [0; 6],
             local_date: [0; 4],
-            token_sequence: 0,
-            atc: 0,
-            mapping_version: 0,
             veiled: [0; VEIL_BYTES],
             auth_length: 0,
             auth: [0; AUTH_BYTES_MAX],
@@ -141,6 +144,7 @@ impl Entry {
 
     /// Keeps what was proved of the request.
     pub fn keep_tap(&mut self, tap: &Tap, veil: &Veil) {
+        self.tapped = true;
         self.token_sequence = tap.token_sequence;
         self.atc = tap.atc;
         self.mapping_version = tap.mapping_version;
@@ -244,7 +248,7 @@ pub struct Duplicates {
 }
 
 impl Duplicates {
-    /// A table of `capacity` slots (1 to `CAPACITY_MAX`, about 230 bytes each plus 16 to 32 of index). Entries younger
+    /// A table of `capacity` slots (1 to `CAPACITY_MAX`, about 220 bytes each plus 16 to 32 of index). Entries younger
     /// than `retention_s` count as evicted early.
     pub fn new(capacity: usize, retention_s: u32) -> Duplicates {
         let capacity = capacity.clamp(1, CAPACITY_MAX);
@@ -541,7 +545,7 @@ mod tests {
     #[test]
     fn an_entry_is_small() {
         assert!(
-            std::mem::size_of::<Slot>() <= 224,
+            std::mem::size_of::<Slot>() <= 216,
             "{}",
             std::mem::size_of::<Slot>()
         );

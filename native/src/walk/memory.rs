@@ -156,6 +156,8 @@ impl Memory {
             return (entry.state, entry.body == body);
         }
         let card = self.card_of(message);
+        // If it is a token, its counters are wanted some microseconds from now.
+        self.atc.prefetch(&card);
         let at_s = u32::try_from(now_s).unwrap_or(0);
         let mut entry = Entry {
             amount: u64::try_from(message.amount_minor()).unwrap_or(0),
@@ -206,10 +208,26 @@ impl Memory {
         };
         let freshness = atc.check(&key, tap.atc, gap_max);
         if freshness == Freshness::Fresh {
-            atc.claim(key, tap.atc);
+            atc.claim(&key, tap.atc);
             entry.keep_tap(tap, veil);
         }
         freshness
+    }
+
+    /// Takes back what `claim_tap` claimed for a message that gets no record: the same tap may come again. Nothing for
+    /// any other message.
+    pub fn release_tap(&mut self, message: &Message) {
+        let Some(tap) = Tap::of(message) else {
+            return;
+        };
+        let Some(entry) = self.entry_of(message).filter(|entry| entry.lsn == 0) else {
+            return;
+        };
+        let key = AtcKey {
+            token: entry.card,
+            sequence: tap.token_sequence,
+        };
+        self.atc.release(&key, tap.atc);
     }
 
     /// The entry that a claimed message stands for.

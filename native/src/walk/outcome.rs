@@ -236,7 +236,7 @@ impl<T: Ticket> Gate<T> {
         Ok(lsn)
     }
 
-    /// An answer that touches no state and needs no record.
+    /// An answer that touches no state and needs no record. A tap that was proved claims nothing then.
     pub fn refuse(
         &mut self,
         request: &Message,
@@ -244,6 +244,7 @@ impl<T: Ticket> Gate<T> {
         code: [u8; 2],
         end: [u8; 2],
     ) -> Result<(), GateError> {
+        self.memory()?.release_tap(request);
         let Some((slot, start)) = self.build_answer(request, slot, code)? else {
             return Ok(());
         };

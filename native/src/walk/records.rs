@@ -9,9 +9,7 @@ use super::state::{KeyState, ReversalEffect};
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
 use crate::codec::wipe;
-use crate::journal::record::{
-    Builder, Field, Fields, PAN_BYTES_MAX, RecordError, WINDOW_BYTES, WINDOWS_MAX,
-};
+use crate::journal::record::{Builder, Field, Fields, PAN_BYTES_MAX, RecordError, WINDOWS_MAX};
 use crate::tap::Tap;
 use crate::tap::atc::{AtcKey, AtcTable, Window};
 
@@ -71,20 +69,28 @@ impl Paper {
             .number(Field::MappingVersion, u64::from(entry.mapping_version));
     }
 
-    /// Windows of transaction counters, from a place on; how many there were.
-    pub fn windows(&mut self, table: &AtcTable, from: usize, wall_ms: i64) -> usize {
-        let mut bytes = Vec::with_capacity(WINDOWS_MAX * WINDOW_BYTES);
-        let windows = (from..table.len())
-            .take(WINDOWS_MAX)
-            .filter_map(|place| table.at(place));
-        for window in windows {
-            bytes.extend_from_slice(&window.key.token);
-            bytes.push(window.key.sequence);
-            bytes.extend_from_slice(&window.highest.to_le_bytes());
-            bytes.extend_from_slice(&window.seen.to_le_bytes());
-        }
-        self.start(0, wall_ms).bytes(Field::AtcSeen, &bytes);
-        bytes.len() / WINDOW_BYTES
+    /// Windows of transaction counters from a place of the table on, at most `WINDOWS_MAX` in `span` places; the place
+    /// behind the last, and whether there were any.
+    pub fn windows(
+        &mut self,
+        table: &AtcTable,
+        from: usize,
+        span: usize,
+        wall_ms: i64,
+    ) -> (usize, bool) {
+        let (mut at, mut left) = (from, WINDOWS_MAX);
+        let end = table.places().min(from.saturating_add(span));
+        self.start(0, wall_ms).with(Field::AtcSeen, |out| {
+            while at < end && left > 0 {
+                if let Some(window) = table.at(at) {
+                    window.write(out);
+                    left -= 1;
+                }
+                at += 1;
+            }
+            left < WINDOWS_MAX
+        });
+        (at, left < WINDOWS_MAX)
     }
 
     /// The fields of a message that records keep.
@@ -139,7 +145,7 @@ impl Paper {
             .bytes(Field::SettlementDate, trimmed(&entry.settlement_date))
             .bytes(Field::IssuerAuth, entry.issuer_auth())
             .number(Field::Outcome, entry.state as u64);
-        if entry.mapping_version != 0 {
+        if entry.tapped {
             self.tapped(entry);
         }
         for (field, value) in [
@@ -219,6 +225,7 @@ pub fn read_entry(fields: &Fields<'_>, acquirer: u16, issuer: Option<u16>) -> Op
         currency: fields.array(Field::Currency).unwrap_or([0; 3]),
         local_time: fields.array(Field::LocalTime).unwrap_or([0; 6]),
         local_date: fields.array(Field::LocalDate).unwrap_or([0; 4]),
+        tapped: fields.has(Field::MappingVersion),
         token_sequence: fields.number_or_0(Field::TokenSequence) as u8,
         atc: fields.number_or_0(Field::Atc) as u16,
         mapping_version: fields.number_or_0(Field::MappingVersion) as u32,
@@ -249,21 +256,8 @@ pub fn settle_entry(entry: &mut Entry, fields: &Fields<'_>) {
 }
 
 /// Every window of a record.
-pub fn windows_of(fields: &Fields<'_>) -> impl Iterator<Item = Window> {
-    let windows = fields.get(Field::AtcSeen).unwrap_or(&[]);
-    let windows = windows.chunks_exact(WINDOW_BYTES);
-    windows.filter_map(|bytes| {
-        let bytes: [u8; WINDOW_BYTES] = bytes.try_into().ok()?;
-        let [a, b, c, d, e, f, g, h, sequence, low, high, seen @ ..] = bytes;
-        Some(Window {
-            key: AtcKey {
-                token: [a, b, c, d, e, f, g, h],
-                sequence,
-            },
-            highest: u16::from_le_bytes([low, high]),
-            seen: u64::from_le_bytes(seen),
-        })
-    })
+pub fn windows_of<'a>(fields: &Fields<'a>) -> impl Iterator<Item = Window> + 'a {
+    Window::read_all(fields.get(Field::AtcSeen).unwrap_or(&[]))
 }
 
 /// The counter that a record claims.

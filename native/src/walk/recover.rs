@@ -62,7 +62,7 @@ impl Fold {
         let fields = &record.fields;
         self.records += 1;
         if let Some((key, atc)) = claim_of(fields) {
-            memory.atc.claim(key, atc);
+            memory.atc.claim(&key, atc);
         }
         self.last_txn = self.last_txn.max(fields.number_or_0(Field::Txn));
         let issuer = intern(memory, fields.text(Field::Issuer));
@@ -88,7 +88,7 @@ impl Fold {
                     self.mark(institution, fields, Field::OutStan, Field::OutTime);
                 }
             }
-            RecordKind::AtcWindows => windows_of(fields).for_each(|w| memory.atc.merge(w)),
+            RecordKind::AtcWindows => windows_of(fields).for_each(|w| memory.atc.merge(&w)),
             RecordKind::Settled
             | RecordKind::Started
             | RecordKind::Stopped
@@ -210,15 +210,10 @@ impl Fold {
     }
 }
 
-/// Keeps the card behind a proved tap, from where it is sealed beside the record.
+/// Keeps the card behind a proved tap, from where it is sealed beside the record; a tap that was not approved has none.
 fn cover(entry: &mut Entry, record: &RecordRef<'_>, veil: &Veil) {
-    if entry.mapping_version == 0 {
-        return;
-    }
-    match record.pan() {
-        Some(pan) => entry.veiled = veil.cover(&entry.key, &pan),
-        // Declined: it never went to a bank.
-        None => entry.mapping_version = 0,
+    if let Some(pan) = record.pan().filter(|_| entry.tapped) {
+        entry.veiled = veil.cover(&entry.key, &pan);
     }
 }
 

@@ -211,9 +211,8 @@ impl Source for Recalled<'_> {
             Name::LocalTime => trimmed(&self.entry.local_time),
             Name::LocalDate => trimmed(&self.entry.local_date),
             // The mapping that was in force at the original, whatever the token leads to by now.
-            Name::Pan if self.entry.mapping_version != 0 => {
-                self.veil.uncover(&self.entry.key, &self.entry.veiled, out);
-                return true;
+            Name::Pan if self.entry.tapped => {
+                return self.veil.uncover(&self.entry.key, &self.entry.veiled, out);
             }
             _ => &[],
         };

@@ -152,11 +152,11 @@ impl<T: Ticket> Gate<T> {
         Arc::ptr_eq(&self.journal, journal) && Rc::ptr_eq(&self.memory, memory)
     }
 
-    /// Entries in the table.
-    pub(super) fn remembered(&self) -> usize {
-        self.memory
-            .try_borrow()
-            .map_or(0, |memory| memory.table.len())
+    /// Entries in the table, and tokens whose counters are known.
+    pub(super) fn remembered(&self) -> (u64, u64) {
+        self.memory.try_borrow().map_or((0, 0), |memory| {
+            (memory.table.len() as u64, memory.atc.len() as u64)
+        })
     }
 
     /// True while something from before the start waits for `undo`.

@@ -14,8 +14,10 @@ use crate::buf::Locked;
 use crate::journal::keys::{KeysError, random};
 use crate::journal::record::PAN_BYTES_MAX;
 
-/// Bytes of a covered number: digit count and packed digits, in one block.
-pub const VEIL_BYTES: usize = 16;
+/// Bytes of a covered number: digit count and packed digits.
+pub const VEIL_BYTES: usize = 1 + PAN_BYTES_MAX.div_ceil(2);
+/// One of AES.
+const BLOCK_BYTES: usize = 16;
 
 /// The key of this process.
 pub struct Veil(Locked<Aes128>);
@@ -31,7 +33,10 @@ impl Veil {
     fn stream(&self, key: &Digest) -> [u8; VEIL_BYTES] {
         let mut block = (*key).into();
         self.0.encrypt_block(&mut block);
-        block.into()
+        let block: [u8; BLOCK_BYTES] = block.into();
+        let mut stream = [0; VEIL_BYTES];
+        stream.copy_from_slice(&block[..VEIL_BYTES]);
+        stream
     }
 
     /// Covers a number of up to 19 digits.
@@ -44,14 +49,18 @@ impl Veil {
         block
     }
 
-    /// Appends the number that was covered under this key.
-    pub fn uncover(&self, key: &Digest, covered: &[u8; VEIL_BYTES], out: &mut Vec<u8>) {
+    /// Appends the number that was covered under this key. False for zeros, which stand for no number.
+    pub fn uncover(&self, key: &Digest, covered: &[u8; VEIL_BYTES], out: &mut Vec<u8>) -> bool {
+        if *covered == [0; VEIL_BYTES] {
+            return false;
+        }
         let stream = Zeroizing::new(self.stream(key));
         let length = usize::from(covered[0] ^ stream[0]).min(PAN_BYTES_MAX);
         for place in 0..length {
             let byte = covered[1 + place / 2] ^ stream[1 + place / 2];
             out.push(b'0' + (byte >> (4 * (1 - place % 2)) & 15));
         }
+        true
     }
 }
 
@@ -70,9 +79,10 @@ mod tests {
         ] {
             let covered = veil.cover(&[3; 16], pan);
             let mut out = Vec::new();
-            veil.uncover(&[3; 16], &covered, &mut out);
+            assert!(veil.uncover(&[3; 16], &covered, &mut out));
             assert_eq!(out, pan);
             out.clear();
+            assert!(!veil.uncover(&[3; 16], &[0; VEIL_BYTES], &mut out) && out.is_empty());
             veil.uncover(&[4; 16], &covered, &mut out);
             assert_ne!(out, pan);
             assert_ne!(covered, veil.cover(&[4; 16], pan));
