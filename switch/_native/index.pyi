@@ -75,12 +75,20 @@ class Index:
     @property
     def stamp(self) -> tuple[int, bytes] | None:
         """Change number and id of the vault that it shows; None without answers."""
+    @property
+    def damaged(self) -> bool:
+        """Whether any process has met damage in the generation in force; it answers where it is whole. Build
+        another."""
     def __len__(self) -> int:
         """Tokens in it; 0 without answers."""
     def look(self) -> None:
         """Takes up a generation that another process put in force, and what it wrote."""
     def verify(self) -> int:
-        """Opens every value; how many there are."""
+        """Opens every value and follows the chain of tokens; how many there are. A second of work for a million,
+        without the interpreter's lock.
+
+        Raises: TokenIndexError with the first damage.
+        """
     def find(self, token: str) -> dict[str, object] | None:
         """What may be shown of a token's record, as it is now; the card number masked."""
     def write(self, rows: Sequence[Row], removed: Sequence[str], change: int) -> None:

@@ -133,7 +133,7 @@ class Books:
             return "other vault"
         if stamp[0] != change:
             return "behind" if stamp[0] < change else "ahead"
-        return ""
+        return "damaged" if self.index.damaged else ""
 
     async def repair(self) -> bool:
         """Makes vault and index equal; True when there was something to do.
@@ -151,8 +151,8 @@ class Books:
             if fault == "behind" and await self._catch_up(change):
                 self.behind = False
                 return True
-            if not self.index.why:
-                # It shows what is not so: nobody may be answered from it.
+            if not self.index.why and fault != "damaged":
+                # It shows what is not so: nobody may be answered from it. What damage leaves is so.
                 self.index.mark_stale()
         await self.rebuild()
         return True

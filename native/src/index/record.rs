@@ -15,8 +15,10 @@ use crate::tap::proven::Card;
 pub const MCCS_MAX: usize = 16;
 /// Currencies that a domain names at most.
 pub const CURRENCIES_MAX: usize = 8;
-/// Bytes of a packed record at most.
+/// Bytes of a packed record at most, the key of the next one included.
 pub const PACKED_BYTES_MAX: usize = 128;
+/// Bytes of a token's key.
+pub const KEY_BYTES: usize = 9;
 const FORMAT: u8 = 1;
 const PAN_PACKED: usize = 10;
 const NO_SEQUENCE: u8 = 0xff;
@@ -57,8 +59,8 @@ impl Token {
     }
 
     /// Key in the index, in the order of `Ord`.
-    pub fn key(&self) -> [u8; 9] {
-        let mut key = [0; 9];
+    pub fn key(&self) -> [u8; KEY_BYTES] {
+        let mut key = [0; KEY_BYTES];
         key[0] = self.length;
         key[1..].copy_from_slice(&self.value.to_be_bytes());
         key

@@ -1,14 +1,14 @@
 //! Sealing of values: AES-256-GCM-SIV over the packed record, with the token it belongs to bound in.
 //!
 //! A sealed value is the change of the vault that it stems from (8 bytes, also the nonce), the encrypted record, and the
-//! tag. The same change may write many tokens: the cipher keeps its promises under a repeated nonce (RFC 8452), and the
+//! tag. The record stands behind the key of the next entry (`chain`). The same change may write many tokens: the cipher keeps its promises under a repeated nonce (RFC 8452), and the
 //! token is authenticated beside it.
 
 use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce, Tag};
 
 use super::error::{IndexError, Unavailable};
-use super::record::{PACKED_BYTES_MAX, Token, TokenRecord};
+use super::record::{KEY_BYTES, PACKED_BYTES_MAX, Token, TokenRecord};
 use crate::buf::Locked;
 use crate::journal::keys::{Keys, KeysError};
 use zeroize::Zeroize;
@@ -76,9 +76,19 @@ impl Seal {
     pub fn record(&self, token: &Token, sealed: &[u8]) -> Result<TokenRecord, Unavailable> {
         let mut place = [0; PACKED_BYTES_MAX];
         let (_, plain) = self.open(&token.key(), sealed, &mut place)?;
-        let record = TokenRecord::unpack(plain).ok_or(Unavailable::Sealed);
+        let body = plain.get(KEY_BYTES..);
+        let record = body.and_then(TokenRecord::unpack);
         plain.zeroize();
-        record
+        record.ok_or(Unavailable::Sealed)
+    }
+
+    /// The key of the entry behind the one at `key`.
+    pub fn next(&self, key: &[u8], sealed: &[u8]) -> Result<[u8; KEY_BYTES], Unavailable> {
+        let mut place = [0; PACKED_BYTES_MAX];
+        let (_, plain) = self.open(key, sealed, &mut place)?;
+        let next = plain.first_chunk().copied();
+        plain.zeroize();
+        next.ok_or(Unavailable::Sealed)
     }
 }
 

@@ -5,10 +5,10 @@
 //! marked stale, so that its readers answer `Unavailable` at once, and a new one is built beside it. A process opens a
 //! generation once, before it forks nothing and spawns nothing that inherits it.
 //!
-//! What is checked before a file is mapped: that it is as long as its own head page says. What cannot be checked is the
-//! inside of a page that the disk has changed: LMDB may then end the process that reads it. The values are sealed, so a
-//! wrong answer is not among the consequences; the gateway looks through the whole file in a process of its own.
+//! LMDB writes, and holds snapshots; it is not asked to read (`pages`), and writes only along pages that were found
+//! sound. What remains: that somebody shortens a file of an open generation under LMDB's map ends the process.
 
+use std::cell::{Cell, RefCell};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -16,19 +16,23 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use heed::types::Bytes;
-use heed::{Database, Env, PutFlags, RoTxn, WithoutTls};
+use heed::{Env, PutFlags, RoTxn, WithoutTls};
 
+use super::chain::{END, HEAD_KEY, Link, Scribe, Table};
 use super::error::{IndexError, Unavailable};
-use super::record::{PACKED_BYTES_MAX, Token, TokenRecord, wiped};
-use super::seal::{SEAL_BYTES, Seal};
+use super::inspect::Inspection;
+use super::pages::Pages;
+use super::record::{KEY_BYTES, PACKED_BYTES_MAX, Token, TokenRecord};
+use super::seal::Seal;
 use crate::buf;
 
 /// Address space reserved for a generation, 16 GiB: about a hundred million tokens. It costs no memory.
 const MAP_BYTES: usize = 16 << 30;
 const READERS_MAX: u32 = 64;
 const CURRENT: &str = "CURRENT";
-const HEAD_KEY: &[u8] = &[0];
-const HEAD_BOUND: &[u8] = b"head";
+/// Beside the data: a reader has met damage.
+const REPORT: &str = "DAMAGED";
+const DATA: &str = "data.mdb";
 const FORMAT: u8 = 1;
 const WHOLE: u8 = 1;
 const STALE: u8 = 2;
@@ -37,8 +41,8 @@ pub const VAULT_BYTES: usize = 16;
 const HEAD_BYTES: usize = 2 + VAULT_BYTES;
 /// How often `CURRENT` is looked at while there is no answer to give.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-type Table = Database<Bytes, Bytes>;
+/// How often a snapshot is taken anew when writers have overtaken it at once.
+const TRIES: usize = 16;
 
 /// Which state of which vault a generation shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,21 +54,22 @@ pub struct Stamp {
 /// One open generation.
 struct Generation {
     name: String,
+    place: PathBuf,
+    /// What `find` reads: turned to the snapshot that is held.
+    pages: RefCell<Pages>,
+    snapshot: Option<RoTxn<'static, WithoutTls>>,
     env: Env<WithoutTls>,
     table: Table,
-    /// What `find` reads; replaced by `renew`.
-    snapshot: Option<RoTxn<'static, WithoutTls>>,
     stamp: Result<Stamp, Unavailable>,
+    reported: Cell<bool>,
 }
 
 /// The index of a node as one process sees it.
 pub struct Index {
     directory: PathBuf,
-    seal: Seal,
+    scribe: Scribe,
     generation: Result<Generation, Unavailable>,
     looked: Instant,
-    sealed: Vec<u8>,
-    packed: Vec<u8>,
 }
 
 impl Index {
@@ -72,11 +77,9 @@ impl Index {
     pub fn open(directory: &Path, seal: Seal) -> Index {
         let mut index = Index {
             directory: directory.to_owned(),
-            seal,
+            scribe: Scribe::new(seal),
             generation: Err(Unavailable::Missing),
             looked: Instant::now(),
-            sealed: Vec::with_capacity(PACKED_BYTES_MAX + SEAL_BYTES),
-            packed: Vec::with_capacity(PACKED_BYTES_MAX),
         };
         index.look();
         index
@@ -91,16 +94,15 @@ impl Index {
             self.generation = Err(Unavailable::Missing);
             return;
         }
-        if self
-            .generation
-            .as_ref()
-            .is_ok_and(|open| open.name == named)
+        if let Ok(open) = &mut self.generation
+            && open.name == named
         {
-            return self.renew();
+            let again = open.stamp.is_err();
+            return open.renew(&self.scribe.seal, again);
         }
         // Closed first: no environment is open twice in one process.
         self.generation = Err(Unavailable::Missing);
-        self.generation = Generation::open(&self.directory, named, &self.seal);
+        self.generation = Generation::open(&self.directory, named, &self.scribe.seal);
     }
 
     /// A fresh snapshot: what was committed before is seen from now on. It costs next to nothing when nothing was
@@ -108,7 +110,7 @@ impl Index {
     #[inline]
     pub fn renew(&mut self) {
         match &mut self.generation {
-            Ok(generation) => generation.renew(&self.seal),
+            Ok(generation) => generation.renew(&self.scribe.seal, false),
             Err(_) if self.looked.elapsed() > LOOK_AGAIN => return self.look(),
             Err(_) => return,
         }
@@ -131,44 +133,46 @@ impl Index {
         self.generation.as_ref().map_err(|why| *why)?.stamp
     }
 
-    /// The record of a token, as of the last `renew`; None when there is no such token.
+    /// The record of a token, as of the last `renew`; None when there is no such token, which is proved.
     #[inline]
     pub fn find(&self, token: &Token) -> Result<Option<TokenRecord>, Unavailable> {
         let generation = self.generation.as_ref().map_err(|why| *why)?;
         generation.stamp?;
-        let snapshot = generation.snapshot.as_ref().ok_or(Unavailable::Damaged)?;
-        let found = generation.table.get(snapshot, &token.key());
-        match found.map_err(|_| Unavailable::Damaged)? {
-            None => Ok(None),
-            Some(sealed) => self.seal.record(token, sealed).map(Some),
+        let found = generation.find(&self.scribe.seal, token);
+        if found.is_err() {
+            generation.report();
         }
+        found
     }
 
-    /// Tokens in the generation.
+    /// Whether any process has met damage in this generation: build another.
+    pub fn damaged(&self) -> bool {
+        self.generation
+            .as_ref()
+            .is_ok_and(|generation| generation.place.join(REPORT).exists())
+    }
+
+    /// Tokens in the generation, as it says itself.
     pub fn tokens(&self) -> Result<u64, Unavailable> {
         let generation = self.generation.as_ref().map_err(|why| *why)?;
-        let snapshot = generation.snapshot.as_ref().ok_or(Unavailable::Damaged)?;
-        let all = generation.table.len(snapshot);
-        all.map(|all| all.saturating_sub(1))
+        let pages = generation.pages.try_borrow();
+        pages
+            .map(|pages| pages.entries().saturating_sub(1))
             .map_err(|_| Unavailable::Damaged)
     }
 
-    /// Opens every value. Errors with the first that does not open, or is no token's.
-    pub fn verify(&self) -> Result<u64, Unavailable> {
+    /// What looks through the whole generation, with a snapshot and a file of its own.
+    pub fn inspection(&self, seal: Seal) -> Result<Inspection, Unavailable> {
         let generation = self.generation.as_ref().map_err(|why| *why)?;
         generation.stamp?;
-        let snapshot = generation.snapshot.as_ref().ok_or(Unavailable::Damaged)?;
-        let entries = generation.table.iter(snapshot);
-        let mut count = 0;
-        for entry in entries.map_err(|_| Unavailable::Damaged)? {
-            let (key, sealed) = entry.map_err(|_| Unavailable::Damaged)?;
-            if key != HEAD_KEY {
-                let token = Token::from_key(key).ok_or(Unavailable::Damaged)?;
-                self.seal.record(&token, sealed)?;
-                count += 1;
-            }
-        }
-        Ok(count)
+        let file = File::open(generation.place.join(DATA)).map_err(|_| Unavailable::Damaged)?;
+        let mut pages = Pages::open(file)?;
+        let snapshot = turned(&generation.env, &mut pages)?;
+        Ok(Inspection {
+            pages,
+            seal,
+            snapshot,
+        })
     }
 
     /// Writes records (None: removes) and the change they come with, in one transaction that is on disk when this
@@ -178,55 +182,42 @@ impl Index {
         records: &[(Token, Option<TokenRecord>)],
         change: u64,
     ) -> Result<(), IndexError> {
-        let failed = IndexError::store("write to");
         let generation = match &mut self.generation {
             Ok(generation) => generation,
             Err(why) => return Err(IndexError::Unavailable(*why)),
         };
-        let vault = generation.stamp.map_err(IndexError::Unavailable)?.vault;
-        let env = generation.env.clone();
-        let mut txn = env.write_txn().map_err(&failed)?;
-        for (token, record) in records {
-            let Some(record) = record else {
-                let gone = generation.table.delete(&mut txn, &token.key());
-                gone.map_err(&failed)?;
-                continue;
-            };
-            record.pack(&mut self.packed)?;
-            let sealed = self
-                .seal
-                .seal(&token.key(), change, &self.packed, &mut self.sealed);
-            wiped(&mut self.packed);
-            sealed?;
-            let put = generation.table.put(&mut txn, &token.key(), &self.sealed);
-            put.map_err(&failed)?;
+        let written = generation.write(&mut self.scribe, records, change);
+        if matches!(written, Err(IndexError::Unavailable(_))) {
+            generation.report();
         }
-        let head = head(WHOLE, &vault);
-        self.seal
-            .seal(HEAD_BOUND, change, &head, &mut self.sealed)?;
-        let put = generation.table.put(&mut txn, HEAD_KEY, &self.sealed);
-        put.map_err(&failed)?;
-        txn.commit().map_err(&failed)?;
-        generation.renew(&self.seal);
-        Ok(())
+        generation.renew(&self.scribe.seal, false);
+        written
     }
 
-    /// From now on every reader of this generation answers `Unavailable`, until a rebuilt one takes its place.
+    /// From now on every reader of this generation answers `Unavailable`, until a rebuilt one takes its place. Where
+    /// damage forbids to write to it, `CURRENT` goes, which readers see at their next `look`.
     pub fn mark_stale(&mut self) -> Result<(), IndexError> {
-        let failed = IndexError::store("mark");
         // Nothing readable: nothing to be marked.
         let Ok(generation) = &mut self.generation else {
             return Ok(());
         };
-        let env = generation.env.clone();
-        let mut txn = env.write_txn().map_err(&failed)?;
-        let head = head(STALE, &[0; VAULT_BYTES]);
-        self.seal.seal(HEAD_BOUND, 0, &head, &mut self.sealed)?;
-        let put = generation.table.put(&mut txn, HEAD_KEY, &self.sealed);
-        put.map_err(&failed)?;
-        txn.commit().map_err(&failed)?;
-        generation.renew(&self.seal);
-        Ok(())
+        let marked = generation.mark_stale(&mut self.scribe);
+        generation.renew(&self.scribe.seal, false);
+        if marked.is_ok() {
+            return marked;
+        }
+        let name = generation.name.clone();
+        self.generation = Err(Unavailable::Damaged);
+        let current = self.directory.join(CURRENT);
+        if fs::read_to_string(&current).is_ok_and(|named| named.trim() != name) {
+            // Another one is in force already.
+            return Ok(());
+        }
+        let gone = match fs::remove_file(&current) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => File::open(&self.directory).and_then(|directory| directory.sync_all()),
+        };
+        gone.map_err(failing("mark", &self.directory))
     }
 
     /// Begins a new generation beside the one in force.
@@ -245,73 +236,161 @@ impl Index {
 
 impl Generation {
     fn open(directory: &Path, name: &str, seal: &Seal) -> Result<Generation, Unavailable> {
-        let env = environment(&directory.join(name)).map_err(|_| Unavailable::Damaged)?;
-        let snapshot = env
-            .clone()
-            .static_read_txn()
-            .map_err(|_| Unavailable::Damaged)?;
-        let table = env
-            .open_database::<Bytes, Bytes>(&snapshot, None)
-            .ok()
-            .flatten()
-            .ok_or(Unavailable::Damaged)?;
-        let stamp = stamp_of(seal, table, &snapshot);
+        let damaged = |_| Unavailable::Damaged;
+        let place = directory.join(name);
+        let file = File::open(place.join(DATA)).map_err(|_| Unavailable::Damaged)?;
+        let mut pages = Pages::open(file)?;
+        let env = environment(&place).map_err(|_| Unavailable::Damaged)?;
+        let snapshot = turned(&env, &mut pages)?;
+        let table = env.open_database::<Bytes, Bytes>(&snapshot, None);
+        let table = table.map_err(damaged)?.ok_or(Unavailable::Damaged)?;
+        let stamp = stamp_of(seal, &mut pages);
         Ok(Generation {
             name: name.to_owned(),
+            place,
+            pages: RefCell::new(pages),
+            snapshot: Some(snapshot),
             env,
             table,
-            snapshot: Some(snapshot),
             stamp,
+            reported: Cell::new(false),
         })
     }
 
     #[inline]
-    fn renew(&mut self, seal: &Seal) {
+    fn renew(&mut self, seal: &Seal, again: bool) {
         let newest = self.env.info().last_txn_id;
-        if self.snapshot.as_ref().is_some_and(|s| s.id() == newest) {
+        if !again && self.snapshot.as_ref().is_some_and(|s| s.id() == newest) {
             return;
         }
         // The old one first, so that its pages are free for the next writer.
         self.snapshot = None;
-        self.snapshot = self.env.clone().static_read_txn().ok();
-        self.stamp = match &self.snapshot {
-            Some(snapshot) => stamp_of(seal, self.table, snapshot),
-            None => Err(Unavailable::Damaged),
-        };
+        let pages = self.pages.get_mut();
+        match turned(&self.env, pages) {
+            Ok(snapshot) => {
+                self.snapshot = Some(snapshot);
+                self.stamp = stamp_of(seal, pages);
+            }
+            Err(why) => self.stamp = Err(why),
+        }
     }
+
+    #[inline]
+    fn find(&self, seal: &Seal, token: &Token) -> Result<Option<TokenRecord>, Unavailable> {
+        let mut pages = self
+            .pages
+            .try_borrow_mut()
+            .map_err(|_| Unavailable::Damaged)?;
+        let sought = token.key();
+        let (key, sealed) = pages.floor(&sought)?.ok_or(Unavailable::Damaged)?;
+        if key == sought {
+            return seal.record(token, sealed).map(Some);
+        }
+        // Unknown when the entry before says so.
+        let next = seal.next(key, sealed)?;
+        (next > sought).then_some(None).ok_or(Unavailable::Damaged)
+    }
+
+    /// Leaves word for whoever builds generations, once.
+    #[cold]
+    fn report(&self) {
+        if !self.reported.replace(true) {
+            let _ = File::create(self.place.join(REPORT));
+        }
+    }
+
+    fn write(
+        &mut self,
+        scribe: &mut Scribe,
+        records: &[(Token, Option<TokenRecord>)],
+        change: u64,
+    ) -> Result<(), IndexError> {
+        let failed = IndexError::store("write to");
+        let vault = self.stamp.map_err(IndexError::Unavailable)?.vault;
+        let sound = self.sound_for(records.iter().map(|(token, _)| token.key()));
+        sound.map_err(IndexError::Unavailable)?;
+        let mut txn = self.env.write_txn().map_err(&failed)?;
+        for (token, record) in records {
+            match record {
+                Some(record) => scribe.put((self.table, &mut txn), token, record, change),
+                None => scribe.remove((self.table, &mut txn), token),
+            }?;
+        }
+        let head = head(WHOLE, &vault);
+        scribe.head((self.table, &mut txn), change, &head)?;
+        txn.commit().map_err(&failed)
+    }
+
+    fn mark_stale(&mut self, scribe: &mut Scribe) -> Result<(), IndexError> {
+        let failed = IndexError::store("mark");
+        let sound = self.sound_for(std::iter::empty());
+        sound.map_err(IndexError::Unavailable)?;
+        let mut txn = self.env.write_txn().map_err(&failed)?;
+        let head = head(STALE, &[0; VAULT_BYTES]);
+        scribe.head((self.table, &mut txn), 0, &head)?;
+        txn.commit().map_err(&failed)
+    }
+
+    /// Whether the pages at these keys, at the entries before them and at the head are sound.
+    fn sound_for(&mut self, keys: impl Iterator<Item = Link>) -> Result<(), Unavailable> {
+        let pages = self.pages.get_mut();
+        let mut all = vec![HEAD_KEY.to_vec()];
+        for key in keys {
+            let mut below = key;
+            // Keys of tokens are whole numbers behind a length: the one below is before this and behind all others.
+            for byte in below.iter_mut().rev() {
+                *byte = byte.wrapping_sub(1);
+                if *byte != 0xff {
+                    break;
+                }
+            }
+            for key in [key, below] {
+                let (found, _) = pages.floor(&key)?.ok_or(Unavailable::Damaged)?;
+                all.push(found.to_vec());
+            }
+            all.push(key.to_vec());
+        }
+        pages.sound_for(all.iter().map(Vec::as_slice))
+    }
+}
+
+/// Takes a snapshot and turns the pages to it.
+fn turned(
+    env: &Env<WithoutTls>,
+    pages: &mut Pages,
+) -> Result<RoTxn<'static, WithoutTls>, Unavailable> {
+    for _ in 0..TRIES {
+        let snapshot = env.clone().static_read_txn();
+        let snapshot = snapshot.map_err(|_| Unavailable::Damaged)?;
+        if pages.turn_to(snapshot.id() as u64)? {
+            return Ok(snapshot);
+        }
+    }
+    Err(Unavailable::Damaged)
 }
 
 /// A generation under construction. It is in force when `finish` has returned, and gone when it is dropped before.
 pub struct Rebuild {
     directory: PathBuf,
     name: String,
-    seal: Seal,
+    scribe: Scribe,
     env: Option<Env<WithoutTls>>,
     table: Table,
     last: Option<Token>,
-    sealed: Vec<u8>,
-    packed: Vec<u8>,
+    amended: bool,
     finished: bool,
 }
 
 impl Rebuild {
     fn begin(directory: &Path, seal: Seal) -> Result<Rebuild, IndexError> {
-        let io = |action| {
-            let place = directory.display().to_string();
-            move |source| IndexError::Io {
-                action,
-                place,
-                source,
-            }
-        };
         let failed = IndexError::store("begin");
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory)
-            .map_err(io("make"))?;
+            .map_err(failing("make", directory))?;
         let highest = generations(directory)
-            .map_err(io("list"))?
+            .map_err(failing("list", directory))?
             .into_iter()
             .max()
             .unwrap_or(0);
@@ -320,24 +399,23 @@ impl Rebuild {
         DirBuilder::new()
             .mode(0o700)
             .create(&place)
-            .map_err(io("make"))?;
+            .map_err(failing("make", directory))?;
+        let mut scribe = Scribe::new(seal);
         let env = environment(&place)?;
         let mut txn = env.write_txn().map_err(&failed)?;
         let table = env
             .create_database::<Bytes, Bytes>(&mut txn, None)
             .map_err(&failed)?;
-        // Holds the head's place: it sorts before all tokens, which are appended.
-        table.put(&mut txn, HEAD_KEY, &[]).map_err(&failed)?;
+        scribe.head((table, &mut txn), 0, &head(STALE, &[0; VAULT_BYTES]))?;
         txn.commit().map_err(&failed)?;
         Ok(Rebuild {
             directory: directory.to_owned(),
             name,
-            seal,
+            scribe,
             env: Some(env),
             table,
             last: None,
-            sealed: Vec::new(),
-            packed: Vec::new(),
+            amended: false,
             finished: false,
         })
     }
@@ -348,13 +426,35 @@ impl Rebuild {
 
     /// Adds records in the order of `Token`, behind those added before. `change` is the vault's while it is read.
     pub fn add(&mut self, records: &[(Token, TokenRecord)], change: u64) -> Result<(), IndexError> {
+        let mut before = self.last;
         for (token, _) in records {
-            if self.last.is_some_and(|last| last >= *token) {
+            if before.is_some_and(|before| before >= *token) {
                 return Err(IndexError::Record("tokens are not in order"));
             }
-            self.last = Some(*token);
+            before = Some(*token);
         }
-        self.put(records, change, PutFlags::APPEND)
+        let Some((first, _)) = records.first() else {
+            return Ok(());
+        };
+        if self.amended {
+            self.last = before;
+            return self.amend(records, change);
+        }
+        let failed = IndexError::store("fill");
+        let env = self.env()?.clone();
+        let mut txn = env.write_txn().map_err(&failed)?;
+        let last = self.last.map(|last| last.key());
+        let last = last.as_ref().map_or(HEAD_KEY, |last| last.as_slice());
+        self.scribe.link(self.table, &mut txn, last, &first.key())?;
+        let following = records.iter().skip(1).map(|(token, _)| token.key());
+        for ((token, record), next) in records.iter().zip(following.chain([END])) {
+            let place = (self.table, &mut txn);
+            self.scribe
+                .entry(place, token, record, &next, change, PutFlags::APPEND)?;
+        }
+        txn.commit().map_err(&failed)?;
+        self.last = before;
+        Ok(())
     }
 
     /// Puts records that were changed while others were added: in any order, in the place of those that are there.
@@ -363,28 +463,13 @@ impl Rebuild {
         records: &[(Token, TokenRecord)],
         change: u64,
     ) -> Result<(), IndexError> {
-        self.put(records, change, PutFlags::empty())
-    }
-
-    fn put(
-        &mut self,
-        records: &[(Token, TokenRecord)],
-        change: u64,
-        flags: PutFlags,
-    ) -> Result<(), IndexError> {
         let failed = IndexError::store("fill");
+        self.amended = true;
         let env = self.env()?.clone();
         let mut txn = env.write_txn().map_err(&failed)?;
         for (token, record) in records {
-            record.pack(&mut self.packed)?;
-            let sealed = self
-                .seal
-                .seal(&token.key(), change, &self.packed, &mut self.sealed);
-            wiped(&mut self.packed);
-            sealed?;
-            self.table
-                .put_with_flags(&mut txn, flags, &token.key(), &self.sealed)
-                .map_err(&failed)?;
+            self.scribe
+                .put((self.table, &mut txn), token, record, change)?;
         }
         txn.commit().map_err(&failed)
     }
@@ -395,21 +480,14 @@ impl Rebuild {
         let env = self.env()?.clone();
         let mut txn = env.write_txn().map_err(&failed)?;
         let head = head(WHOLE, &stamp.vault);
-        self.seal
-            .seal(HEAD_BOUND, stamp.change, &head, &mut self.sealed)?;
-        let put = self.table.put(&mut txn, HEAD_KEY, &self.sealed);
-        put.map_err(&failed)?;
+        self.scribe
+            .head((self.table, &mut txn), stamp.change, &head)?;
         txn.commit().map_err(&failed)?;
         env.force_sync().map_err(&failed)?;
         drop(env);
         self.env = None;
-        let place = self.directory.display().to_string();
         let named = name_current(&self.directory, &self.name);
-        named.map_err(|source| IndexError::Io {
-            action: "put in force",
-            place,
-            source,
-        })?;
+        named.map_err(failing("put in force", &self.directory))?;
         self.finished = true;
         // Who has one of the others open keeps reading it until its next look.
         for number in generations(&self.directory).unwrap_or_default() {
@@ -432,33 +510,33 @@ impl Drop for Rebuild {
     }
 }
 
-/// Opens an environment whose file is as long as it says itself.
 fn environment(place: &Path) -> Result<Env<WithoutTls>, IndexError> {
-    let env = buf::lmdb(place, MAP_BYTES, READERS_MAX).map_err(IndexError::store("open"))?;
-    let pages = env.info().last_page_number as u64 + 1;
-    let expected = pages.saturating_mul(u64::from(env.stat().page_size));
-    let length = fs::metadata(place.join("data.mdb")).map_or(0, |file| file.len());
-    if length < expected {
-        return Err(IndexError::Unavailable(Unavailable::Damaged));
-    }
-    Ok(env)
+    buf::lmdb(place, MAP_BYTES, READERS_MAX).map_err(IndexError::store("open"))
 }
 
-fn stamp_of(
-    seal: &Seal,
-    table: Table,
-    snapshot: &RoTxn<'static, WithoutTls>,
-) -> Result<Stamp, Unavailable> {
-    let found = table.get(snapshot, HEAD_KEY);
-    let sealed = found.map_err(|_| Unavailable::Damaged)?;
+/// An error of the file system at the index's directory.
+fn failing(action: &'static str, directory: &Path) -> impl Fn(io::Error) -> IndexError {
+    let place = directory.display().to_string();
+    move |source| IndexError::Io {
+        action,
+        place: place.clone(),
+        source,
+    }
+}
+
+fn stamp_of(seal: &Seal, pages: &mut Pages) -> Result<Stamp, Unavailable> {
+    let (key, sealed) = pages.floor(HEAD_KEY)?.ok_or(Unavailable::Damaged)?;
+    if key != HEAD_KEY {
+        return Err(Unavailable::Damaged);
+    }
     let mut place = [0; PACKED_BYTES_MAX];
-    let (change, plain) = seal.open(HEAD_BOUND, sealed.ok_or(Unavailable::Damaged)?, &mut place)?;
-    match plain {
-        [FORMAT, WHOLE, vault @ ..] => Ok(Stamp {
+    let (change, plain) = seal.open(HEAD_KEY, sealed, &mut place)?;
+    match plain.get(KEY_BYTES..) {
+        Some([FORMAT, WHOLE, vault @ ..]) => Ok(Stamp {
             change,
-            vault: (&*vault).try_into().map_err(|_| Unavailable::Damaged)?,
+            vault: vault.try_into().map_err(|_| Unavailable::Damaged)?,
         }),
-        [FORMAT, STALE, ..] => Err(Unavailable::Stale),
+        Some([FORMAT, STALE, ..]) => Err(Unavailable::Stale),
         _ => Err(Unavailable::Damaged),
     }
 }
@@ -490,6 +568,7 @@ fn generations(directory: &Path) -> io::Result<Vec<u64>> {
 
 /// Replaces `CURRENT` durably.
 fn name_current(directory: &Path, name: &str) -> io::Result<()> {
+    File::open(directory.join(name))?.sync_all()?;
     let part = directory.join("CURRENT.part");
     let mut file = File::options()
         .write(true)

@@ -61,6 +61,10 @@ fn filled(dir: &TempDir, keys: &Keys, count: u64, change: u64) -> Index {
     index
 }
 
+fn verified(index: &Index, keys: &Keys) -> Result<u64, Unavailable> {
+    index.inspection(Seal::new(keys).unwrap())?.run()
+}
+
 fn some_record() -> impl Strategy<Value = TokenRecord> {
     let domain = (
         any::<bool>(),
@@ -145,6 +149,7 @@ proptest! {
 fn every_changed_byte_of_a_value_is_noticed_and_no_value_moves() {
     let seal = Seal::new(&Keys::ephemeral().unwrap()).unwrap();
     let (mut packed, mut sealed) = (Vec::new(), Vec::new());
+    packed.extend_from_slice(&token(2).key());
     record(TokenState::Active).pack(&mut packed).unwrap();
     seal.seal(&token(1).key(), 9, &packed, &mut sealed).unwrap();
     assert!(seal.record(&token(1), &sealed).is_ok());
@@ -170,7 +175,7 @@ fn what_was_written_is_found_after_the_next_renewal() {
     drop(index);
     index = filled(&dir, &keys, 250, 4);
     assert_eq!((index.why(), index.tokens()), (None, Ok(250)));
-    assert_eq!(index.verify(), Ok(250));
+    assert_eq!(verified(&index, &keys), Ok(250));
     assert_eq!(
         index.stamp(),
         Ok(Stamp {
@@ -302,4 +307,153 @@ fn the_vault_opens_a_number_in_its_row_only() {
     assert_ne!(vault.hash(pan, 1).unwrap(), vault.hash(pan, 2).unwrap());
     assert!(vault.seal(b"62990012345x7894", 7, 1).is_err());
     assert_eq!(vault.card(&sealed, 7, 1).unwrap().pan(), pan);
+}
+
+/// The data file of the generation in force.
+fn data_of(dir: &TempDir) -> std::path::PathBuf {
+    let current = std::fs::read_to_string(dir.path().join("CURRENT")).unwrap();
+    dir.path().join(current).join("data.mdb")
+}
+
+/// One blow to a file: a flipped bit, a page of noise, a page in another's place, or a number between tree and pages.
+fn damage(bytes: &mut [u8], kind: u8, at: usize, with: u64) {
+    let pages = bytes.len() / 4096;
+    let page = at % pages * 4096;
+    match kind {
+        0 => bytes[at % (pages * 4096)] ^= 1 << (with % 8),
+        1 => bytes[page..page + 4096].fill(with as u8),
+        2 => {
+            let from = with as usize % pages * 4096;
+            bytes.copy_within(from..from + 4096, page);
+        }
+        // Heads and pointers of a page, where every bit leads somewhere.
+        3 => bytes[page + at / 7 % 40] ^= 1 << (with % 8),
+        _ => {
+            let place = page + 16 + at / 7 % 4000;
+            bytes[place..place + 2].copy_from_slice(&(with as u16).to_ne_bytes());
+        }
+    }
+}
+
+/// What a damaged index may say: what is so, or that it cannot be said.
+fn is_right_or_silent(index: &Index, count: u64) -> u64 {
+    let mut silent = 0;
+    for number in 0..2 * count {
+        match index.find(&token(number)) {
+            Err(_) => silent += 1,
+            Ok(Some(found)) => {
+                assert!(number % 2 == 0 && found.mapping_version == number as u32 + 1);
+            }
+            Ok(None) => assert!(number % 2 == 1, "token {number} became unknown"),
+        }
+    }
+    silent
+}
+
+/// Every second number, with the number in its record.
+fn numbered(dir: &TempDir, keys: &Keys, count: u64) -> Index {
+    let mut index = Index::open(dir.path(), Seal::new(keys).unwrap());
+    let mut rebuild = index.rebuild(Seal::new(keys).unwrap()).unwrap();
+    let records: Vec<_> = (0..count)
+        .map(|n| {
+            let mut record = record(TokenState::Active);
+            record.mapping_version = 2 * n as u32 + 1;
+            (token(2 * n), record)
+        })
+        .collect();
+    rebuild.add(&records, 1).unwrap();
+    let stamp = Stamp {
+        change: 1,
+        vault: VAULT,
+    };
+    rebuild.finish(&stamp).unwrap();
+    index.look();
+    // A few writes more, so that there are free pages, and pages that are not full.
+    for n in 0..20 {
+        let mut record = record(TokenState::Suspended);
+        record.mapping_version = 14 * n as u32 + 1;
+        index
+            .write(&[(token(14 * n), Some(record))], n + 2)
+            .unwrap();
+    }
+    index
+}
+
+#[test]
+fn damage_is_silence_and_never_a_wrong_answer() {
+    const COUNT: u64 = 7000;
+    let (dir, keys) = (TempDir::new(), Keys::ephemeral().unwrap());
+    drop(numbered(&dir, &keys, COUNT));
+    let data = data_of(&dir);
+    let report = data.with_file_name("DAMAGED");
+    let whole = std::fs::read(&data).unwrap();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    let mut noticed = 0;
+    for round in 0..60u64 {
+        let mut bytes = whole.clone();
+        damage(&mut bytes, (round % 5) as u8, draw() as usize, draw());
+        // Half of the rounds damage a file that is open already.
+        let opened = (round % 2 == 0).then(|| Index::open(dir.path(), Seal::new(&keys).unwrap()));
+        std::fs::File::options()
+            .write(true)
+            .open(&data)
+            .and_then(|file| std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0))
+            .unwrap();
+        let mut index =
+            opened.unwrap_or_else(|| Index::open(dir.path(), Seal::new(&keys).unwrap()));
+        let inspected = verified(&index, &keys);
+        let silent = is_right_or_silent(&index, COUNT);
+        assert!(inspected.is_err() || silent == 0, "round {round}");
+        assert!(silent == 0 || index.damaged() || index.why().is_some());
+        noticed += u32::from(silent > 0);
+        // Writing into it is refused or done, and ends nothing.
+        let number = draw() % COUNT;
+        let _ = index.write(&[(token(2 * number), None)], 90);
+        let _ = index.mark_stale();
+        assert!(index.why().is_some());
+        drop(index);
+        std::fs::write(&data, &whole).unwrap();
+        std::fs::write(dir.path().join("CURRENT"), "0000000001").unwrap();
+        let _ = std::fs::remove_file(&report);
+    }
+    assert!(noticed > 15, "{noticed}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
+    #[test]
+    fn what_is_written_is_what_is_found(
+        batches in prop::collection::vec(prop::collection::vec((0u64..400, 0u32..4), 1..60), 1..20),
+    ) {
+        let (dir, keys) = (TempDir::new(), Keys::ephemeral().unwrap());
+        let mut index = filled(&dir, &keys, 0, 1);
+        let mut model = std::collections::BTreeMap::new();
+        for (change, batch) in batches.iter().enumerate() {
+            let mut records = Vec::new();
+            for (number, version) in batch {
+                let mut one = record(TokenState::Active);
+                one.mapping_version = *version;
+                // Version 0 stands for a token that goes.
+                if *version == 0 {
+                    model.remove(number);
+                } else {
+                    model.insert(*number, *version);
+                }
+                records.push((token(*number), (*version != 0).then_some(one)));
+            }
+            index.write(&records, change as u64 + 2).unwrap();
+            prop_assert_eq!(verified(&index, &keys), Ok(model.len() as u64));
+        }
+        for number in 0..400 {
+            let found = index.find(&token(number)).unwrap();
+            prop_assert_eq!(found.map(|one| one.mapping_version), model.get(&number).copied());
+        }
+    }
 }

@@ -151,6 +151,11 @@ impl PyIndex {
             .map(|stamp| (stamp.change, PyBytes::new(py, &stamp.vault))))
     }
 
+    #[getter]
+    fn damaged(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(locked(py, &self.inner)?.damaged())
+    }
+
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         let all = locked(py, &self.inner)?.tokens();
         Ok(all.map_or(0, |all| all as usize))
@@ -162,9 +167,10 @@ impl PyIndex {
     }
 
     fn verify(&self, py: Python<'_>) -> PyResult<u64> {
-        let index = locked(py, &self.inner)?;
-        index
-            .verify()
+        let seal = seal(py, &self.keys)?;
+        let inspection = locked(py, &self.inner)?.inspection(seal);
+        inspection
+            .and_then(|inspection| py.detach(|| inspection.run()))
             .map_err(|why| index_error(py, &IndexError::Unavailable(why)))
     }
 

@@ -252,3 +252,19 @@ async def test_vault_that_fails_leaves_the_restriction_in_force(tmp_path: Path) 
         assert (await room.resume(token)).state == "active"
         assert await differences(room) == []
         assert [row.outcome for row in await room.audit() if row.action == "suspend"][-1] == "done"
+
+
+async def test_damage_that_a_tap_has_met_is_built_over(tmp_path: Path) -> None:
+    async with opened(tmp_path) as room:
+        tokens = await room.bring(200)
+        (data,) = (tmp_path / "index").glob("*/data.mdb")
+        with data.open("r+b") as file:
+            for page in range(2, data.stat().st_size // 4096):
+                file.seek(page * 4096 + 100)
+                file.write(b"\xff" * 3000)
+        with pytest.raises(TokenIndexError):
+            room.books.index.find(tokens[5])
+        assert await room.books.repair() is True
+        assert await differences(room) == []
+        assert room.usable(tokens[5])
+        assert await room.books.repair() is False

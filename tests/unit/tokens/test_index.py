@@ -1,5 +1,7 @@
 """The seam to the native index; its inside is tested in native/src/index/tests.rs."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -40,15 +42,75 @@ def test_rows_of_the_vault_are_found_and_their_cards_stay_masked(
     assert opened.find("6299770000099998") is None
 
 
-def test_a_write_is_seen_at_once_by_another_process(tmp_path: Path, keys: journal.Keys) -> None:
+READER = """
+import os, sys
+from switch.native import index, journal
+keys_at, index_at, token = sys.argv[1:]
+sealing = os.open(keys_at + "/sealing.key", os.O_RDONLY)
+opened = index.Index.open(index_at, journal.Keys.open(keys_at + "/switch.keys", sealing))
+for _ in sys.stdin:
+    found = opened.find(token)
+    print(None if found is None else found["state"], flush=True)
+"""
+
+
+def test_a_write_is_seen_at_once_by_another_process(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    at = tmp_path_factory.mktemp("keys")
+    keys = make_keys(at)
     opened = built(tmp_path, keys, [row(keys, n) for n in range(3)], 1)
-    suspended = msgspec.structs.replace(row(keys, 1), state=3)
-    opened.write([suspended], [row(keys, 2).token], 2)
-    found = opened.find(suspended.token)
-    assert found is not None
-    assert found["state"] == 3
-    assert opened.find(row(keys, 2).token) is None
-    assert opened.stamp == (2, VAULT)
+    one = row(keys, 1)
+    told = []
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, str(at), str(tmp_path), one.token],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as reader:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        reader.stdin.write("\n")
+        told.append(reader.stdout.readline())
+        for change, state in enumerate([3, 2, 4], 2):
+            opened.write([msgspec.structs.replace(one, state=state)], [], change)
+            reader.stdin.write("\n")
+            told.append(reader.stdout.readline())
+        opened.write([], [one.token], 5)
+        reader.stdin.write("\n")
+        told.append(reader.stdout.readline())
+        reader.stdin.close()
+    assert [line.strip() for line in told] == ["2", "3", "2", "4", "None"]
+    assert opened.stamp == (5, VAULT)
+    assert len(opened) == 2
+
+
+def test_damage_that_is_met_is_reported_to_whoever_can_rebuild(
+    tmp_path: Path, keys: journal.Keys
+) -> None:
+    rows = [row(keys, n) for n in range(500)]
+    opened = built(tmp_path, keys, rows, 1)
+    met = [opened.damaged]
+    (data,) = tmp_path.glob("*/data.mdb")
+    pages = data.stat().st_size // 4096
+    with data.open("r+b") as file:
+        for page in range(2, pages):
+            file.seek(page * 4096 + 100)
+            file.write(b"\xff" * 3000)
+    with pytest.raises(TokenIndexError):
+        opened.find(rows[7].token)
+    met.append(opened.damaged)
+    assert met == [False, True]
+    with pytest.raises(TokenIndexError):
+        opened.verify()
+    with pytest.raises(TokenIndexError):
+        opened.write([rows[7]], [], 2)
+    # LMDB may not write to it: the next look finds nothing in force.
+    opened.mark_stale()
+    assert opened.why
+    again = built(tmp_path, keys, rows, 2)
+    assert (again.why, again.damaged, again.verify()) == ("", False, 500)
 
 
 def test_nothing_there_is_no_answer_and_never_unknown(tmp_path: Path, keys: journal.Keys) -> None:
