@@ -73,6 +73,20 @@ impl fmt::Debug for Token {
     }
 }
 
+/// The check digit that makes `digits` plus it a number of ISO/IEC 7812-1, annex B.
+pub fn check_digit(digits: &[u8]) -> u8 {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(place, byte)| {
+            let digit = u32::from(byte - b'0') << u32::from(place % 2 == 0);
+            digit / 10 + digit % 10
+        })
+        .sum();
+    b'0' + ((10 - sum % 10) % 10) as u8
+}
+
 /// Life of a token (`switch.model.token.TokenState`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -9,6 +9,7 @@ use super::frame::{self, PREFIX, Writer};
 use crate::codec::tlv::Ber;
 use crate::emv::chip::SIGNED;
 use crate::emv::{Card, Iad, Profile, Ring, Scheme, make};
+use crate::index::record::check_digit;
 
 /// STANs run from 1 to this; a serial number is told from its STAN while fewer are in flight.
 pub const STAN_MAX: u64 = 999_999;
@@ -265,17 +266,7 @@ pub fn card(issuer: [u8; 6], number: u64) -> [u8; 16] {
     let mut pan = [b'0'; 16];
     pan[..6].copy_from_slice(&issuer);
     frame::write_decimal(&mut pan[6..15], number);
-    // Luhn: from the right, every second digit before the check digit counts double.
-    let sum: u32 = pan[..15]
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(place, byte)| {
-            let digit = u32::from(byte - b'0') << u32::from(place % 2 == 0);
-            digit / 10 + digit % 10
-        })
-        .sum();
-    pan[15] = b'0' + ((10 - sum % 10) % 10) as u8;
+    pan[15] = check_digit(&pan[..15]);
     pan
 }
 

@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 use super::journal::PyKeys;
 use super::{python_error, usage_error};
 use crate::codec::class::mask_pan;
-use crate::index::record::Few;
+use crate::index::record::{Few, check_digit};
 use crate::index::seal::Seal;
 use crate::index::store::Stamp;
 use crate::index::vault::VaultFault;
@@ -392,24 +392,10 @@ fn random_tokens(
             }
             at += 1;
         }
-        digits.push(luhn(&digits));
+        digits.push(check_digit(&digits));
         tokens.push(digits.iter().map(|digit| char::from(*digit)).collect());
     }
     Ok(tokens)
-}
-
-/// Check digit of ISO/IEC 7812-1, annex B.
-fn luhn(digits: &[u8]) -> u8 {
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(place, byte)| {
-            let digit = u32::from(byte - b'0') << u32::from(place % 2 == 0);
-            digit / 10 + digit % 10
-        })
-        .sum();
-    b'0' + ((10 - sum % 10) % 10) as u8
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
