@@ -2,6 +2,7 @@
 natively, and all rows go into the vault in one transaction."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -27,6 +28,8 @@ PAR_CHARACTERS: Final = 29
 SEQUENCE_MAX: Final = 99
 DRAWS_MAX: Final = 20
 """A range in which so many draws in a row are taken is as good as full."""
+DRAWN_MIN: Final = 64
+"""Numbers of one draw at least: of a range that is nearly full the last ones are found too."""
 
 
 def card_problem(card: CardGiven, ranges: Ranges) -> str:
@@ -155,8 +158,10 @@ async def _numbers(txn: Transaction, wanted: Sequence[Provision], ranges: Ranges
         count = sum(1 for one in wanted if not one.token and len(one.card.pan) == length)
         found: set[str] = set()
         for _ in range(DRAWS_MAX):
-            candidates = set(ranges.draw(length, count - len(found))) - used - found
-            found |= candidates - await Vault.taken(txn, list(candidates))
+            wanting = count - len(found)
+            candidates = set(ranges.draw(length, max(wanting, DRAWN_MIN))) - used - found
+            free = candidates - await Vault.taken(txn, list(candidates))
+            found |= set(islice(free, wanting))
             if len(found) == count:
                 break
         else:
