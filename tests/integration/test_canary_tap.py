@@ -129,7 +129,7 @@ async def test_nothing_secret_of_a_tap_is_left_behind(
     seed = keys_of(node)
     await node.start()
     ready = node.data / "run" / "gateway.json"
-    await until(ready.exists, what="gateway ready")
+    await until(ready.exists, 30, "gateway ready")
     tokens = await issued(node)
     chips = await used(node, bank, tokens)
     shown = await asyncio.to_thread(_command, node, "token", "show", tokens[2])

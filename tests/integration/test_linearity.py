@@ -107,7 +107,7 @@ async def test_an_order_that_has_answered_holds_for_every_tap_after_it(
     make_node: MakeNode, bank: Bank
 ) -> None:
     node = await make_node([await bank.start()], tokens=SETTINGS).start()
-    await until((node.data / "run" / "gateway.json").exists, what="gateway ready")
+    await until((node.data / "run" / "gateway.json").exists, 30, "gateway ready")
     seen: Counter[str] = Counter()
     async with connect(load(node.directory)) as gateway:
         tokens = await made_tokens(node, gateway)

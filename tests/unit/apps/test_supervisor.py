@@ -54,7 +54,9 @@ class Bench:
         return await asyncio.wait_for(self.running, 20)
 
     def arguments(self) -> list[list[str]]:
-        return [json.loads(file.read_text()) for file in sorted(self.home.iterdir())]
+        """Of every worker that has written them down; a file is empty before it is written."""
+        texts = [file.read_text() for file in sorted(self.home.iterdir())]
+        return [json.loads(text) for text in texts if text]
 
 
 async def test_only_what_opens_keys_inherits_them(tmp_path: Path) -> None:
