@@ -73,7 +73,7 @@ original's."""
 FORWARDING: Final = {
     Forwarding.DOWN: (BANK_DOWN, end.BANK_DOWN),
     Forwarding.FULL: (BANK_DOWN, end.CAP),
-    Forwarding.UNFIT: (SYSTEM_ERROR, end.FIELD_RULE),
+    Forwarding.UNFIT: (SYSTEM_ERROR, end.UNFIT),
     Forwarding.UNRECORDED: (SYSTEM_ERROR, end.JOURNAL),
 }
 """Why the gate did not take the bank's leg: code and end code."""
@@ -81,7 +81,8 @@ FORWARDING: Final = {
 _INDEX: Final = (SYSTEM_ERROR, end.INDEX)
 _TOKEN: Final = (INACTIVE_TOKEN, end.TOKEN)
 _DOMAIN: Final = (OUTSIDE_DOMAIN, end.TOKEN)
-_PROOF: Final = (NOT_GENUINE, end.CRYPTOGRAM)
+_PROOF: Final = (NOT_GENUINE, end.PROOF)
+_COUNTER: Final = (NOT_GENUINE, end.COUNTER)
 
 TAPS: Final = {
     "index_missing": _INDEX,
@@ -112,8 +113,8 @@ TAPS: Final = {
     "requestor_differs": _DOMAIN,
     "above_ceiling": (ABOVE_CEILING, end.TOKEN),
     "chip_missing": _PROOF,
-    "atc_seen": _PROOF,
-    "atc_old": _PROOF,
+    "atc_seen": _COUNTER,
+    "atc_old": _COUNTER,
     "atc_gap": _PROOF,
     "field_format": _PROOF,
     "tag_missing": _PROOF,

@@ -250,9 +250,9 @@ class Engine:
     ) -> Sequence[Effect]:
         """The key stands in the table already."""
         if found in (KeyState.TOMBSTONE, KeyState.TOMBSTONE + ANOTHER_BODY, KeyState.REVERSED):
-            return [Refuse(message, slot, WITHDRAWN, end.REPEAT)]
+            return [Refuse(message, slot, WITHDRAWN, end.KEY_TAKEN)]
         if found >= ANOTHER_BODY:
-            return [Refuse(message, slot, DUPLICATE, end.REPEAT)]
+            return [Refuse(message, slot, DUPLICATE, end.KEY_TAKEN)]
         if found != KeyState.IN_FLIGHT:
             self._gate.repeat(message, slot, acquirer)
             return NOTHING
@@ -261,7 +261,7 @@ class Engine:
         if txn is None or not step(txn, Event.REPEATED):
             return [
                 Note("impossible", entry.txn if entry else 0),
-                Refuse(message, slot, SYSTEM_ERROR, end.REPEAT),
+                Refuse(message, slot, SYSTEM_ERROR, end.KEY_TAKEN),
             ]
         waiters = txn.waiters
         if waiters is None:
@@ -329,7 +329,7 @@ class Engine:
         number = self.next_txn
         found = self._claim(message, acquirer, number, now_s)
         if found >= ANOTHER_BODY:
-            return [Refuse(message, slot, DUPLICATE, end.REPEAT)]
+            return [Refuse(message, slot, DUPLICATE, end.KEY_TAKEN)]
         if found:
             return [Repeat(message, slot, acquirer)]
         self.next_txn = number + 1

@@ -28,5 +28,5 @@ def recover(recovered: Recovered, deliveries: Deliveries, now_ns: int) -> list[E
     for reversal in recovered.owed:
         deliveries.add(reversal, now_ns, repeat=True)
     return [
-        Undo(original.txn, TIMED_OUT, end.TIMEOUT, Cause.RESTART) for original in recovered.in_doubt
+        Undo(original.txn, TIMED_OUT, end.RESTART, Cause.RESTART) for original in recovered.in_doubt
     ]

@@ -1,9 +1,18 @@
-"""End codes: in two letters, how a request ended. A bounded set, fit for a metric's label.
+"""End codes: in two letters, how a request, a frame or a reversal ended. A bounded set, fit for a
+metric's label.
 
-The first letter says who: ``-`` nobody, A acquirer, I issuer, S switch, T timer, R resource, D
-duplicate, J journal. The second says in which phase. Each has a page in the reference.
+The first letter says who ended it: ``-`` nobody, A acquirer (for a frame: the peer), I issuer, S
+the switch's own rules, K keys and proofs, T timer, R resource, D duplicate, J journal. The second
+says in which phase: F framing, P parse, V validate, C counter or cryptogram, N token, R routing, Q
+queue, W waiting for the bank, B on the way back, L late. A code never changes its meaning; what it
+means for the money and who acts stands in `switch/errors.toml`, for `tapswitch explain` and the
+reference.
+
+**Source:** design/experience.md 1.1; two letters for who and when follow HAProxy's termination
+state.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 __all__ = [
@@ -12,67 +21,115 @@ __all__ = [
     "ANSWERED",
     "BANK_DOWN",
     "CAP",
-    "CRYPTOGRAM",
+    "COUNTER",
+    "CUT_SHORT",
     "EXPIRED",
     "FIELD_RULE",
     "INDEX",
     "JOURNAL",
+    "KEY_TAKEN",
     "LATE",
     "LINK_LOST",
+    "NOT_SIGNED_ON",
     "NO_ROUTE",
+    "PARKED",
+    "PROOF",
     "REPEAT",
+    "RESTART",
+    "RETIRED",
     "TIMEOUT",
     "TOKEN",
+    "UNDECODABLE",
+    "UNFIT",
     "UNUSABLE",
+    "WAITERS",
 ]
 
 ANSWERED: Final = "--"
-"""The bank's answer went to the acquirer."""
-TIMEOUT: Final = "TW"
-"""The bank did not answer in time; reversed."""
-EXPIRED: Final = "TQ"
-"""Its deadline had passed before we could look at it; nothing was sent."""
-LATE: Final = "TL"
-"""The bank's answer came after the deadline and only marked the reversal."""
-LINK_LOST: Final = "IW"
-"""The bank's link went while we waited; reversed where the request may have left."""
-UNUSABLE: Final = "IB"
-"""The bank's answer cannot be passed on; reversed."""
-BANK_DOWN: Final = "IR"
-"""No signed-on connection of the bank when it was to be forwarded; nothing was sent."""
-NO_ROUTE: Final = "SR"
+"""The bank's answer went to the acquirer; a reversal was acknowledged."""
+
+CUT_SHORT: Final = "AF"
+"""The peer closed, or took too long, in the middle of a frame."""
+UNDECODABLE: Final = "SP"
+"""A frame that could not be decoded, or a stream without readable frames."""
+NOT_SIGNED_ON: Final = "AV"
+"""A request on a link that is not signed on; refused without a record."""
 FIELD_RULE: Final = "SV"
 """Refused by the rules of the message itself."""
-TOKEN: Final = "ST"
+UNFIT: Final = "IV"
+"""The bank's dialect has no way to say what the request carries; nothing was sent."""
+PROOF: Final = "KC"
+"""Cryptogram or message authentication code is wrong, or the message contradicts what they
+protect."""
+COUNTER: Final = "DC"
+"""The transaction counter of the device was used before, or is too old to tell."""
+TOKEN: Final = "SN"
 """The token's state, expiry or domain forbids it."""
-CRYPTOGRAM: Final = "SC"
-"""The cryptogram, its counter, or what the message says against it."""
-INDEX: Final = "SI"
+INDEX: Final = "RN"
 """The token index has no answer: ours."""
+
+REPEAT: Final = "DV"
+"""A repeat was given the stored answer."""
+KEY_TAKEN: Final = "DR"
+"""The key belongs to another request, or was used up by a reversal: refused."""
+WAITERS: Final = "RQ"
+"""One repeat more than may wait for the same answer; dropped, since its acquirer repeats again."""
+
+NO_ROUTE: Final = "SR"
+BANK_DOWN: Final = "IR"
+"""No signed-on connection of the bank when it was to be forwarded, or the connection went before
+it took the request; nothing was sent."""
 CAP: Final = "RW"
 """The bank's in-flight cap."""
-REPEAT: Final = "DV"
-"""A repeat answered from the table of keys, or refused because the key is taken."""
 JOURNAL: Final = "JV"
 """The journal did not take it."""
+EXPIRED: Final = "TQ"
+"""Its deadline had passed before it was handed to a bank; nothing was sent."""
+
+TIMEOUT: Final = "TW"
+"""The bank did not answer in time; reversed."""
+LINK_LOST: Final = "IW"
+"""The bank's link went while we waited; reversed, since the request may have arrived."""
+RESTART: Final = "JW"
+"""The process ended while we waited; the next start found it in doubt and reversed it."""
+UNUSABLE: Final = "IB"
+"""The bank's answer cannot be passed on; reversed."""
 ACQUIRER_GONE: Final = "AB"
 """The acquirer took it back or could not be answered; reversed where the bank may hold it."""
 
+LATE: Final = "TL"
+"""A bank's answer after the deadline, or one that nobody waits for; it changes nothing."""
+PARKED: Final = "RL"
+"""A reversal of ours whose attempts are used up: still owed, sent again when the bank returns."""
+
 ALL: Final = (
     ANSWERED,
-    TIMEOUT,
-    EXPIRED,
-    LATE,
-    LINK_LOST,
-    UNUSABLE,
-    BANK_DOWN,
-    NO_ROUTE,
+    CUT_SHORT,
+    UNDECODABLE,
+    NOT_SIGNED_ON,
     FIELD_RULE,
+    UNFIT,
+    PROOF,
+    COUNTER,
     TOKEN,
-    CRYPTOGRAM,
     INDEX,
-    CAP,
     REPEAT,
+    KEY_TAKEN,
+    WAITERS,
+    NO_ROUTE,
+    BANK_DOWN,
+    CAP,
     JOURNAL,
+    EXPIRED,
+    TIMEOUT,
+    LINK_LOST,
+    RESTART,
+    UNUSABLE,
     ACQUIRER_GONE,
+    LATE,
+    PARKED,
 )
+"""In the order of a request's way."""
+
+RETIRED: Final[Mapping[str, str]] = {"ST": TOKEN, "SC": PROOF, "SI": INDEX}
+"""Codes that older journals hold, and what they are called now. SC stood for counters too."""

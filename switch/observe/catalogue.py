@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from switch.model import end
 from switch.native import tap
 
 __all__ = [
@@ -59,10 +60,7 @@ RESPONSE_CODES: Final = (
     "94", "96", "97", "98", "99", OTHER,
 )  # fmt: skip
 """At most 60: codes that a dialect lists; any other counts as `_other`."""
-ENDS: Final = (
-    "--", "TW", "TQ", "TL", "IW", "IB", "IR", "SR", "SV", "ST", "SC", "SI", "RW", "DV", "JV", "AB",
-)  # fmt: skip
-"""Mirrors switch/model/end.py; a test compares."""
+ENDS: Final = end.ALL
 NOTES: Final = (
     "acquirer_in_flight_full", "callback_raised", "connection_refused", "foreign_institution",
     "frame_unfinished", "ignored", "impossible", "journal_refused", "late_approved",
@@ -153,7 +151,11 @@ FAMILIES: Final = (
         issuer=None,
         rc=RESPONSE_CODES,
     ),
-    _counter("terminations_total", "How requests ended, by end code.", end=ENDS),
+    _counter(
+        "terminations_total",
+        "How requests, frames, late answers and parked reversals ended, by end code.",
+        end=ENDS,
+    ),
     _counter("taps_genuine_total", "Taps whose token and cryptogram were proved."),
     _counter("tap_refusals_total", "Taps that were refused, by reason.", reason=tap.REASONS),
     _gauge("token_index_available", "1 while the token index has answers; else taps get 96."),

@@ -38,6 +38,7 @@ from switch.link.session import (
     Shut,
 )
 from switch.model import end
+from switch.model.response import NOT_SIGNED_ON
 from switch.runtime.clock import monotonic_ns, wall_ms, wall_s
 from switch.runtime.fault import places, reason
 from switch.runtime.gate import Gate
@@ -275,7 +276,8 @@ class Driver:
                     self.native.network_answer(message, connection.slot, code)
                     self.gate.urgent = True
                 case RefuseRequest(message, code, _):
-                    self.gate.refuse(message, connection.slot, code, end.FIELD_RULE)
+                    ending = end.NOT_SIGNED_ON if code == NOT_SIGNED_ON else end.FIELD_RULE
+                    self.gate.refuse(message, connection.slot, code, ending)
                 case Opened():
                     connection.open = connection.was_open = True
                     log.info("link.open", member=connection.member.name, slot=connection.slot)
@@ -366,6 +368,7 @@ class Driver:
         self.counts["link_broken"] += 1
         if isinstance(error, FramingError):
             self.gauges.undecodable(connection.member.name, error)
+            self.gauges.ended(end.UNDECODABLE)
         log.error(
             "link.broken", member=connection.member.name, slot=connection.slot, error=error.code
         )

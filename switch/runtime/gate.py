@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from switch.engine.ports import Forwarding, Reversal
 from switch.errors import EncodeError, JournalError
 from switch.link.window import Window
-from switch.model.end import JOURNAL, REPEAT
+from switch.model.end import JOURNAL, KEY_TAKEN
 from switch.model.response import SYSTEM_ERROR
 from switch.model.state import Cause, ReversalEffect
 from switch.native import journal, walk
@@ -149,7 +149,7 @@ class Gate:
         """See `ports.Gate.repeat`. Urgent, since the record that the answer stands on is mostly
         durable."""
         if not self._native.repeat(message, slot, acquirer, time_ns() // SECOND):
-            self._native.refuse(message, slot, SYSTEM_ERROR, REPEAT)
+            self._native.refuse(message, slot, SYSTEM_ERROR, KEY_TAKEN)
         self.urgent = True
 
     # ------------------------------------------------------------------------ outcomes of our own

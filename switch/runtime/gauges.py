@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from switch.errors import DecodeError
+from switch.model import end
 from switch.model.kind import Kind
 from switch.runtime.clock import wall_s
 from switch.runtime.member import Acquirer, Bank
@@ -44,6 +45,10 @@ REASONS: Final = {
 
 DECODE_PATHS: Final = ("mti", "bitmap")
 
+LATE_NOTES: Final = ("late_approved", "late_declined", "late_unusable")
+UNAWAITED: Final = ("unknown", "duplicate", "disagreeing", "reversal_unknown")
+"""Counts of a matcher: answers that belong to nothing that waits."""
+
 
 class Gauges:
     """One per worker."""
@@ -72,6 +77,7 @@ class Gauges:
         metrics = self._metrics
         metrics.set("worker_heartbeat_timestamp_seconds", wall_s())
         metrics.publish_notes(driver.counts)
+        self._endings(driver.counts)
         metrics.publish_journal(driver.journal.stats())
         metrics.publish_evictions(self._duplicates.evictions())
         if self._taps is not None:
@@ -85,6 +91,17 @@ class Gauges:
             self._member(bank)
         for acquirer in self._acquirers.values():
             self._member(acquirer)
+
+    def _endings(self, counts: Mapping[str, int]) -> None:
+        """Ends that are counted elsewhere: repeats that were dropped, reversals that were parked,
+        and answers that changed nothing."""
+        publish = self._metrics.publish
+        publish("terminations_total", counts.get("waiters_full", 0), end=end.WAITERS)
+        publish("terminations_total", counts.get("reversal_parked", 0), end=end.PARKED)
+        late = sum(counts.get(note, 0) for note in LATE_NOTES)
+        for bank in self._banks.values():
+            late += sum(bank.matcher.counts[reason] for reason in UNAWAITED)
+        publish("terminations_total", late, end=end.LATE)
 
     def _member(self, member: Acquirer | Bank) -> None:
         metrics, name = self._metrics, member.name
@@ -109,6 +126,10 @@ class Gauges:
         """A connection ended; `reason` as logged."""
         label = REASONS.get(reason, "other")
         self._metrics.count("link_disconnects_total", member=member, reason=label)
+
+    def ended(self, code: str) -> None:
+        """How a frame ended that became no request (`switch.model.end`)."""
+        self._metrics.count("terminations_total", end=code)
 
     def undecodable(self, member: str, error: Exception) -> None:
         """A frame, or the whole stream, that could not be decoded."""

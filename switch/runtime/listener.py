@@ -40,6 +40,7 @@ UNDECODABLE_MAX: Final = 32
 payment system."""
 UNDECODABLE_NS: Final = 60_000_000_000
 BACKLOG: Final = 512
+UNFINISHED: Final = "unfinished frame"
 
 _FIRST: Final = int(Kind.AUTHORISATION)
 _LAST: Final = int(Kind.REVERSAL_ADVICE)
@@ -87,7 +88,7 @@ class _Spoken(Connection):
         first_ns = self.framer.first_byte_ns
         if first_ns and now_ns - max(first_ns, self._unread_ns) > FRAME_COMPLETE_MAX_NS:
             self.driver.counts["frame_unfinished"] += 1
-            self.abort("unfinished frame")
+            self.abort(UNFINISHED)
             return
         actions = self.session.tick(now_ns, now_s, random.random())
         if actions:
@@ -105,6 +106,11 @@ class _Spoken(Connection):
 
     def _network(self, message: Message, now_ns: int) -> None:
         self.driver.act(self, self.session.network(message, now_ns, wall_s(), random.random()))
+
+    def _cut_short(self) -> None:
+        """Counts the frame that its peer did not finish, when the connection has gone by it."""
+        if self.framer.first_byte_ns and self.reason in {"", UNFINISHED}:
+            self.driver.gauges.ended(end.CUT_SHORT)
 
     def _undecodable(self, error: Exception) -> None:
         """Counted; a peer that speaks another dialect is cut off in the end."""
@@ -198,7 +204,9 @@ class AcquirerConnection(_Spoken):
             partial = item.partial if isinstance(item, DecodeError) else None
             if self.open and partial is not None and partial.stan >= 0:
                 # Enough was read before the fault to say whose request is refused.
-                self.driver.gate.refuse(partial, self.slot, FORMAT_ERROR, end.FIELD_RULE)
+                self.driver.gate.refuse(partial, self.slot, FORMAT_ERROR, end.UNDECODABLE)
+            else:
+                self.driver.gauges.ended(end.UNDECODABLE)
             return
         kind = item.kind
         self._read[kind] += 1
@@ -207,6 +215,7 @@ class AcquirerConnection(_Spoken):
             self._network(item, now_ns)
         elif kind in {Kind.REPLY, Kind.REVERSAL_REPLY}:
             driver.counts["reply_from_acquirer"] += 1
+            driver.gauges.ended(end.FIELD_RULE)
         elif not self.open:
             self._stranger(item, now_ns, now_s)
         elif _FIRST <= kind <= _LAST and item.get("acquirer_code") not in {None, self._code}:
@@ -227,6 +236,7 @@ class AcquirerConnection(_Spoken):
         self.driver.act(self, self.session.request(item, now_ns, now_s))
 
     def lost(self) -> None:
+        self._cut_short()
         self.driver.forget(self)
         self.session.lost(monotonic_ns(), wall_s())
         self.driver.acquirer_lost(self.slot, self._acquirer)
@@ -281,6 +291,7 @@ class BankConnection(_Spoken):
         """Everything but answers to requests."""
         if isinstance(item, Exception):
             self._undecodable(item)
+            self.driver.gauges.ended(end.UNDECODABLE)
             return
         kind = item.kind
         self._read[kind] += 1
@@ -296,6 +307,7 @@ class BankConnection(_Spoken):
             driver.act(self, self.session.request(item, now_ns, wall_s()))
 
     def lost(self) -> None:
+        self._cut_short()
         self.session.lost(monotonic_ns(), wall_s())
         self.driver.bank_lost(self.slot, self._bank)
 

@@ -144,7 +144,7 @@ def test_what_the_gate_cannot_take_is_our_own_fault() -> None:
     play.request("tea")
     play.gate.refusal = Forwarding.UNRECORDED
     play.request("cake")
-    play.sees("decline tea 96 SV", "decline cake 96 JV")
+    play.sees("decline tea 96 IV", "decline cake 96 JV")
     play.ends()
 
 
@@ -217,7 +217,7 @@ def test_a_verdict_that_comes_later_lets_the_request_go() -> None:
     assert play.state("tap") is State.VERIFYING
     play.request("tap")
     play.request("tap", amount="000000000001")
-    play.sees("refuse tap 94 DV")
+    play.sees("refuse tap 94 DR")
     play.verdict("tap", Verdict.GENUINE)
     play.reply("tap")
     play.sees("forward tap", "answer tap 00", "repeat tap 00")

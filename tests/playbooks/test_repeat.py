@@ -56,15 +56,15 @@ def test_another_body_under_the_key_is_refused_and_changes_nothing() -> None:
     play = Play()
     play.request("tea")
     play.request("tea", amount="000000009900")
-    play.sees("forward tea", "refuse tea 94 DV")
+    play.sees("forward tea", "refuse tea 94 DR")
     play.reply("tea", "00")
     play.request("tea", amount="000000009900")
     play.request("tea", pan="6299000000000012")
-    play.sees("answer tea 00", "refuse tea 94 DV", "refuse tea 94 DV")
+    play.sees("answer tea 00", "refuse tea 94 DR", "refuse tea 94 DR")
     play.request("cake")
     play.reply("cake", "51")
     play.request("cake", amount="000000009900")
-    play.sees("forward cake", "answer cake 51", "refuse cake 94 DV")
+    play.sees("forward cake", "answer cake 51", "refuse cake 94 DR")
     play.ends()
 
 
@@ -84,6 +84,6 @@ def test_a_repeat_after_a_restart_gets_the_stored_answer() -> None:
         "answer no 51",
         "repeat yes 00",
         "repeat no 51",
-        "refuse yes 94 DV",
+        "refuse yes 94 DR",
     )
     play.ends()

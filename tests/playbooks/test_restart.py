@@ -4,7 +4,7 @@ from switch.engine.ports import Verdict
 from switch.engine.states import State
 from tests.support.playbook import DEADLINE_MS, RETRY_MAX_MS, RETRY_MS, Play
 
-_UNDONE = "undo tea 91 TW: restart"
+_UNDONE = "undo tea 91 JW: restart"
 
 
 def test_a_request_in_flight_is_declined_and_reversed() -> None:
@@ -181,7 +181,7 @@ def test_a_restart_after_the_reversal_of_an_approval() -> None:
         "answer tea 00",
         "accept back: reverse tea",
         "send 0421 tea",
-        "refuse tea 94 DV",
+        "refuse tea 94 DR",
         "repeat back 00",
         "settle tea 00",
     )
@@ -215,7 +215,7 @@ def test_a_tombstone_outlives_a_restart() -> None:
     play.restarts()
     play.request("tea")
     play.reversal("back", of="tea")
-    play.sees("accept back: tombstone", "refuse tea 94 DV", "repeat back 00")
+    play.sees("accept back: tombstone", "refuse tea 94 DR", "repeat back 00")
     play.ends()
 
 

@@ -83,10 +83,10 @@ def test_the_original_again_after_its_reversal_is_refused() -> None:
         "forward tea",
         "answer tea 00",
         "accept back: reverse tea",
-        "refuse tea 94 DV",
+        "refuse tea 94 DR",
         "send 0420 tea",
         "settle tea 00",
-        "refuse tea 94 DV",
+        "refuse tea 94 DR",
     )
     play.ends()
 
@@ -145,11 +145,11 @@ def test_a_reversal_before_its_original_leaves_a_tombstone() -> None:
     play.sees("accept back: tombstone")
     play.request("tea")
     play.request("tea")
-    play.sees("refuse tea 94 DV", "refuse tea 94 DV")
+    play.sees("refuse tea 94 DR", "refuse tea 94 DR")
     play.reversal("back", of="tea")
     play.reversal("again", of="tea")
     play.request("tea", amount="000000000001")
-    play.sees("repeat back 00", "accept again: nothing tea", "refuse tea 94 DV")
+    play.sees("repeat back 00", "accept again: nothing tea", "refuse tea 94 DR")
     play.ends()
 
 
@@ -231,7 +231,7 @@ def test_repeats_of_both_while_suppressed() -> None:
         "accept back: suppress tea",
         "repeat back 00",
         "accept again: nothing tea",
-        "refuse tea 94 DV",
+        "refuse tea 94 DR",
         "decline wrong 94 SV",
     )
     play.reply("tea", "00")
@@ -314,7 +314,7 @@ def test_a_reversal_with_another_body_under_its_own_key_is_refused() -> None:
     play.reply("tea", "00")
     play.reversal("back", of="tea")
     play.reversal("back", of="tea", amount="000000000001")
-    play.sees("forward tea", "answer tea 00", "accept back: reverse tea", "refuse back 94 DV")
+    play.sees("forward tea", "answer tea 00", "accept back: reverse tea", "refuse back 94 DR")
     play.ends(owed=1)
 
 

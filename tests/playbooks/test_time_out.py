@@ -44,7 +44,7 @@ def test_the_repeat_of_a_timed_out_request_gets_its_decline() -> None:
     play.request("tea")
     play.request("tea", amount="000000000001")
     play.sees(
-        "repeat tea 91", "refuse tea 94 DV", "settle tea 00", "repeat tea 91", "refuse tea 94 DV"
+        "repeat tea 91", "refuse tea 94 DR", "settle tea 00", "repeat tea 91", "refuse tea 94 DR"
     )
     play.ends()
 
@@ -158,7 +158,7 @@ def test_a_reversal_that_is_never_acknowledged_is_parked_and_never_lost() -> Non
     play.request("tea")
     play.request("tea", amount="000000000001")
     play.acknowledges("tea", "96")
-    play.sees("repeat tea 91", "refuse tea 94 DV", "note reversal_rejected tea")
+    play.sees("repeat tea 91", "refuse tea 94 DR", "note reversal_rejected tea")
     play.ends(owed=1, parked=1)
     play.bank_up()
     play.sees("send 0421 tea")
@@ -194,7 +194,7 @@ def test_a_bank_that_goes_gets_its_reversals_when_it_is_back() -> None:
     play.passes(ms=RETRY_MAX_MS)
     play.request("tea")
     play.request("tea", amount="000000000001")
-    play.sees("repeat tea 91", "refuse tea 94 DV")
+    play.sees("repeat tea 91", "refuse tea 94 DR")
     assert play.state("tea") is State.OWED
     play.bank_up()
     play.sees("send 0420 tea")
@@ -222,7 +222,7 @@ def test_a_leg_that_never_left_is_declined_without_a_reversal() -> None:
     play.journal_stalls()
     play.request("held")
     play.bank_down()
-    play.sees("forward held", "conclude held 91 IW")
+    play.sees("forward held", "conclude held 91 IR")
     play.ends()
 
 

@@ -54,7 +54,7 @@ class Play:
             )  # fmt: skip
         else:
             world.gate.decline(
-                request, world.terminal, txn, world.acquirer, "05", "SC", world.wall_ms
+                request, world.terminal, txn, world.acquirer, "05", "KC", world.wall_ms
             )
         if verdict == "genuine":
             # A counter that was proved moves the highest, also where no record could be made.
@@ -84,7 +84,7 @@ def run(play: Play, steps: list[tuple[str, int]]) -> None:
                 for at, doubtful in enumerate(recovered.in_doubt):
                     stan = 1_000 * (place + 1) + at
                     world.gate.undo(
-                        doubtful.txn, "96", "AB", world.wall_ms, Cause.RESTART, stan, OUT_TIME
+                        doubtful.txn, "96", "JW", world.wall_ms, Cause.RESTART, stan, OUT_TIME
                     )
                 taps.verifier, taps.world = None, world  # type: ignore[assignment]
                 taps.verifier = taps.open_verifier()

@@ -116,7 +116,7 @@ def test_replay_finds_the_state_that_was(acts: list[tuple[str, int]]) -> None:
                 assert after.out_stan == before[1].out_stan
             for doubtful in found.in_doubt:
                 second.gate.undo(
-                    doubtful.txn, "91", "TW", second.wall_ms, Cause.RESTART,
+                    doubtful.txn, "91", "JW", second.wall_ms, Cause.RESTART,
                     play.number(), OUT_TIME,
                 )  # fmt: skip
             states = {entry[0] for entry in seen(second) if entry}

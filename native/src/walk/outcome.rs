@@ -155,7 +155,7 @@ impl<T: Ticket> Gate<T> {
         figures.outcome(entry.acquirer, class, Outcome::of_code(code), end);
         match &end {
             b"TW" => figures.upstream(entry.issuer, Upstream::Timeout),
-            b"IW" => figures.upstream(entry.issuer, Upstream::LinkDown),
+            b"IW" | b"IR" | b"JW" => figures.upstream(entry.issuer, Upstream::LinkDown),
             b"IB" => figures.upstream(entry.issuer, Upstream::Rejected),
             _ => {}
         }

@@ -53,7 +53,7 @@ def test_a_key_in_flight_that_nobody_knows_is_our_own_fault() -> None:
     play.duplicates.by_txn[1].state = KeyState.IN_FLIGHT
     assert play.engine.request(request, 1, ACQ, play.now_ns, 0) == [
         Note("impossible", 1),
-        Refuse(request, 1, "96", "DV"),
+        Refuse(request, 1, "96", "DR"),
     ]
     play.gate.effects.clear()
     fields = {name: PURCHASE[name] for name in ("pan", "amount", "acquirer_code", "terminal_id")}

@@ -6,10 +6,25 @@ from pathlib import Path
 
 import pytest
 
+from switch.native import meter
+from switch.observe.totals import Totals
 from switch.runtime import listener
 from switch.runtime.transport import Paused
 from tests.support.peer import DIALECT, Acquirer, Bank, purchase, until
-from tests.support.rig import rig
+from tests.support.rig import Rig, rig
+
+
+def ends(node: Rig) -> dict[str, int]:
+    """What the meter has of ends, by code."""
+    totals = Totals()
+    totals.read(meter.MeterReader.open(str(node.worker.metrics.path)))
+    return dict(totals.by("tapswitch_terminations_total", "end"))
+
+
+def first_byte(node: Rig) -> int:
+    """When the frame began that the acquirer has not finished; 0: none."""
+    (connection,) = node.member("ACQ01").connections.values()
+    return int(connection.framer.first_byte_ns)
 
 
 async def test_purchase_on_either_loop(tmp_path: Path) -> None:
@@ -44,6 +59,19 @@ async def test_unfinished_frame_closes_its_link_in_time(
         await asyncio.wait_for(slow.ended.wait(), 3)
         assert node.driver.counts["frame_unfinished"] == 1
         assert bank.requests == []
+        assert ends(node) == {"AF": 1}
+    await bank.stop()
+
+
+async def test_frame_cut_short_by_its_peer_has_an_end_code(tmp_path: Path) -> None:
+    bank = Bank()
+    async with rig(tmp_path, [await bank.start()]) as node:
+        hasty = await Acquirer.connect(node.acquirer)
+        hasty.write(DIALECT.encode("0200", purchase())[:-1])
+        await until(lambda: first_byte(node) > 0, what="the first part")
+        await hasty.close()
+        await until(lambda: not node.member("ACQ01").connections, what="the end")
+        assert ends(node) == {"AF": 1}
     await bank.stop()
 
 
@@ -54,6 +82,7 @@ async def test_frame_that_is_too_long_closes_its_link(tmp_path: Path) -> None:
         polite = await Acquirer.connect(node.acquirer)
         rude.write(b"\xff\xff" + b"0" * 5_000)
         await asyncio.wait_for(rude.ended.wait(), 3)
+        assert ends(node) == {"SP": 1}
         assert (await polite.ask(purchase())).get("response_code") == "00"
     await bank.stop()
 
@@ -72,6 +101,7 @@ async def test_undecodable_messages_are_refused_where_possible_and_end_the_link(
             acquirer.write(b"\x00\x04" + b"zzzz")
         await asyncio.wait_for(acquirer.ended.wait(), 3)
         assert node.driver.counts["undecodable"] > listener.UNDECODABLE_MAX
+        assert ends(node) == {"SP": node.driver.counts["undecodable"]}
     await bank.stop()
 
 

@@ -136,7 +136,7 @@ def test_a_refused_tap_claims_nothing_also_after_a_restart(tmp_path: Path) -> No
             assert world.claim(request, txn) == 0
             assert word(taps.verifier.check(request, NOW_S)) == expected
             world.gate.decline(
-                request, world.terminal, txn, world.acquirer, "05", "SC", world.wall_ms, expected
+                request, world.terminal, txn, world.acquirer, "05", "KC", world.wall_ms, expected
             )
         world.flow()
         assert [r["reason"] for r in world.records("DECLINED")] == ["cryptogram", "above_ceiling"]

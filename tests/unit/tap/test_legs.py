@@ -206,7 +206,7 @@ def test_a_decline_claims_the_counter_and_keeps_the_reason_to_itself(tmp_path: P
     with open_taps(tmp_path) as taps:
         one, world = Tapped(taps), taps.world
         world.gate.decline(
-            one.request, world.terminal, one.txn, world.acquirer, "05", "SC", world.wall_ms,
+            one.request, world.terminal, one.txn, world.acquirer, "05", "KC", world.wall_ms,
             "atc_seen",
         )  # fmt: skip
         frame = world.flow()[world.terminal]

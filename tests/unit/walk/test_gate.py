@@ -175,7 +175,7 @@ def test_a_decline_is_recorded_and_held(world: World) -> None:
 
 def test_a_refusal_needs_no_record(world: World) -> None:
     before = world.journal.appended
-    world.gate.refuse(world.purchase(), world.terminal, "94", "DV")
+    world.gate.refuse(world.purchase(), world.terminal, "94", "DR")
     assert world.one(world.release(), world.terminal).get("response_code") == "94"
     assert world.journal.appended == before
 

@@ -34,7 +34,7 @@ def timed_out(world: World, stan: int = 1) -> walk.Original:
 def undo(world: World, doubtful: walk.Original) -> walk.Original:
     assert world.gate.issuer_of(doubtful.txn) == world.bank
     owed = world.gate.undo(
-        doubtful.txn, "91", "TW", world.wall_ms, Cause.RESTART, 900, REVERSAL_TIME
+        doubtful.txn, "91", "JW", world.wall_ms, Cause.RESTART, 900, REVERSAL_TIME
     )
     assert owed is not None
     return owed
