@@ -10,6 +10,7 @@ pub mod error;
 pub mod index;
 pub mod journal;
 pub mod load;
+pub mod mac;
 pub mod meter;
 pub mod tap;
 pub mod walk;

@@ -7,6 +7,7 @@ from switch._native import emv as emv
 from switch._native import index as index
 from switch._native import journal as journal
 from switch._native import load as load
+from switch._native import mac as mac
 from switch._native import meter as meter
 from switch._native import tap as tap
 from switch._native import walk as walk
@@ -19,6 +20,7 @@ __all__ = [
     "index",
     "journal",
     "load",
+    "mac",
     "meter",
     "tap",
     "walk",

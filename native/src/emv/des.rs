@@ -239,6 +239,45 @@ fn rounds<'a, const N: usize>(
     blocks.map(|(left, right)| (right, left))
 }
 
+/// A single-length key, ready. Only for what peers still do with it: message codes, and keys under a longer key.
+#[derive(Clone, ZeroizeOnDrop)]
+pub struct Des(Schedule);
+
+impl Des {
+    pub fn new(key: u64) -> Des {
+        let mut cipher = Des(Schedule([0; 16]));
+        cipher.0.fill(key);
+        cipher
+    }
+
+    pub fn encrypt(&self, block: u64) -> u64 {
+        let [out] = rounds([permute(block)], self.0.0.iter());
+        restore(out)
+    }
+
+    /// The last block of a chain that begins with zeros; `data` is filled up with zeros to whole blocks.
+    pub fn chain(&self, data: &[u8]) -> u64 {
+        let [end] = chained([(0, 0)], data, |blocks| rounds(blocks, self.0.0.iter()));
+        restore(end)
+    }
+}
+
+/// A chain over permuted blocks, the last one filled up with zeros.
+#[inline(always)]
+fn chained(
+    mut chain: [Halves; 1],
+    data: &[u8],
+    step: impl Fn([Halves; 1]) -> [Halves; 1],
+) -> [Halves; 1] {
+    for block in data.chunks(8) {
+        let filled = 8 * (8 - block.len() as u32);
+        let block = block.iter().fold(0, |sum, b| sum << 8 | u64::from(*b));
+        let (left, right) = permute(block << filled);
+        chain = step([(chain[0].0 ^ left, chain[0].1 ^ right)]);
+    }
+    chain
+}
+
 /// A double-length key, ready: encrypts under its first half, decrypts under its second, encrypts again.
 ///
 /// Parity bits are ignored, as DES does.
@@ -279,16 +318,35 @@ impl Tdes {
         halves.map(restore)
     }
 
+    /// Independent blocks, each decrypted by itself.
+    pub fn decrypt<const N: usize>(&self, blocks: [u64; N]) -> [u64; N] {
+        let mut halves = blocks.map(permute);
+        halves = rounds(halves, self.first.0.iter().rev());
+        halves = rounds(halves, self.second.0.iter());
+        halves = rounds(halves, self.first.0.iter().rev());
+        halves.map(restore)
+    }
+
+    /// The last block of a chain of triple encryptions that begins with zeros; `data` is filled up with zeros.
+    pub fn chain(&self, data: &[u8]) -> u64 {
+        let [end] = chained([(0, 0)], data, |blocks| {
+            let blocks = rounds(blocks, self.first.0.iter());
+            let blocks = rounds(blocks, self.second.0.iter().rev());
+            rounds(blocks, self.first.0.iter())
+        });
+        restore(end)
+    }
+
     /// ISO/IEC 9797-1 algorithm 3: a chain under the first half of the key, a triple encryption at its end.
     ///
     /// `data` has a length that is a multiple of eight; what is left over is not in the result.
     pub fn mac(&self, data: &[u8]) -> u64 {
-        let mut chain = [(0, 0)];
-        for block in data.chunks_exact(8) {
-            let block = permute(block.iter().fold(0, |sum, b| sum << 8 | u64::from(*b)));
-            let [(left, right)] = chain;
-            chain = rounds([(left ^ block.0, right ^ block.1)], self.first.0.iter());
-        }
+        self.retail(&data[..data.len() / 8 * 8])
+    }
+
+    /// As `mac`, with the last block filled up with zeros (ISO/IEC 9797-1 padding method 1).
+    pub fn retail(&self, data: &[u8]) -> u64 {
+        let mut chain = chained([(0, 0)], data, |blocks| rounds(blocks, self.first.0.iter()));
         chain = rounds(chain, self.second.0.iter().rev());
         let [end] = rounds(chain, self.first.0.iter());
         restore(end)
@@ -365,6 +423,25 @@ mod tests {
         fn chains_are_those_of_the_crate(key: [u64; 2], data in prop::collection::vec(any::<u8>(), 0..80)) {
             let whole = data.len() / 8 * 8;
             prop_assert_eq!(Tdes::new(&key).mac(&data), their_chain(key, &data[..whole]));
+        }
+
+        #[test]
+        fn what_was_encrypted_is_decrypted(key: [u64; 2], blocks: [u64; 2]) {
+            let cipher = Tdes::new(&key);
+            prop_assert_eq!(cipher.decrypt(cipher.encrypt(blocks)), blocks);
+            prop_assert_eq!(Des::new(key[0]).encrypt(blocks[0]), theirs([key[0], key[0]], blocks[0]));
+        }
+
+        #[test]
+        fn a_last_block_is_filled_up_with_zeros(key: [u64; 2], data in prop::collection::vec(any::<u8>(), 0..80)) {
+            let mut filled = data.clone();
+            filled.resize(data.len().next_multiple_of(8), 0);
+            let blocks = || filled.chunks_exact(8).map(|b| u64::from_be_bytes(b.try_into().unwrap_or_default()));
+            let cipher = Tdes::new(&key);
+            prop_assert_eq!(cipher.retail(&data), their_chain(key, &filled));
+            prop_assert_eq!(cipher.chain(&data), blocks().fold(0, |chain, block| theirs(key, chain ^ block)));
+            let single = [key[0], key[0]];
+            prop_assert_eq!(Des::new(key[0]).chain(&data), blocks().fold(0, |chain, block| theirs(single, chain ^ block)));
         }
 
         #[test]

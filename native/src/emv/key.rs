@@ -120,9 +120,11 @@ impl<'a> Card<'a> {
     }
 }
 
-/// Reads a key of 16 bytes, or of 32 hexadecimal digits and white space, from an open file or pipe; its two halves.
-pub fn read_key(mut file: File) -> Result<Zeroizing<[u64; 2]>, MasterFault> {
-    // One byte more than the longest accepted form, so that a longer file is noticed.
+/// What is read of a key: one byte more than the longest accepted form, so that a longer file is noticed.
+type Text = Zeroizing<[u8; 2 * KEY_BYTES + 3]>;
+
+/// Reads from an open file or pipe to its end, or to the end of a typed line; and how much that was.
+pub(crate) fn read_text(mut file: File) -> io::Result<(Text, usize)> {
     let mut text = Zeroizing::new([0u8; 2 * KEY_BYTES + 3]);
     let mut length = 0;
     // Somebody who types ends with the end of the line, not of the file.
@@ -132,9 +134,15 @@ pub fn read_key(mut file: File) -> Result<Zeroizing<[u64; 2]>, MasterFault> {
             Ok(0) => break,
             Ok(n) => length += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(MasterFault::Io(error)),
+            Err(error) => return Err(error),
         }
     }
+    Ok((text, length))
+}
+
+/// Reads a key of 16 bytes, or of 32 hexadecimal digits and white space, from an open file or pipe; its two halves.
+pub fn read_key(file: File) -> Result<Zeroizing<[u64; 2]>, MasterFault> {
+    let (text, length) = read_text(file).map_err(MasterFault::Io)?;
     let mut halves = Zeroizing::new([0u64; 2]);
     let digits = text[..length].trim_ascii();
     if length == KEY_BYTES {

@@ -10,6 +10,7 @@ mod gate;
 mod index;
 mod journal;
 mod load;
+mod mac;
 mod meter;
 mod tap;
 mod walk;
@@ -63,6 +64,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     add_submodule(m, "emv", emv::register)?;
     add_submodule(m, "index", index::register)?;
     add_submodule(m, "tap", tap::register)?;
+    add_submodule(m, "mac", mac::register)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add(
         "BUILD_PROFILE",
