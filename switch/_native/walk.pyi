@@ -131,6 +131,9 @@ class Gate:
         cls, journal: Journal, duplicates: Duplicates, meter: Meter | None, forwarder_code: str
     ) -> Gate:
         """`forwarder_code`: our field 33. Series that the meter does not have are not counted."""
+    def configured(self, digest: str) -> None:
+        """From now on every record of a decision carries this version of the configuration, 16 lower-case hex digits,
+        as `config_hash`. Raises switch.errors.UsageError for anything else."""
     def institution(self, name: str, code: str) -> int:
         """Interns an institution id; the index used by all other calls. Same name, same index."""
     def attach(self, institution: int, dialect: Dialect) -> int:

@@ -109,7 +109,7 @@ class Worker:
         """
         settings = self.settings
         for name, file in settings.dialects.items():
-            self._dialects[name] = Dialect.compile(Path(file).read_text(encoding="utf-8"), file)
+            self._dialects[name] = Dialect.compile(settings.dialect_text(name), file)
         self.keys = _keys(settings)
         directory = Path(settings.node.data_dir) / "journal" / NAME
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -130,6 +130,7 @@ class Worker:
         self.native = walk.Gate(
             self.journal, duplicates, self.metrics.meter, settings.node.institution_code
         )
+        self.native.configured(settings.digest)
         named = [(a.id, a.institution_code) for a in settings.acquirers]
         named += [(i.id, i.institution_code) for i in settings.issuers]
         for name, code in named:

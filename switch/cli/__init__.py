@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, str]] = {
     "demo": "The whole system on this machine with traffic, until Ctrl-C.",
     "run": "Run a node from a configuration directory.",
     "check": "Find in a configuration directory what would fail at run time.",
+    "config": "Show the configuration in force, and what a reload would change.",
     "keys": "Make a node's keys, show which they are.",
     "token": "Issue tokens, suspend them, change the card behind them.",
     "journal": "Verify, search and show the journal.",
@@ -28,7 +29,7 @@ COMMANDS: Final[dict[str, str]] = {
 }
 """Command to its one line of help, in the order of `--help`; the module has the command's name."""
 
-OPENS_KEYS: Final = frozenset({"check", "keys", "journal", "token"})
+OPENS_KEYS: Final = frozenset({"check", "config", "keys", "journal", "token"})
 """Commands that open keys in their own process, which is hardened first. The worker of `run` and
 `demo` hardens itself."""
 

@@ -106,6 +106,7 @@ def verify(
 @click.option("--rrn", default="", help="Retrieval reference number (field 37).")
 @click.option("--stan", default="", help="The acquirer's STAN (field 11).")
 @click.option("--terminal", default="", help="Terminal (field 41).")
+@click.option("--config-hash", default="", help="Decided under this configuration (or a prefix).")
 @click.option("--since", type=Since(), default=0, help='"2026-11-23T10:00" or "15m".')
 def query(
     place: Path,
@@ -116,12 +117,15 @@ def query(
     rrn: str,
     stan: str,
     terminal: str,
+    config_hash: str,
     since: int,
 ) -> int:
     """List transactions and what became of them. Exit code 1: none."""
     from switch.journal.query import Query, rows
 
-    wanted = Query(rrn=rrn, stan=stan, terminal=terminal, since_ms=since)
+    wanted = Query(
+        rrn=rrn, stan=stan, terminal=terminal, config=config_hash.lower(), since_ms=since
+    )
     found: list[Row] = []
     for _, reader in _readers(place, config, keys, sealing_key_file):
         found += rows(reader.records(), wanted)
@@ -209,12 +213,12 @@ def _time(at_ms: int) -> str:
 
 def _table(found: "list[Row]") -> list[str]:
     head = ("id", "time", "kind", "acquirer", "issuer", "card", "amount", "terminal", "stan", "rrn")
-    tail = ("code", "outcome", "end", "reversal")
+    tail = ("code", "outcome", "end", "config", "reversal")
     lines = [(*head, *tail)]
     for row in found:
         money = f"{row.amount_minor} {row.currency}".rstrip()
         left = (row.id, _time(row.at_ms), row.kind, row.acquirer, row.issuer, row.pan, money)
-        right = (row.terminal_id, row.stan, row.rrn, row.code, row.outcome, row.end)
+        right = (row.terminal_id, row.stan, row.rrn, row.code, row.outcome, row.end, row.config)
         lines.append((*left, *right, " ".join(filter(None, (row.cause, row.reversal)))))
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return [

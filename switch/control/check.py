@@ -52,7 +52,7 @@ def check_placed(settings: Settings, places: Places) -> list[Placed]:
     compiled: dict[str, Dialect] = {}
     for name, file in settings.dialects.items():
         try:
-            compiled[name] = Dialect.compile(Path(file).read_text(encoding="utf-8"), file)
+            compiled[name] = Dialect.compile(settings.dialect_text(name), file)
         except DialectError as error:
             placed.append(_from_error("dialects", error))
     findings = [*_legs(settings, compiled), *_keys(settings), *_storage(settings)]

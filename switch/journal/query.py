@@ -50,6 +50,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     rrn: str = ""
     stan: str = ""
     terminal: str = ""
+    config: str = ""
+    """How the hash of the configuration begins that the transaction was decided under."""
     since_ms: int = 0
 
     def wants(self, record: Record) -> bool:
@@ -60,6 +62,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             and record.get("at_ms", 0) >= self.since_ms
             and (not self.rrn or record.get("rrn") == self.rrn)
             and (not self.terminal or record.get("terminal_id", "").rstrip() == self.terminal)
+            and record.get("config_hash", "").startswith(self.config)
             and (not self.stan or record.get("stan", "").zfill(6) == self.stan.zfill(6))
         )
 
@@ -85,6 +88,8 @@ class Row(msgspec.Struct, kw_only=True):
     end: str = ""
     cause: str = ""
     """Why a reversal is or was owed to the bank."""
+    config: str = ""
+    """Hash of the configuration that it was decided under; empty in journals of old versions."""
     reversal: str = ""
     """owed, parked, or the bank's final code."""
 
@@ -127,6 +132,7 @@ def _begin(record: Record) -> Row:
         stan=record.get("stan", ""),
         rrn=record.get("rrn", ""),
         terminal_id=record.get("terminal_id", ""),
+        config=record.get("config_hash", ""),
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from switch.settings.schema import SwitchFile
 
-__all__ = ["example_text", "table_of"]
+__all__ = ["example_text", "table_of", "toml"]
 
 HEADER: Final = """\
 # Settings of a tapswitch node. Generated from switch/settings/schema.py by scripts/generate.
@@ -95,9 +95,9 @@ def _keys(struct: msgspec.inspect.StructType, chosen: dict[str, Any], *, explain
         if explain:
             lines.append(_comment(_explanation(field)))
         if name in chosen:
-            lines.append(f"{name} = {_toml(chosen[name])}\n")
+            lines.append(f"{name} = {toml(chosen[name])}\n")
         elif explain:
-            lines.append(f"# {name} = {_toml(field.default)}\n")
+            lines.append(f"# {name} = {toml(field.default)}\n")
     return "".join(lines)
 
 
@@ -114,7 +114,7 @@ def _limits(kind: msgspec.inspect.Type) -> str:
         case msgspec.inspect.IntType(ge=int() as low, le=int() as high):
             return f"({low} to {high})"
         case msgspec.inspect.LiteralType(values=values):
-            return f"({' | '.join(_toml(value) for value in values)})"
+            return f"({' | '.join(toml(value) for value in values)})"
         case _:
             return ""
 
@@ -129,11 +129,12 @@ def _comment(text: str) -> str:
     return "".join(f"# {line}\n" for line in textwrap.wrap(" ".join(text.split()), 96))
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
+    """A value as a settings file would have it."""
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_toml(element) for element in value)}]"
+        return f"[{', '.join(toml(element) for element in value)}]"
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {toml(one)}" for key, one in value.items()) + " }"
     if isinstance(value, str):
         return f'"{value}"'
     return str(value).lower()

@@ -4,10 +4,9 @@ Knows files, not their sense: what contradicts what is settings/check, what need
 sockets is control/check.
 """
 
-import hashlib
 import re
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -16,12 +15,9 @@ from switch.native import codec
 from switch.settings.example import table_of
 from switch.settings.nearest import suggest
 from switch.settings.schema import RouteFile, Settings, SwitchFile, TokenSettings
+from switch.settings.sources import Sources, read_sources
 
-__all__ = ["Place", "Places", "load", "load_placed"]
-
-SETTINGS_NAME: Final = "switch.toml"
-FILE_BYTES_MAX: Final = 4 << 20
-"""A larger settings file is a mistake; it is not read."""
+__all__ = ["Place", "Places", "load", "load_placed", "parse"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -49,6 +45,10 @@ class Places:
                 key = ".".join(["routes", str(int(index) + renumber), *rest])  # noqa: PLW2901
             self._places.setdefault(key, Place(file, line, column))
 
+    def exact(self, key: str) -> Place | None:
+        """The key's own place; None when no file sets it."""
+        return self._places.get(key)
+
     def find(self, key: str) -> Place:
         """The key's place, else that of the table around it, else the settings file."""
         while key:
@@ -59,7 +59,8 @@ class Places:
 
 
 def load(path: str | Path) -> Settings:
-    """The settings of a configuration directory, or of a settings file with its neighbours.
+    """The settings of a configuration directory, of a settings file with its neighbours, or of a
+    snapshot.
 
     Raises: SettingsError, TomlError (TSW-O0101, TSW-O0102).
     """
@@ -68,28 +69,24 @@ def load(path: str | Path) -> Settings:
 
 def load_placed(path: str | Path) -> tuple[Settings, Places]:
     """As `load`, with the places that `check` needs for its findings."""
-    file = _settings_file(Path(path))
-    digest = hashlib.sha256()
-    text = _read(file)
-    places = Places(str(file))
-    switch = _convert(text, file, SwitchFile, places, 0)
-    digest.update(text.encode())
+    return parse(read_sources(path))
 
+
+def parse(sources: Sources) -> tuple[Settings, Places]:
+    """As `load_placed`, of files that have been read."""
+    file = sources.shown(sources.main)
+    places = Places(file)
+    switch = _convert(sources.texts[sources.main], file, SwitchFile, places, 0)
     routes: list[Any] = []
-    for route_file in sorted((file.parent / "routes").glob("*.toml")):
-        text = _read(route_file)
-        routes += _convert(text, route_file, RouteFile, places, len(routes)).routes
-        digest.update(route_file.name.encode() + b"\0" + text.encode())
+    for name in sources.names("routes"):
+        text, shown = sources.texts[name], sources.shown(name)
+        routes += _convert(text, shown, RouteFile, places, len(routes)).routes
 
-    dialects: dict[str, str] = {}
-    for dialect_file in sorted((file.parent / "dialects").glob("*.toml")):
-        dialects[dialect_file.stem] = str(dialect_file)
-        digest.update(dialect_file.name.encode() + b"\0" + _read(dialect_file).encode())
-
-    base = file.parent.absolute()
+    base = Path(sources.base)
     settings = Settings(
-        file=str(file),
-        digest=digest.hexdigest()[:16],
+        file=file,
+        digest=sources.digest,
+        sources=sources,
         node=msgspec.structs.replace(switch.node, data_dir=str(base / switch.node.data_dir)),
         keys=msgspec.structs.replace(
             switch.keys,
@@ -103,39 +100,9 @@ def load_placed(path: str | Path) -> tuple[Settings, Places]:
         acquirers=switch.acquirers,
         issuers=switch.issuers,
         routes=tuple(routes),
-        dialects=dialects,
+        dialects={Path(name).stem: sources.shown(name) for name in sources.names("dialects")},
     )
     return settings, places
-
-
-def _settings_file(path: Path) -> Path:
-    if path.is_dir():
-        file = path / SETTINGS_NAME
-        if not file.exists():
-            others = sorted(p.name for p in path.glob("*.toml"))
-            hint = f"name one of {', '.join(others)} itself, or " if others else ""
-            raise SettingsError(
-                f"no {SETTINGS_NAME} in this directory",
-                file=str(path),
-                help=f"{hint}start from config/switch.example.toml",
-            )
-        return file
-    if not path.exists():
-        raise SettingsError("no such file or directory", file=str(path))
-    return path
-
-
-def _read(file: Path) -> str:
-    try:
-        if file.stat().st_size > FILE_BYTES_MAX:
-            raise SettingsError(f"larger than {FILE_BYTES_MAX} bytes", file=str(file))
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise SettingsError(
-            f"not UTF-8 at byte {error.start}", file=str(file), help="save the file as UTF-8"
-        ) from None
-    except OSError as error:
-        raise SettingsError(f"cannot be read: {error.strerror}", file=str(file)) from None
 
 
 def _sealing_path(base: Path, name: str) -> str:
@@ -153,21 +120,21 @@ def _token_paths(base: Path, tokens: TokenSettings | None) -> TokenSettings | No
     )
 
 
-def _convert(text: str, file: Path, schema: type[T], places: Places, renumber: int) -> T:
+def _convert(text: str, file: str, schema: type[T], places: Places, renumber: int) -> T:
     try:
         values, positions = codec.parse_toml(text)
     except TomlError as error:
         raise TomlError(
-            error.problem, file=str(file), line=error.line, column=error.column, help=error.help
+            error.problem, file=file, line=error.line, column=error.column, help=error.help
         ) from None
-    own = Places(str(file))
-    own.enter(str(file), positions)
+    own = Places(file)
+    own.enter(file, positions)
     _refuse_unknown(values, msgspec.inspect.type_info(schema), "", own)
     try:
         converted = msgspec.convert(values, schema, strict=True)
     except msgspec.ValidationError as error:
         raise _explained(error, schema, own) from None
-    places.enter(str(file), positions, renumber)
+    places.enter(file, positions, renumber)
     return converted
 
 

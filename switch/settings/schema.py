@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from switch.constants import BIN_PREFIX_DIGITS_MAX, FRAME_BYTES_MAX
 from switch.model.token import TOKEN_DIGITS_MAX, TOKEN_DIGITS_MIN
+from switch.settings.sources import Sources
 
 __all__ = [
     "Acquirer",
@@ -367,7 +368,9 @@ class Settings(Table, frozen=True, kw_only=True):
     file: str
     """The settings file; `dialects/` and `routes/` stand beside it."""
     digest: str
-    """First 16 hex digits of SHA-256 over all files: the version in every STARTED record."""
+    """First 16 hex digits of SHA-256 over all files: the version in every record of a decision."""
+    sources: Sources
+    """The files as they were read."""
     node: Node
     keys: KeySettings
     journal: JournalSettings
@@ -379,6 +382,10 @@ class Settings(Table, frozen=True, kw_only=True):
     routes: tuple[Route, ...]
     dialects: dict[str, str]
     """Name to path of every file in dialects/."""
+
+    def dialect_text(self, name: str) -> str:
+        """What stands in a dialect's file."""
+        return self.sources.texts[f"dialects/{name}.toml"]
 
     def listens(self) -> list[tuple[str, str]]:
         """(dotted key, address) of everything that we listen on."""

@@ -23,7 +23,7 @@ pub mod writer;
 pub use error::JournalError;
 pub use handle::{Journal, Options};
 pub use keys::{Keys, KeysError};
-pub use record::{Builder, Field, Fields, RecordError, RecordKind};
+pub use record::{Builder, CONFIG_HASH_BYTES, Field, Fields, RecordError, RecordKind};
 pub use scan::{From, RecordRef, Report, Torn};
 
 /// Wall clock in Unix milliseconds: dates records for people, decides nothing.

@@ -37,10 +37,12 @@ pub enum RecordKind {
     Stopped = 9,
     /// A checkpoint's windows of transaction counters.
     AtcWindows = 10,
+    /// Another configuration is in force from here on; what is in flight keeps the one it was accepted under.
+    Reconfigured = 11,
 }
 
 /// Every kind with its spelling, ordered by number.
-pub const KINDS: [(RecordKind, &str); 10] = [
+pub const KINDS: [(RecordKind, &str); 11] = [
     (RecordKind::Started, "STARTED"),
     (RecordKind::Accepted, "ACCEPTED"),
     (RecordKind::Answered, "ANSWERED"),
@@ -51,6 +53,7 @@ pub const KINDS: [(RecordKind, &str); 10] = [
     (RecordKind::Checkpoint, "CHECKPOINT"),
     (RecordKind::Stopped, "STOPPED"),
     (RecordKind::AtcWindows, "ATC_WINDOWS"),
+    (RecordKind::Reconfigured, "RECONFIGURED"),
 ];
 
 impl RecordKind {
@@ -100,6 +103,8 @@ pub const WINDOW_BYTES: usize = 20;
 pub const WINDOW_MARK: u8 = 0xac;
 /// Windows of one record.
 pub const WINDOWS_MAX: usize = 200;
+/// Bytes of the hash by which each record names its configuration: with the head of the field 11 bytes a record.
+pub const CONFIG_HASH_BYTES: usize = 8;
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $variant:ident = $id:literal, $name:literal, $type:expr;)*) => {
@@ -181,7 +186,7 @@ fields! {
     /// Final code of a reversal, or `parked`.
     Result = 42, "result", Type::Text(16);
     Attempts = 43, "attempts", Type::U32;
-    /// Hash of the configuration in force.
+    /// Hash of the configuration in force: of a process that starts, or from a reload on.
     Config = 44, "config", Type::Hex(64);
     Boot = 45, "boot", Type::U64;
     Version = 46, "version", Type::Text(32);
@@ -211,10 +216,12 @@ fields! {
     IssuerAuth = 59, "issuer_auth", Type::UpTo(10);
     /// Checkpoint: windows of transaction counters.
     AtcSeen = 60, "atc_windows", Type::Windows(WINDOWS_MAX);
+    /// The configuration in force when this was decided: the hash of `config`, packed.
+    ConfigHash = 61, "config_hash", Type::Bytes(CONFIG_HASH_BYTES);
 }
 
 /// One above the highest field number.
-const FIELD_END: usize = 61;
+const FIELD_END: usize = 62;
 
 impl Field {
     /// The field of a number read from a file.
@@ -533,7 +540,7 @@ mod tests {
         }
         assert_eq!(FIELDS.len() + 1, FIELD_END);
         assert_eq!(RecordKind::from_u8(0), None);
-        assert_eq!(RecordKind::from_u8(11), None);
+        assert_eq!(RecordKind::from_u8(12), None);
         assert_eq!(Field::from_u8(0), None);
         assert_eq!(Field::from_u8(FIELD_END as u8), None);
     }

@@ -13,6 +13,7 @@ use super::usage_error;
 use super::walk::{PyDuplicates, PyOriginal, issuer_index};
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
+use crate::journal::CONFIG_HASH_BYTES;
 use crate::walk::{
     Cause, Conclude, Forward, Gate, GateError, Numbers, Reversal, ReversalEffect, SlotId, Ticket,
 };
@@ -91,6 +92,13 @@ impl PyGate {
             meter.map(|meter| Arc::clone(&meter.0)),
             forwarder_code,
         ))
+    }
+
+    fn configured(&mut self, py: Python<'_>, digest: &str) -> PyResult<()> {
+        let hash = packed(digest)
+            .ok_or_else(|| usage_error(py, "a configuration's hash is 16 hex digits"))?;
+        self.0.configured(hash);
+        Ok(())
     }
 
     fn institution(&mut self, py: Python<'_>, name: &str, code: &str) -> PyResult<u16> {
@@ -416,6 +424,15 @@ impl PyGate {
         let done = self.0.checkpoint(wall_ms);
         done.map_err(|e| gate_error(py, &e))
     }
+}
+
+/// The bytes of 16 lower-case hex digits.
+fn packed(digest: &str) -> Option<[u8; CONFIG_HASH_BYTES]> {
+    let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    if digest.len() != 2 * CONFIG_HASH_BYTES || !digest.bytes().all(lower) {
+        return None;
+    }
+    Some(u64::from_str_radix(digest, 16).ok()?.to_be_bytes())
 }
 
 /// STAN and transmission time of a message of ours.

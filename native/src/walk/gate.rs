@@ -28,7 +28,7 @@ use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
 use crate::codec::spec::Dialect;
 use crate::error::EncodeFault;
-use crate::journal::{Field, Journal, JournalError, RecordError, RecordKind};
+use crate::journal::{CONFIG_HASH_BYTES, Field, Journal, JournalError, RecordError, RecordKind};
 use crate::meter::Meter;
 use crate::tap::proven::{Tap, Vaulted};
 
@@ -144,6 +144,11 @@ impl<T: Ticket> Gate<T> {
 
     pub(super) fn memory(&self) -> Result<RefMut<'_, Memory>, GateError> {
         lend(&self.memory)
+    }
+
+    /// The configuration that every record names from now on; zeros: none.
+    pub fn configured(&mut self, hash: [u8; CONFIG_HASH_BYTES]) {
+        self.paper.config = hash;
     }
 
     // -- connections ---------------------------------------------------------------------------------------------
@@ -292,7 +297,7 @@ impl<T: Ticket> Gate<T> {
             acquirer: memory.name(f.acquirer),
             issuer: memory.name(f.issuer),
         };
-        paper.start(f.txn, f.wall_ms);
+        paper.decide(f.txn, f.wall_ms);
         paper.request(request, mti, &entry, sides);
         paper
             .record
@@ -389,7 +394,7 @@ impl<T: Ticket> Gate<T> {
         settled.keep_answer(reply);
         settled.set_issuer_auth(auth);
         paper
-            .start(txn, wall_ms)
+            .decide(txn, wall_ms)
             .bytes(Field::Key, &settled.key)
             .bytes(Field::Code, trimmed(&settled.code))
             .number(Field::Outcome, settled.state as u64)

@@ -216,7 +216,7 @@ impl<T: Ticket> Gate<T> {
         settled.acquirer = acquirer;
         settled.issuer = NO_ISSUER;
         settled.keep_code(code);
-        paper.start(txn, wall_ms);
+        paper.decide(txn, wall_ms);
         let sides = Sides {
             acquirer: memory.name(acquirer),
             issuer: "",
@@ -308,7 +308,7 @@ fn append_concluded(
     original: Option<&Original>,
 ) -> Result<u64, GateError> {
     paper
-        .start(c.txn, c.wall_ms)
+        .decide(c.txn, c.wall_ms)
         .bytes(Field::Key, &settled.key)
         .number(Field::Outcome, settled.state as u64)
         .bytes(Field::Code, &c.code)

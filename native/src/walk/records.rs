@@ -9,7 +9,9 @@ use super::state::{KeyState, ReversalEffect};
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
 use crate::codec::wipe;
-use crate::journal::record::{Builder, Field, Fields, PAN_BYTES_MAX, RecordError, WINDOWS_MAX};
+use crate::journal::record::{
+    Builder, CONFIG_HASH_BYTES, Field, Fields, PAN_BYTES_MAX, RecordError, WINDOWS_MAX,
+};
 use crate::tap::Tap;
 use crate::tap::atc::{AtcKey, AtcTable, Window};
 
@@ -17,6 +19,8 @@ use crate::tap::atc::{AtcKey, AtcTable, Window};
 pub struct Paper {
     pub record: Builder,
     pan: Vec<u8>,
+    /// The configuration in force; zeros before it is told.
+    pub config: [u8; CONFIG_HASH_BYTES],
 }
 
 impl Default for Paper {
@@ -24,6 +28,7 @@ impl Default for Paper {
         Paper {
             record: Builder::new(),
             pan: Vec::with_capacity(PAN_BYTES_MAX),
+            config: [0; CONFIG_HASH_BYTES],
         }
     }
 }
@@ -36,6 +41,16 @@ pub struct Sides<'a> {
 }
 
 impl Paper {
+    /// Starts a record of something decided now: it says under which configuration.
+    pub fn decide(&mut self, txn: u64, wall_ms: i64) -> &mut Builder {
+        let config = self.config;
+        let record = self.start(txn, wall_ms);
+        if config == [0; CONFIG_HASH_BYTES] {
+            return record;
+        }
+        record.bytes(Field::ConfigHash, &config)
+    }
+
     /// Starts a record with what every one has.
     pub fn start(&mut self, txn: u64, wall_ms: i64) -> &mut Builder {
         self.record

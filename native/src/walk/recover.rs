@@ -91,6 +91,7 @@ impl Fold {
             RecordKind::AtcWindows => windows_of(fields).for_each(|w| memory.atc.merge(&w)),
             RecordKind::Settled
             | RecordKind::Started
+            | RecordKind::Reconfigured
             | RecordKind::Stopped
             | RecordKind::Checkpoint => {}
         }

@@ -80,7 +80,7 @@ impl<T: Ticket> Gate<T> {
         own.acquirer = r.acquirer;
         own.keep_code(*b"00");
         let issuer = before.map_or("", |before| memory.name(before.issuer));
-        paper.start(r.txn, r.wall_ms);
+        paper.decide(r.txn, r.wall_ms);
         paper.reversal(
             message,
             &own,
@@ -177,7 +177,7 @@ impl<T: Ticket> Gate<T> {
         let parked = result == "parked";
         let memory = lend(&self.memory)?;
         self.paper
-            .start(original.txn, wall_ms)
+            .decide(original.txn, wall_ms)
             .text(Field::Issuer, memory.name(original.issuer))
             .text(Field::Result, result)
             .number(Field::ReversalStan, u64::from(original.reversal.stan))

@@ -37,6 +37,7 @@ def config(tmp_path: Path) -> Path:
             "code": "92",
             "outcome": 3,
             "end": "SR",
+            "config_hash": bytes.fromhex(f"0{number}" * 8),
         }
         journal.append(declined)
     journal.close()
@@ -96,6 +97,19 @@ def test_query_lists_what_became_of_transactions(
     assert run(["journal", "query", str(config), "--since", "2026-11-23T08:30", "-o", "json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 1
     assert run(["journal", "query", str(config), "--rrn", "nowhere"]) == 1
+
+
+def test_transactions_are_found_by_the_configuration_they_were_decided_under(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["journal", "query", str(config), "--config-hash", "0101", "-o", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["id"], row["config"]) == ("1-0-43", "01" * 8)
+    assert run(["journal", "query", str(config)]) == 0
+    assert f"  {'00' * 8}" in capsys.readouterr().out
+    assert run(["journal", "show", str(config), "1-0-43"]) == 0
+    assert f"config_hash        {'01' * 8}\n" in capsys.readouterr().out
+    assert run(["journal", "query", str(config), "--config-hash", "ff"]) == 1
 
 
 def test_show_prints_every_record_of_one(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,137 @@
+"""What a reload must do to bring a changed key into force: one row for every key of the schema.
+
+A key without a row is a failing test (tests/tidy/test_effects.py), so whoever adds a key says here
+what changing it costs. Rows with a star alone (``acquirers.*``) are about adding and removing the
+element; ``tokens`` about the table as a whole.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from switch.settings.example import table_of
+from switch.settings.schema import RouteFile, SwitchFile
+
+__all__ = ["EFFECTS", "Effect", "keys_of", "schema_keys"]
+
+
+class Effect(StrEnum):
+    """In the order of how much it disturbs."""
+
+    LIVE = "live"
+    """From the next message on; what is in flight keeps what it was accepted under."""
+    BOUNCE = "bounces a link"
+    """The member's connections are drained one by one and made anew."""
+    RESTART = "needs a restart"
+    """A reload is refused as long as such a key differs."""
+
+
+_LIVE: Final = Effect.LIVE
+_BOUNCE: Final = Effect.BOUNCE
+_RESTART: Final = Effect.RESTART
+
+EFFECTS: Final[dict[str, Effect]] = {
+    # Part of every transaction id, of every bank leg, and of where everything lies.
+    "node.id": _RESTART,
+    "node.institution_code": _RESTART,
+    "node.data_dir": _RESTART,
+    "node.business_zone": _LIVE,
+    "node.cutover": _LIVE,
+    # Which keys a journal is written under is settled when it is opened.
+    "keys.file": _RESTART,
+    "keys.sealing_key_file": _RESTART,
+    "journal.segment_mib": _RESTART,
+    "journal.retention_h": _LIVE,
+    "journal.pending_mib": _RESTART,
+    # Allocated once.
+    "limits.duplicates_max": _RESTART,
+    # A framer has its limit for as long as its connection lives.
+    "limits.frame_bytes_max": _BOUNCE,
+    "limits.write_buffer_bytes_max": _LIVE,
+    # Another process listens there.
+    "metrics.listen": _RESTART,
+    # What is a token and what a card number may not change under what is in flight.
+    "tokens": _RESTART,
+    "tokens.ranges.*": _RESTART,
+    "tokens.ranges.*.prefix": _RESTART,
+    "tokens.ranges.*.length": _RESTART,
+    "tokens.vault_file": _RESTART,
+    "tokens.index_dir": _RESTART,
+    "tokens.card_masters_file": _LIVE,
+    "tokens.atc_gap_max": _LIVE,
+    "tokens.atc_entries_max": _RESTART,
+    "tokens.key_version": _RESTART,
+    "acquirers.*": _LIVE,
+    # A new id is a new member: the old one is removed.
+    "acquirers.*.id": _LIVE,
+    "acquirers.*.institution_code": _BOUNCE,
+    "acquirers.*.dialect": _BOUNCE,
+    "acquirers.*.listen": _BOUNCE,
+    "acquirers.*.sign_on": _BOUNCE,
+    "acquirers.*.terminal_timeout_ms": _LIVE,
+    "acquirers.*.timeout_ms": _LIVE,
+    "acquirers.*.in_flight_max": _LIVE,
+    "acquirers.*.connections_max": _LIVE,
+    "acquirers.*.echo_idle_s": _LIVE,
+    "acquirers.*.undeliverable": _LIVE,
+    "issuers.*": _LIVE,
+    "issuers.*.id": _LIVE,
+    "issuers.*.institution_code": _BOUNCE,
+    "issuers.*.dialect": _BOUNCE,
+    "issuers.*.mode": _BOUNCE,
+    "issuers.*.addresses": _BOUNCE,
+    "issuers.*.listen": _BOUNCE,
+    "issuers.*.connections": _BOUNCE,
+    "issuers.*.sign_on": _BOUNCE,
+    "issuers.*.deadline_ms": _LIVE,
+    "issuers.*.in_flight_max": _LIVE,
+    "issuers.*.echo_idle_s": _LIVE,
+    "issuers.*.reversal_retry_ms": _LIVE,
+    "issuers.*.reversal_retry_max_ms": _LIVE,
+    "issuers.*.reversal_attempts_max": _LIVE,
+    "issuers.*.reconnect_min_ms": _LIVE,
+    "issuers.*.reconnect_max_ms": _LIVE,
+    "routes.*": _LIVE,
+    "routes.*.prefix": _LIVE,
+    "routes.*.issuer": _LIVE,
+    # Files of dialects/: added or removed, no link speaks it; changed, every link that does.
+    "dialects.*": _BOUNCE,
+}
+"""Dotted key, a star for any element of a list, to its effect."""
+
+
+def schema_keys() -> Iterator[str]:
+    """Every key of the settings file, the route files and the dialects, as `EFFECTS` spells it."""
+    yield from keys_of(SwitchFile)
+    yield from keys_of(RouteFile)
+    yield "dialects.*"
+
+
+def keys_of(struct: type[msgspec.Struct]) -> Iterator[str]:
+    """Dotted keys below a table; elements of lists of tables as stars."""
+    return _below(msgspec.inspect.type_info(struct), "")
+
+
+def _below(info: msgspec.inspect.Type, path: str) -> Iterator[str]:
+    match info:
+        case msgspec.inspect.Metadata(type=inner):
+            yield from _below(inner, path)
+        case msgspec.inspect.StructType(fields=fields):
+            for field in fields:
+                yield from _below(field.type, f"{path}.{field.encode_name}" if path else field.name)
+        case msgspec.inspect.UnionType(types=types) if any(map(_is_table, types)):
+            yield path
+            yield from _below(table_of(types), path)
+        case msgspec.inspect.VarTupleType(item_type=item) if _is_table(item):
+            yield f"{path}.*"
+            yield from _below(item, f"{path}.*")
+        case _:
+            yield path
+
+
+def _is_table(info: msgspec.inspect.Type) -> bool:
+    while isinstance(info, msgspec.inspect.Metadata):
+        info = info.type
+    return isinstance(info, msgspec.inspect.StructType)
