@@ -18,6 +18,7 @@ __all__ = [
     "JournalError",
     "KeyFileError",
     "OperatorError",
+    "OrderError",
     "PeerError",
     "SettingsError",
     "StorageError",
@@ -189,6 +190,13 @@ class TokenError(OperatorError):
     """An order about a token is refused; nothing was changed."""
 
     code = "TSW-O0108"
+    exit_code = 5
+
+
+class OrderError(OperatorError):
+    """An order to a running node is refused; nothing was changed."""
+
+    code = "TSW-O0120"
     exit_code = 5
 
 

@@ -24,6 +24,8 @@ import uvloop
 
 from switch.constants import DRAIN_S_MAX, LANE_BITS, NODE_BITS, TXN_COUNTER_BITS
 from switch.control.check import check_node
+from switch.control.place import socket_file
+from switch.control.server import Server as ControlServer
 from switch.crypto.keyfile import keys_absent, open_keys, sealing_key
 from switch.crypto.masters import create_demo_masters, open_masters
 from switch.engine.engine import AcquirerRules, Engine
@@ -96,6 +98,7 @@ class Worker:
     banks: dict[int, Bank] = field(default_factory=dict)
     servers: list[asyncio.Server] = field(default_factory=list)
     dialers: list[Dialer] = field(default_factory=list)
+    control: ControlServer = field(init=False)
     finished: bool = False
     _dialects: dict[str, Dialect] = field(default_factory=dict)
     _indexes: dict[str, int] = field(default_factory=dict)
@@ -266,7 +269,10 @@ class Worker:
             loop, self._tick, self.driver.tick_links, self._watch, self.gauges.late
         )
         self.timers.start()
-        return await self._open_links()
+        addresses = await self._open_links()
+        self.control = ControlServer(self, socket_file(self.settings.node.data_dir))
+        await self.control.start()
+        return addresses
 
     def _tick(self) -> None:
         self.driver.tick()
@@ -282,6 +288,7 @@ class Worker:
     async def finish(self) -> int:
         """Drains and closes the journal, or cuts everything off after a failure; the exit code."""
         self.finished = True
+        await self.control.close()
         if not self.driver.failed.done():
             longest_ms = max(issuer.deadline_ms for issuer in self.settings.issuers)
             within_s = min(longest_ms / 1000 + 1.0, float(DRAIN_S_MAX))

@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, str]] = {
     "run": "Run a node from a configuration directory.",
     "check": "Find in a configuration directory what would fail at run time.",
     "config": "Show the configuration in force, and what a reload would change.",
+    "member": "Show a running node's institutions, drain them, test their lines.",
     "keys": "Make a node's keys, show which they are.",
     "token": "Issue tokens, suspend them, change the card behind them.",
     "journal": "Verify, search and show the journal.",

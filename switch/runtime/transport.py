@@ -220,6 +220,11 @@ class Connection(asyncio.Protocol):
                 self.transport.resume_reading()
 
     @property
+    def unread_bytes(self) -> int:
+        """Written by us and not yet taken by the kernel, because the peer does not read."""
+        return self.transport.get_write_buffer_size() if self.transport is not None else 0
+
+    @property
     def paused(self) -> int:
         """Bits of `Paused`."""
         return self._paused

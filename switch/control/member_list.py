@@ -1,0 +1,111 @@
+"""Order `member-list`: every member with its links, as they are at this moment."""
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from switch.control.order import Answer, Node, Order
+from switch.model.kind import Kind
+from switch.runtime.clock import monotonic_ns
+
+if TYPE_CHECKING:
+    from switch.runtime.member import Acquirer, Bank
+    from switch.runtime.transport import Connection
+
+__all__ = ["LinkShown", "MemberList", "MemberShown", "MembersShown", "perform", "shown"]
+
+_MANAGEMENT: Final = (Kind.UNKNOWN, Kind.NETWORK, Kind.NETWORK_REPLY)
+
+
+class MemberList(Order, frozen=True, kw_only=True, tag="member-list"):
+    """Answered by `MembersShown`."""
+
+    changes = False
+
+
+class LinkShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection."""
+
+    slot: int
+    peer: str
+    """host:port of the other side."""
+    session: str
+    """State of the session: switch/link/states.py, small letters."""
+    open: bool
+    """Financial traffic may pass."""
+    writable: bool
+    """The peer takes what we write."""
+    unread_bytes: int
+    """Written by us, not taken by the peer's kernel yet."""
+    since_ms: int
+    """How long it has stood."""
+    silent_ms: int
+    """Since the last bytes from the peer."""
+
+
+class MemberShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One member."""
+
+    id: str
+    role: str
+    """acquirer or issuer."""
+    state: str
+    """up: financial traffic passes; down: on no link."""
+    links: list[LinkShown]
+    links_max: int
+    """dialled, or accepted at most."""
+    signed_on: int
+    """Links on which financial traffic may pass."""
+    in_flight: int
+    in_flight_max: int
+    messages: int
+    """Financial messages read from it since the worker's start: requests, or answers to them."""
+
+
+class MembersShown(Answer, frozen=True, kw_only=True, tag="members"):
+    """In the order of the settings, acquirers first."""
+
+    members: list[MemberShown]
+
+
+async def perform(_: MemberList, node: Node) -> MembersShown:
+    """Refuses nothing."""
+    members: list[Acquirer | Bank] = [*node.acquirers.values(), *node.banks.values()]
+    return MembersShown(members=[shown(member, node) for member in members])
+
+
+def shown(member: "Acquirer | Bank", node: Node) -> MemberShown:
+    """One member as it is now."""
+    now_ns = monotonic_ns()
+    bank = node.banks.get(member.index)
+    if bank is not None:
+        in_flight, in_flight_max = len(bank.matcher.in_flight), bank.matcher.in_flight_max
+    else:
+        acquirer = node.acquirers[member.index]
+        in_flight, in_flight_max = acquirer.in_flight, acquirer.in_flight_max
+    return MemberShown(
+        id=member.name,
+        role="acquirer" if bank is None else "issuer",
+        state="up" if member.signed_on() else "down",
+        links=[_link(one, now_ns) for one in member.connections.values()],
+        links_max=member.connections_max,
+        signed_on=member.signed_on(),
+        in_flight=in_flight,
+        in_flight_max=in_flight_max,
+        messages=sum(n for kind, n in enumerate(member.messages_in) if kind not in _MANAGEMENT),
+    )
+
+
+def _link(link: "Connection", now_ns: int) -> LinkShown:
+    session = getattr(link, "session", None)
+    heard_ns = session.heard_ns if session is not None else link.made_ns
+    return LinkShown(
+        slot=link.slot,
+        peer=link.peer,
+        session=session.state.name.lower() if session is not None else "",
+        open=link.open,
+        writable=link.writable,
+        unread_bytes=link.unread_bytes,
+        since_ms=(now_ns - link.made_ns) // 1_000_000,
+        silent_ms=max(0, now_ns - heard_ns) // 1_000_000,
+    )

@@ -1,0 +1,75 @@
+"""What every order to a running worker has, and every answer.
+
+To add one: write `switch/control/NAME.py` with the order (a subclass of `Order` with its tag), its
+answer (a subclass of `Answer`) and `async def perform(order, node)`; enter the three into
+`switch/control/orders.py`. An order carries no secret: it is written to the audit as it came.
+
+`perform` runs on the worker's loop, beside the walk: it must not block, and whatever takes longer
+than some microseconds per member belongs behind an `await`. It raises an error of `switch.errors`
+to refuse; then nothing may have been changed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Protocol
+
+import msgspec
+from msgspec import Meta
+
+if TYPE_CHECKING:
+    from switch.runtime.dialer import Dialer
+    from switch.runtime.driver import Driver
+    from switch.runtime.member import Acquirer, Bank
+    from switch.settings.schema import Settings
+
+__all__ = ["Answer", "By", "Caller", "Node", "Order"]
+
+REASON_CHARACTERS_MAX: Final = 200
+ACTOR_CHARACTERS_MAX: Final = 64
+
+
+class By(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """On whose account, as the caller says. Who really called the kernel says: `Caller`."""
+
+    actor: Annotated[str, Meta(max_length=ACTOR_CHARACTERS_MAX)] = ""
+    """Whom a caller acts for, for example the person behind sudo; '' for itself."""
+    reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] = ""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who holds the other end of the socket, as the kernel knows it."""
+
+    pid: int
+    uid: int
+    user: str
+    """Name of the uid; '' when it has none."""
+
+
+class Order(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="order", forbid_unknown_fields=True
+):
+    """Base of all orders."""
+
+    changes: ClassVar[bool] = True
+    """It changes something: nothing is done unless the audit has it on disk first."""
+    within_s: ClassVar[float] = 10.0
+    """The caller waits for the answer this long."""
+    by: By = By()
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer"):
+    """Base of all answers."""
+
+
+class Node(Protocol):
+    """The running worker, as far as orders reach: `switch.apps.worker.Worker`."""
+
+    @property
+    def settings(self) -> "Settings": ...
+    @property
+    def driver(self) -> "Driver": ...
+    @property
+    def acquirers(self) -> "Mapping[int, Acquirer]": ...
+    @property
+    def banks(self) -> "Mapping[int, Bank]": ...
+    @property
+    def dialers(self) -> "Sequence[Dialer]": ...

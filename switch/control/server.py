@@ -1,0 +1,169 @@
+"""The worker's end of its control socket: one JSON line an order, one JSON line an answer.
+
+Off the walk: it shares the loop with it and nothing else. Callers are our own user and root, as the
+kernel says. What a caller may cost is bounded: connections, bytes of an order and of an answer,
+the time until an order's line is whole, and the time until its answer is taken.
+
+An order that was begun is brought to its end whoever goes away in between.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from switch.control.order import Answer, Caller, Node, Order
+from switch.control.orders import PERFORM, decode_order
+from switch.control.refusal import Refused, of_error
+from switch.errors import OrderError, TapswitchError, UsageError
+from switch.runtime import local
+from switch.runtime.fault import places
+
+__all__ = ["ANSWER_BYTES_MAX", "ORDER_BYTES_MAX", "Server"]
+
+log = structlog.get_logger("control")
+
+ORDER_BYTES_MAX: Final = 16_384
+ANSWER_BYTES_MAX: Final = 4 << 20
+"""Sixty-four frames of the longest kind as hex, or a list of all members, have a part of it."""
+CALLERS_MAX: Final = 16
+"""Connections at a time; a further one is told so and closed."""
+LINE_S: Final = 10.0
+"""From one answer, or the connect, to the next order's last byte."""
+TAKE_S: Final = 10.0
+"""Until a caller has read its answer."""
+
+
+class Server:
+    """Takes orders for one node until `close`."""
+
+    def __init__(self, node: Node, file: Path, users: frozenset[int] = frozenset()) -> None:
+        """`users`: uids that may give orders; empty: our own and root."""
+        self._node = node
+        self._file = file
+        self._users = users or frozenset({os.getuid(), 0})
+        self._server: asyncio.Server | None = None
+        self._callers: set[asyncio.Task[None]] = set()
+        self._orders: set[asyncio.Task[Answer]] = set()
+
+    async def start(self) -> None:
+        """Listens. Raises: OperatorError."""
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._server = await asyncio.start_unix_server(
+            self._serve, sock=local.listen(self._file), limit=ORDER_BYTES_MAX
+        )
+
+    async def close(self) -> None:
+        """No more orders; those under way get no answer any more."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        self._file.unlink(missing_ok=True)
+        for task in (*self._callers, *self._orders):
+            task.cancel()
+        for task in (*self._callers, *self._orders):
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    # -- one caller --------------------------------------------------------------------------------
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._callers.add(task)
+        try:
+            caller = _caller(writer)
+            refused = self._refuse(caller)
+            if refused is not None:
+                await _say(writer, of_error(refused))
+                return
+            while (line := await _line(reader, writer)) is not None:
+                await _say(writer, await self._answer(line, caller))
+        except (OSError, TimeoutError):
+            pass  # It went away, or sends nothing, or does not read: that is its own matter.
+        finally:
+            self._callers.discard(task)
+            writer.close()
+
+    def _refuse(self, caller: Caller) -> OrderError | None:
+        if len(self._callers) > CALLERS_MAX:
+            return OrderError(
+                f"{CALLERS_MAX} callers have the control socket open",
+                help="wait for them, or end them",
+            )
+        if caller.uid not in self._users:
+            log.warning("control.refused", uid=caller.uid, pid=caller.pid)
+            return OrderError(
+                f"user {caller.user or caller.uid} may give no orders to this node",
+                help="run the command as the user that the node runs as",
+            )
+        return None
+
+    async def _answer(self, line: bytes, caller: Caller) -> Answer:
+        try:
+            order = decode_order(line)
+        except msgspec.ValidationError as error:
+            # msgspec names the place and the types, never the value.
+            return of_error(OrderError(f"this is no order: {error}"))
+        except msgspec.DecodeError:
+            return of_error(OrderError("this is no JSON"))
+        task = asyncio.ensure_future(self._perform(order, caller))
+        self._orders.add(task)
+        task.add_done_callback(self._orders.discard)
+        return await asyncio.shield(task)
+
+    async def _perform(self, order: Order, caller: Caller) -> Answer:
+        try:
+            return await PERFORM[type(order)](order, self._node)
+        except TapswitchError as error:
+            return of_error(error)
+        except Exception as error:  # noqa: BLE001 - a fault in an order must not end the worker
+            log.error(  # noqa: TRY400
+                "control.order_failed",
+                order=type(order).__name__,
+                error=type(error).__name__,
+                at=places(error),
+                pid=caller.pid,
+            )
+            return of_error(
+                UsageError(f"the order failed in the worker ({type(error).__name__}); see its log")
+            )
+
+
+def _caller(writer: asyncio.StreamWriter) -> Caller:
+    connected: socket.socket = writer.get_extra_info("socket")
+    return Caller(*local.peer_of(connected))
+
+
+async def _line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
+    """The next order's line; None at the end of the stream, or when it is too long."""
+    try:
+        async with asyncio.timeout(LINE_S):
+            line = await reader.readline()
+    except ValueError:
+        await _say(writer, of_error(OrderError(f"an order has at most {ORDER_BYTES_MAX} bytes")))
+        return None
+    return line if line.endswith(b"\n") else None
+
+
+async def _say(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    line = msgspec.json.encode(answer)
+    if len(line) > ANSWER_BYTES_MAX:
+        line = msgspec.json.encode(_too_long(len(line)))
+    writer.write(line + b"\n")
+    async with asyncio.timeout(TAKE_S):
+        await writer.drain()
+
+
+def _too_long(length: int) -> Refused:
+    return of_error(
+        UsageError(
+            f"the answer has {length} bytes, more than {ANSWER_BYTES_MAX}; the order is done"
+        )
+    )
