@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, final
 
-__all__ = ["Dialect", "Framer", "Leg", "Message", "parse_toml"]
+__all__ = ["Dialect", "Framer", "KeepAlive", "Leg", "Message", "parse_toml"]
 
 def parse_toml(text: str) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
     """TOML to plain values, plus 1-based (line, column) of every key by dotted path.
@@ -25,19 +25,35 @@ class Dialect:
     def digest(self) -> str: ...
     def leg(self, name: str) -> Leg:
         """A leg of the dialect file's ``[legs.NAME]``: request, answer, reversal, reversal_answer, network, network_answer."""
+    @property
+    def length_bytes(self) -> int:
+        """Bytes of the length in front of a frame."""
+    @property
+    def preface_bytes(self) -> int:
+        """Bytes of TPDU and header between the length and the body; 0 where the dialect has none."""
     def decode(self, body: bytes, now_ns: int = 0) -> Message:
-        """One body without framing. Raises switch.errors.DecodeError."""
-    def encode(self, mti: str, values: Mapping[str, str | bytes]) -> bytes:
+        """One body, without length, TPDU and header. Raises switch.errors.DecodeError."""
+    def decode_frame(self, frame: bytes, now_ns: int = 0) -> Message:
+        """One whole frame. Raises switch.errors.FramingError when it is not exactly one, DecodeError for the rest."""
+    def encode(
+        self,
+        mti: str,
+        values: Mapping[str, str | bytes],
+        header: Mapping[str, str] | None = None,
+        answers: Message | None = None,
+    ) -> bytes:
         """A whole *framed* message from canonical names; for simulators, tools and tests.
 
-        Sub-fields are dotted (``original_data.stan``). Binary fields take bytes.
-        Raises switch.errors.EncodeError naming the field.
+        Sub-fields are dotted (``original_data.stan``). Binary fields take bytes. Before the body stand TPDU and header
+        of the dialect or, of an answer, those of `answers` with the addresses swapped; `header` gives digits by part
+        (``tpdu.source``, ``header.processing_request``).
+        Raises switch.errors.EncodeError naming the field, UsageError for a part that the header does not have.
         """
     def reversal_final(self, code: str) -> bool:
         """True for a response code after which a reversal is not repeated (``final_reversal_codes``)."""
     def fields(self) -> list[dict[str, Any]]:
         """One row a field, sub-field and tag: number, name, class, title_en, title_zh and, where they apply, type,
-        encoding, charset, prefix, min, max."""
+        encoding, charset, prefix, min, max, pad (side and character)."""
 
 @final
 class Leg:
@@ -87,18 +103,32 @@ class Message:
         """First six and last four, '' when absent."""
     def reveal(self, name: str) -> str | None:
         """Any field, PAN included. For simulators and tests only; a tidy test bans it elsewhere."""
+    @property
+    def header(self) -> dict[str, str]:
+        """Digits of TPDU and header by part (``tpdu.source``); empty when it came without."""
+    def order(self, name: str, digit: int) -> None:
+        """Whatever answers this message says `digit` in that part of its header, instead of what came. For parts of
+        one digit, as ``processing_request``; raises switch.errors.UsageError for others."""
     def describe(self) -> list[tuple[str, str, str, int, int]]:
         """(number path, name, masked value, offset, length) in wire order."""
     def agrees(self, request: Message, out_stan: int, out_time: str) -> bool:
         """True when this answer carries the response MTI, STAN and listed echoes of the leg built from `request`."""
 
 @final
+class KeepAlive:
+    """A frame of length zero, where the dialect answers one (``keep_alive = "echo"``)."""
+
+    @property
+    def answer(self) -> bytes:
+        """The frame that the peer gets back."""
+
+@final
 class Framer:
     """Cuts one connection's bytes into messages."""
 
     def __new__(cls, dialect: Dialect, frame_bytes_max: int = 4096) -> Framer: ...
-    def feed(self, data: bytes, now_ns: int) -> list[Message | Exception]:
-        """Whole messages in order. An undecodable body gives a switch.errors.DecodeError *value* in its
+    def feed(self, data: bytes, now_ns: int) -> list[Message | Exception | KeepAlive]:
+        """Whole messages in order. An undecodable body, TPDU or header gives a switch.errors.DecodeError *value* in its
         place (the stream goes on behind it). Raises switch.errors.FramingError when the stream itself
         is lost: close the link."""
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from switch.errors import FramingError
-from switch.wire import Dialect, Framer, Message
+from switch.wire import Dialect, Framer, KeepAlive, Message
 
 __all__ = ["Connection"]
 
@@ -49,6 +49,8 @@ class Connection(asyncio.Protocol):
         for item in items:
             if isinstance(item, Exception):
                 self.undecodable += 1
+            elif isinstance(item, KeepAlive):
+                self.send(item.answer)
             else:
                 self._on_message(self, item)
 

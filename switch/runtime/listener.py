@@ -19,7 +19,7 @@ from switch.model.response import FORMAT_ERROR
 from switch.runtime.clock import monotonic_ns, wall_s
 from switch.runtime.member import Acquirer, Bank
 from switch.runtime.transport import Connection, Paused
-from switch.wire import Dialect, Message
+from switch.wire import Dialect, KeepAlive, Message
 
 if TYPE_CHECKING:
     from switch.link.session import Session
@@ -112,6 +112,14 @@ class _Spoken(Connection):
         if self.framer.first_byte_ns and self.reason in {"", UNFINISHED}:
             self.driver.gauges.ended(end.CUT_SHORT)
 
+    def _keep_alive(self, item: KeepAlive) -> None:
+        """A frame of length zero is answered by one, at once: it stands on no record. Whoever has
+        gone, or does not read, gets what any write to it gets."""
+        self.driver.counts["keep_alive"] += 1
+        write = self.driver.writers.get(self.slot)
+        if write is not None:
+            write(item.answer)
+
     def _undecodable(self, error: Exception) -> None:
         """Counted; a peer that speaks another dialect is cut off in the end."""
         now_ns = monotonic_ns()
@@ -133,7 +141,7 @@ class _Spoken(Connection):
             self.close("undecodable messages")
 
 
-def _discard(data: bytes, now_ns: int) -> list[Message | Exception]:
+def _discard(data: bytes, now_ns: int) -> list[Message | Exception | KeepAlive]:
     """Takes the framer's place."""
     return []
 
@@ -197,7 +205,7 @@ class AcquirerConnection(_Spoken):
         if acquirer.in_flight >= acquirer.in_flight_max:
             driver.hold(self)
 
-    def _rare(self, item: Message | Exception, now_ns: int, now_s: int) -> None:
+    def _rare(self, item: Message | Exception | KeepAlive, now_ns: int, now_s: int) -> None:
         """Everything but financial traffic on an open link."""
         if isinstance(item, Exception):
             self._undecodable(item)
@@ -207,6 +215,9 @@ class AcquirerConnection(_Spoken):
                 self.driver.gate.refuse(partial, self.slot, FORMAT_ERROR, end.UNDECODABLE)
             else:
                 self.driver.gauges.ended(end.UNDECODABLE)
+            return
+        if isinstance(item, KeepAlive):
+            self._keep_alive(item)
             return
         kind = item.kind
         self._read[kind] += 1
@@ -287,11 +298,14 @@ class BankConnection(_Spoken):
             driver.arm()
         self._bank.bytes_in += len(data)
 
-    def _rare(self, item: Message | Exception, now_ns: int) -> None:
+    def _rare(self, item: Message | Exception | KeepAlive, now_ns: int) -> None:
         """Everything but answers to requests."""
         if isinstance(item, Exception):
             self._undecodable(item)
             self.driver.gauges.ended(end.UNDECODABLE)
+            return
+        if isinstance(item, KeepAlive):
+            self._keep_alive(item)
             return
         kind = item.kind
         self._read[kind] += 1

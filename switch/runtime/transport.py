@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 import structlog
 
 from switch.runtime.clock import monotonic_ns
-from switch.wire import Dialect, Framer, Message
+from switch.wire import Dialect, Framer, KeepAlive, Message
 
 if TYPE_CHECKING:
     from switch.runtime.driver import Driver
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         self.member = member
         self.dialect = dialect
         self.framer = Framer(dialect, frame_bytes_max)
-        self._feed: Callable[[bytes, int], list[Message | Exception]] = self.framer.feed
+        self._feed: Callable[[bytes, int], list[Message | Exception | KeepAlive]] = self.framer.feed
         self.slot = -1
         self.open = False
         self.was_open = False

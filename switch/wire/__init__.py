@@ -4,7 +4,8 @@ from switch.native import codec
 
 Dialect = codec.Dialect
 Framer = codec.Framer
+KeepAlive = codec.KeepAlive
 Leg = codec.Leg
 Message = codec.Message
 
-__all__ = ["Dialect", "Framer", "Leg", "Message"]
+__all__ = ["Dialect", "Framer", "KeepAlive", "Leg", "Message"]

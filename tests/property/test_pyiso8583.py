@@ -1,7 +1,8 @@
 """Differential tests: another implementation reads and writes the same bytes.
 
 pyiso8583 (MIT) is the oracle, in tests only. Its specification is made from our dialect's own
-description, once for the shipped dialect and once for its packed variant (BCD, EBCDIC, raw binary).
+description, for the shipped dialects and for a packed variant (BCD, EBCDIC, raw binary); of a
+packed purchase it is also written down here by hand.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import pytest
 
 from switch.errors import DecodeError
 from switch.wire import Dialect, Framer, Message
+from switch.wire.dialect import load
 from tests.support.message import DIALECT
+from tests.support.tree import ROOT
 from tests.support.values import any_value
 from tests.support.wire import decoded, packed
 
@@ -57,7 +60,8 @@ def specification(dialect: Dialect, mti: str, bitmap: str) -> dict[str, dict[str
             field["len_enc"] = prefix
             field["len_type"] = (int(count) + 1) // 2 if prefix == "bcd" else int(count)
         if encoding == "bcd":
-            field |= {"len_count": "nibbles", "left_pad": "0"}
+            side = "right_pad" if row["pad"].startswith("right") else "left_pad"
+            field |= {"len_count": "nibbles", side: row["pad"][-1:] or "0"}
         out[row["number"]] = field
     return out
 
@@ -69,8 +73,11 @@ def theirs(value: str | bytes, row: dict[str, Any]) -> str:
     return value.translate(NIBBLES) if row["encoding"] == "bcd" else value
 
 
+BCD: Final = load(ROOT / "config" / "dialects", "iso87-bcd")
+
 CASES: Final = {
     "iso87-ascii": (DIALECT, specification(DIALECT, "ascii", "ascii")),
+    "iso87-bcd": (BCD, specification(BCD, "b", "b")),
     "packed": (packed(), specification(packed(), "b", "b")),
 }
 
@@ -150,3 +157,50 @@ def test_what_we_accept_of_broken_bytes_they_read_alike(name: str) -> None:
                 other = others[row["number"]]
                 assert theirs(found, row).upper() == other.upper(), key
     assert accepted > MESSAGES // 20
+
+
+def _by_hand(kind: str, most: int, digits: int = 0, pad: str = "left_pad") -> dict[str, Any]:
+    """One field in pyiso8583's words: packed ("n"), text or raw; `digits` of a packed length."""
+    packed_digits = {"len_count": "nibbles", pad: "0"} if kind == "n" else {}
+    return {
+        "data_enc": "ascii" if kind == "text" else "b",
+        "len_enc": "bcd",
+        "len_type": (digits + 1) // 2,
+        "max_len": most,
+        "desc": "",
+        **packed_digits,
+    }
+
+
+PURCHASE_BY_HAND: Final = {
+    "h": _by_hand("raw", 0), "t": _by_hand("raw", 2), "p": _by_hand("raw", 8),
+    "1": _by_hand("raw", 8), "2": _by_hand("n", 19, 2, "right_pad"), "3": _by_hand("n", 6),
+    "4": _by_hand("n", 12), "7": _by_hand("n", 10), "11": _by_hand("n", 6),
+    "22": _by_hand("n", 3), "23": _by_hand("n", 3), "25": _by_hand("n", 2),
+    "32": _by_hand("n", 11, 2, "right_pad"), "35": _by_hand("n", 37, 2, "right_pad"),
+    "37": _by_hand("text", 12), "41": _by_hand("text", 8), "42": _by_hand("text", 15),
+    "49": _by_hand("text", 3), "52": _by_hand("raw", 8), "55": _by_hand("raw", 999, 3),
+    "70": _by_hand("n", 3), "90": _by_hand("n", 42),
+}  # fmt: skip
+"""The packed fields of a purchase. Source: jPOS iso87binary.xml (encodings, filling sides)."""
+
+
+def test_a_packed_purchase_is_what_the_field_list_of_jpos_says() -> None:
+    values = {
+        "2": "6299001234567", "3": "000000", "4": "000000001234", "7": "1127160000",
+        "11": "000001", "22": "071", "23": "001", "25": "00", "32": "48010",
+        "35": "6299001234567D30122011", "37": "633100000001", "41": "TERM0001",
+        "42": "MERCHANT0000001", "49": "156", "52": "0123456789ABCDEF", "55": "9F2602AABB950100",
+        "70": "001", "90": "0" * 42,
+    }  # fmt: skip
+    theirs, _ = iso8583.encode({"h": "", "t": "0200", **values}, PURCHASE_BY_HAND)
+    ours = BCD.decode(bytes(theirs))
+    rows = {row["number"]: row["name"] for row in BCD.fields()}
+    written: dict[str, str | bytes] = {rows[key]: value for key, value in values.items()}
+    for name in ("pin_block", "icc"):
+        written[name] = bytes.fromhex(str(written[name]))
+    written["track2"] = str(written["track2"]).replace("D", "=")
+    assert BCD.encode("0200", written)[2:] == bytes(theirs)
+    for name, value in written.items():
+        assert ours.reveal(name) == (value if isinstance(value, str) else value.hex().upper()), name
+    assert bytes.fromhex("1362990012345670") in bytes(theirs), "an odd number ends in a zero"

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use tapswitch_native::codec::compile::compile;
 use tapswitch_native::codec::{Dialect, Name, Own, Sources, decode};
 
-/// The shipped dialect, and the same fields along the packed axes.
+/// The shipped dialects, and the fields of the first along the packed axes.
 static DIALECTS: LazyLock<Vec<Arc<Dialect>>> = LazyLock::new(|| {
     let text = include_str!("../../../config/dialects/iso87-ascii.toml");
     let packed = text
@@ -17,7 +17,8 @@ static DIALECTS: LazyLock<Vec<Arc<Dialect>>> = LazyLock::new(|| {
         .replace("binary = \"hex\"", "binary = \"binary\"")
         .replace("prefix = \"ascii\"", "prefix = \"bcd\"")
         .replace("encoding = \"hex\"", "encoding = \"binary\"");
-    [text.to_owned(), packed]
+    let bcd = include_str!("../../../config/dialects/iso87-bcd.toml");
+    [text.to_owned(), packed, bcd.to_owned()]
         .iter()
         .filter_map(|text| compile(text, "fuzz").ok())
         .collect()
@@ -27,8 +28,8 @@ fuzz_target!(|data: &[u8]| {
     let Some((&choice, body)) = data.split_first() else {
         return;
     };
-    assert_eq!(DIALECTS.len(), 2);
-    let dialect = &DIALECTS[usize::from(choice & 1)];
+    assert_eq!(DIALECTS.len(), 3);
+    let dialect = &DIALECTS[usize::from(choice) % DIALECTS.len()];
     let message = match decode(dialect, body, 1) {
         Ok(message) => message,
         Err(refusal) => {
@@ -46,7 +47,7 @@ fuzz_target!(|data: &[u8]| {
         .collect();
     let mti = String::from_utf8_lossy(&message.mti()).into_owned();
     let mut again = Vec::new();
-    if let Err(fault) = dialect.encode(&mti, &values, &mut again) {
+    if let Err(fault) = dialect.encode(&mti, &values, None, &mut again) {
         panic!("what was decoded cannot be written: {fault}");
     }
     let written = &again[usize::from(dialect.framing.width)..];
@@ -78,6 +79,7 @@ fuzz_target!(|data: &[u8]| {
         original: Some(&message),
         own: Some(&own),
         vault: Some(&message),
+        preface: message.answer_preface(),
     };
     for target in DIALECTS.iter() {
         for name in ["request", "tap", "reversal", "answer", "network_answer"] {

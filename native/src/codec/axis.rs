@@ -126,6 +126,8 @@ pub enum Side {
     Right,
 }
 
+pub const SIDES: [(Side, &str); 2] = [(Side::Left, "left"), (Side::Right, "right")];
+
 /// Filling of a short fixed value, and the spare nibble of an odd number of BCD digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pad {

@@ -9,7 +9,7 @@ use crate::codec::charset::Type;
 use crate::codec::class::Class;
 use crate::codec::encode::Head;
 use crate::codec::field::{fields, titles};
-use crate::codec::frame::{FRAMINGS, Framing};
+use crate::codec::framing::framing;
 use crate::codec::kind::{KINDS, Kinds, RcClass, Rule};
 use crate::codec::leg::{From, Leg, Proofs, Slot};
 use crate::codec::name::{Name, PROVED, Proved};
@@ -68,10 +68,7 @@ pub fn compile(text: &str, file: &str) -> Result<Arc<Dialect>, Box<DialectFault>
 /// Name, framing, MTI and bitmap; the rest still empty.
 fn head(root: Section<'_>, text: &str) -> Outcome<Dialect> {
     let name = root.as_text("name", root.need("name")?)?;
-    let framings = FRAMINGS.map(|framing| (framing, framing.name));
-    let framing: Framing = root
-        .choice("framing", &framings)?
-        .ok_or_else(|| root.wrong("framing", "is missing".to_owned()))?;
+    let (framing, envelope) = framing(root)?;
     let one = |key: &str, allowed: &[Encoding]| -> Outcome<Encoding> {
         let section = root.of(root.need(key)?, key)?;
         section.only(&["encoding"])?;
@@ -94,6 +91,7 @@ fn head(root: Section<'_>, text: &str) -> Outcome<Dialect> {
             .fold(0, |identity, &byte| identity << 8 | u64::from(byte)),
         digest: hex(&digest).to_lowercase(),
         framing,
+        envelope,
         mti: one("mti", &[Encoding::Ascii, Encoding::Bcd, Encoding::Ebcdic])?,
         bitmap: one(
             "bitmap",
@@ -409,6 +407,7 @@ fn leg(section: Section<'_>, name: &str, dialect: &Dialect) -> Outcome<Leg> {
         identity: dialect.identity,
         head: Head {
             framing: dialect.framing,
+            preface: dialect.envelope.default,
             mti: dialect.mti,
             bitmap: dialect.bitmap,
         },

@@ -1,11 +1,12 @@
 //! A body to a message. The loop over the bitmap is the hottest code of the codec: no allocation but the message's
 //! own buffer, no hash, no string.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU16, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use crate::codec::axis::{Encoding, Length, Prefix, Unit};
 use crate::codec::charset::{self, Charset, Type};
+use crate::codec::envelope::{Preface, PrefaceFault};
 use crate::codec::kind::{Check, Kind, Miss, RcClass};
 use crate::codec::message::{CHECK_MTI, CHECK_NOTHING, INDEX_HALF, Message};
 use crate::codec::name::Name;
@@ -32,7 +33,50 @@ struct Wrong {
     expected: String,
 }
 
-/// Decodes one body (no framing).
+/// Decodes what stands behind the length of a frame: the dialect's TPDU and header, then a body.
+#[inline]
+pub fn receive(
+    dialect: &Arc<Dialect>,
+    content: &[u8],
+    received_ns: u64,
+) -> Result<Message, Box<Refusal>> {
+    let width = dialect.envelope.width();
+    if width == 0 {
+        return decode(dialect, content, received_ns);
+    }
+    let preface = match dialect.envelope.open(content) {
+        Ok(preface) => preface,
+        Err(fault) => return Err(misaddressed(dialect, fault)),
+    };
+    let body = content.get(width..).unwrap_or(&[]);
+    let mut result = decode(dialect, body, received_ns);
+    match &mut result {
+        Ok(message) => message.preface = preface,
+        Err(refusal) => {
+            if let Some(partial) = &mut refusal.partial {
+                partial.preface = preface;
+            }
+        }
+    }
+    result
+}
+
+#[cold]
+fn misaddressed(dialect: &Dialect, fault: PrefaceFault) -> Box<Refusal> {
+    Box::new(Refusal {
+        fault: DecodeFault {
+            dialect: dialect.name.to_string(),
+            path: fault.path,
+            offset: fault.offset,
+            found: fault.found,
+            expected: fault.expected,
+            mti: String::new(),
+        },
+        partial: None,
+    })
+}
+
+/// Decodes one body (no framing, no header).
 #[inline]
 pub fn decode(
     dialect: &Arc<Dialect>,
@@ -70,6 +114,8 @@ pub fn decode(
         sent_ns: AtomicU64::new(0),
         handle: AtomicU64::new(0),
         attached: OnceLock::new(),
+        preface: Preface::default(),
+        order: AtomicU16::new(0),
     };
     match result {
         Ok(()) => {

@@ -3,6 +3,7 @@
 use crate::codec::axis::{Encoding, Length, Prefix, Side, Unit};
 use crate::codec::charset::{self, Type};
 use crate::codec::class::Class;
+use crate::codec::envelope::Preface;
 use crate::codec::frame::Framing;
 use crate::codec::name::Name;
 use crate::codec::spec::{Dialect, Hot, Layout, Part, Path, Spec, Sub, bit};
@@ -14,6 +15,8 @@ use crate::error::EncodeFault;
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
     pub framing: Framing,
+    /// What stands before the body when nothing else is said.
+    pub preface: Preface,
     pub mti: Encoding,
     pub bitmap: Encoding,
 }
@@ -28,10 +31,20 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Writes the MTI and leaves room for length and bitmap.
+    /// Writes what stands before the body and the MTI, and leaves room for length and bitmap. A preface that is not of
+    /// the head's length belongs to another dialect, and gives way to the head's own.
     #[inline]
-    pub fn open(head: Head, mti: [u8; 4], out: &'a mut Vec<u8>) -> Writer<'a> {
+    pub fn open(
+        head: Head,
+        preface: Option<&Preface>,
+        mti: [u8; 4],
+        out: &'a mut Vec<u8>,
+    ) -> Writer<'a> {
         let start = head.framing.open(out);
+        if !head.preface.is_empty() {
+            let given = preface.filter(|given| given.len() == head.preface.len());
+            out.extend_from_slice(given.unwrap_or(&head.preface).bytes());
+        }
         match head.mti {
             Encoding::Bcd => {
                 let [a, b, c, d] = mti.map(|digit| digit & 0xf);
@@ -244,6 +257,7 @@ impl Dialect {
     pub(super) fn head(&self) -> Head {
         Head {
             framing: self.framing,
+            preface: self.envelope.default,
             mti: self.mti,
             bitmap: self.bitmap,
         }
@@ -259,15 +273,16 @@ impl Dialect {
     }
 
     /// Appends a whole framed message from canonical names and values in normal form; for simulators, tools and
-    /// tests, not the hot path. Sub-fields are dotted. On a fault `out` is as before.
+    /// tests, not the hot path. Sub-fields are dotted. `preface` None: the dialect's own. On a fault `out` is as before.
     pub fn encode(
         &self,
         mti: &str,
         values: &[(String, Vec<u8>)],
+        preface: Option<&Preface>,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeFault> {
         let start = out.len();
-        let result = self.encode_into(mti, values, out);
+        let result = self.encode_into(mti, values, preface, out);
         if result.is_err() {
             out.truncate(start);
         }
@@ -278,6 +293,7 @@ impl Dialect {
         &self,
         mti: &str,
         values: &[(String, Vec<u8>)],
+        preface: Option<&Preface>,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeFault> {
         let digits = <[u8; 4]>::try_from(mti.as_bytes())
@@ -297,7 +313,7 @@ impl Dialect {
         }
         // Stable: tags keep the order they were given in.
         paths.sort_by_key(|(path, _)| path.number);
-        let mut writer = Writer::open(self.head(), digits, out);
+        let mut writer = Writer::open(self.head(), preface, digits, out);
         for group in paths.chunk_by(|(a, _), (b, _)| a.number == b.number) {
             let Some(spec) = group.first().and_then(|(path, _)| self.spec(path.number)) else {
                 continue;

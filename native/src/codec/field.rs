@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::axis::{ENCODINGS, Encoding, Length, Pad, Prefix, Side, UNITS, Unit};
+use crate::codec::axis::{ENCODINGS, Encoding, Length, Pad, Prefix, SIDES, UNITS, Unit};
 use crate::codec::charset::{CHARSETS, Charset, TYPES, Type};
 use crate::codec::class::{CLASSES, Mask};
 use crate::codec::name::{NAMES, Name};
@@ -16,7 +16,6 @@ const MASKS: [(Mask, &str); 3] = [
     (Mask::Pan, "pan"),
     (Mask::All, "all"),
 ];
-const SIDES: [(Side, &str); 2] = [(Side::Left, "left"), (Side::Right, "right")];
 const LAYOUTS: [(u8, &str); 3] = [(0, "positional"), (1, "tlv"), (2, "ber-tlv")];
 /// `title = { en, zh }`; both languages are required.
 pub(super) fn titles(section: Section<'_>) -> Outcome<Titles> {

@@ -19,7 +19,20 @@ pub struct Framing {
     pub encoding: Encoding,
     /// The length counts itself.
     pub inclusive: bool,
+    pub keep_alive: KeepAlive,
 }
+
+/// What becomes of a frame of length zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepAlive {
+    /// It is passed over.
+    Ignore,
+    /// The peer gets one back.
+    Echo,
+}
+
+pub const KEEP_ALIVES: [(KeepAlive, &str); 2] =
+    [(KeepAlive::Ignore, "ignore"), (KeepAlive::Echo, "echo")];
 
 const fn framing(name: &'static str, width: u8, encoding: Encoding, inclusive: bool) -> Framing {
     Framing {
@@ -27,6 +40,7 @@ const fn framing(name: &'static str, width: u8, encoding: Encoding, inclusive: b
         width,
         encoding,
         inclusive,
+        keep_alive: KeepAlive::Ignore,
     }
 }
 
@@ -43,6 +57,35 @@ pub const FRAMINGS: [Framing; 6] = [
 impl Framing {
     pub fn parse(name: &str) -> Option<Framing> {
         FRAMINGS.into_iter().find(|known| known.name == name)
+    }
+
+    /// What stands behind the length of one whole frame.
+    pub fn content<'a>(&self, frame: &'a [u8]) -> Result<&'a [u8], FramingFault> {
+        let width = usize::from(self.width);
+        let fault = |found: String| FramingFault {
+            offset: 0,
+            found,
+            expected: format!("{} length of all that follows", self.name),
+        };
+        let (Some(prefix), Some(content)) = (frame.get(..width), frame.get(width..)) else {
+            return Err(fault(format!("{} bytes", frame.len())));
+        };
+        match self.read(prefix) {
+            Some(length) if length == content.len() as u64 => Ok(content),
+            Some(length) => {
+                let found = format!("length {length} before {} bytes", content.len());
+                Err(fault(found))
+            }
+            None => Err(fault("bytes that are no length".to_owned())),
+        }
+    }
+
+    /// A frame of length zero.
+    pub fn empty_frame(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(usize::from(self.width));
+        let start = self.open(&mut out);
+        self.close(&mut out, start);
+        out
     }
 
     /// Greatest body it can announce.
@@ -157,8 +200,9 @@ impl Framer {
         }
     }
 
-    /// Hands every whole body in `data` to `sink`, with the monotonic time of its first byte. An empty frame is a
-    /// keep-alive and is passed over. After a fault the stream is lost: nothing more may be fed.
+    /// Hands what stands behind each length in `data` to `sink`, with the monotonic time of its frame's first byte. An
+    /// empty frame is a keep-alive: passed over, or handed on as nothing where the framing answers it. After a fault
+    /// the stream is lost: nothing more may be fed.
     pub fn feed(
         &mut self,
         data: &[u8],
@@ -177,7 +221,7 @@ impl Framer {
             };
             self.consumed += (width + length) as u64;
             data = data.get(width + length..).unwrap_or(&[]);
-            if length > 0 {
+            if length > 0 || self.framing.keep_alive == KeepAlive::Echo {
                 sink(body, now_ns);
             }
         }
@@ -210,7 +254,8 @@ impl Framer {
             None => return Ok(left),
         };
         if self.rest.len() == width + length {
-            if let Some(body) = self.rest.get(width..).filter(|body| !body.is_empty()) {
+            let echo = self.framing.keep_alive == KeepAlive::Echo;
+            if let Some(body) = self.rest.get(width..).filter(|b| echo || !b.is_empty()) {
                 sink(body, self.first_ns);
             }
             self.consumed += self.rest.len() as u64;
@@ -309,6 +354,21 @@ mod tests {
     fn an_empty_frame_is_passed_over() {
         let read = all(FRAMINGS[0], &[b"\x00\x00\x00\x01a\x00", b"\x00\x00\x01b"]);
         assert_eq!(read, Ok(vec![(b"a".to_vec(), 1), (b"b".to_vec(), 2)]));
+    }
+
+    #[test]
+    fn an_empty_frame_is_handed_on_where_it_is_answered() {
+        let framing = Framing {
+            keep_alive: KeepAlive::Echo,
+            ..FRAMINGS[4]
+        };
+        let read = all(framing, &[b"00000001a00", b"000001b0000"]);
+        let expected = [(&b""[..], 1), (b"a", 1), (b"", 1), (b"b", 2), (b"", 2)];
+        let expected = expected.map(|(body, ns)| (body.to_vec(), ns)).to_vec();
+        assert_eq!(read, Ok(expected));
+        assert_eq!(framing.empty_frame(), b"0000");
+        let inclusive = Framing::parse("length2-inclusive").map(|f| f.empty_frame());
+        assert_eq!(inclusive, Some(vec![0, 2]));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::codec::encode::{Head, Writer};
+use crate::codec::envelope::Preface;
 use crate::codec::name::{Name, Proved, Source, Wire};
 use crate::codec::spec::{Hot, Part, Spec};
 use crate::codec::value::push_decimal;
@@ -87,6 +88,8 @@ pub struct Sources<'a> {
     pub original: Option<&'a dyn Source>,
     pub own: Option<&'a dyn Source>,
     pub vault: Option<&'a dyn Source>,
+    /// What an answer carries before its body; None: the dialect's own.
+    pub preface: Option<Preface>,
 }
 
 impl Leg {
@@ -113,7 +116,7 @@ impl Leg {
         sources: &Sources<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), (Option<&Spec>, String)> {
-        let mut writer = Writer::open(self.head, mti, out);
+        let mut writer = Writer::open(self.head, sources.preface.as_ref(), mti, out);
         for slot in &self.slots {
             let source = match &slot.from {
                 From::Request => sources.request,

@@ -1,10 +1,11 @@
 //! One decoded message: the body as it came, an index of its fields, and what the walk asks of every message.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::codec::axis::Length;
+use crate::codec::envelope::{Order, Preface};
 use crate::codec::kind::{Check, Kind, RcClass};
 use crate::codec::name::{Attachment, Name, Source, Wire};
 use crate::codec::spec::{Dialect, Hot, Layout, Part, Path, Spec, bit};
@@ -19,7 +20,7 @@ pub const CHECK_MTI: u8 = u8::MAX;
 /// normal-form length, zero when absent: a look-up is one load, with no counting of bitmap bits.
 pub(super) const INDEX_HALF: usize = 4 * 64;
 
-/// Immutable but for `sent_ns`, `handle` and what is attached. One allocation: the body, and behind it the index of its fields.
+/// Immutable but for `sent_ns`, `handle`, the order to its sender and what is attached. One allocation: the body, and behind it the index of its fields.
 /// Wiped on drop, because it may hold a PAN or a track.
 #[derive(Debug)]
 pub struct Message {
@@ -38,6 +39,8 @@ pub struct Message {
     pub(super) sent_ns: AtomicU64,
     pub(super) handle: AtomicU64,
     pub(super) attached: OnceLock<Box<dyn Attachment>>,
+    pub(super) preface: Preface,
+    pub(super) order: AtomicU16,
 }
 
 /// A field's place on the wire.
@@ -130,6 +133,27 @@ impl Message {
     /// Keeps what was proved; false, and nothing done, when there is something already.
     pub fn attach(&self, proved: Box<dyn Attachment>) -> bool {
         self.attached.set(proved).is_ok()
+    }
+
+    /// TPDU and header that it came with; empty where it came without.
+    pub fn preface(&self) -> &Preface {
+        &self.preface
+    }
+
+    /// What its answer carries before the body; None where it came without.
+    #[inline]
+    pub fn answer_preface(&self) -> Option<Preface> {
+        if self.preface.is_empty() {
+            return None;
+        }
+        let mut preface = self.dialect.envelope.answer(&self.preface);
+        Order(self.order.load(Ordering::Relaxed)).apply(&mut preface);
+        Some(preface)
+    }
+
+    /// The header of its answer will say this instead of what came; the last order counts.
+    pub fn set_order(&self, order: Order) {
+        self.order.store(order.0, Ordering::Relaxed);
     }
 
     /// Bytes of the body.

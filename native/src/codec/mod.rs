@@ -3,8 +3,8 @@
 //! | file | job |
 //! |---|---|
 //! | `axis`, `charset`, `value` | how one value is written, each axis independent of the others |
-//! | `frame` | where a message ends |
-//! | `spec`, `compile`, `field`, `section`, `toml` | a dialect and how its file becomes one |
+//! | `frame`, `envelope` | where a message ends, and what stands before its body |
+//! | `spec`, `compile`, `framing`, `field`, `section`, `toml` | a dialect and how its file becomes one |
 //! | `decode`, `message` | a body becomes a message, once |
 //! | `encode`, `leg` | fields become a message, from an allow-list |
 //! | `kind`, `key` | what a message is, and when two are the same |
@@ -18,8 +18,10 @@ pub mod decode;
 pub mod describe;
 pub mod emv;
 pub mod encode;
+pub mod envelope;
 mod field;
 pub mod frame;
+mod framing;
 pub mod key;
 pub mod kind;
 pub mod leg;
@@ -34,7 +36,8 @@ pub mod value;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{Refusal, decode};
+pub use decode::{Refusal, decode, receive};
+pub use envelope::{Envelope, Preface};
 pub use frame::{Framer, Framing};
 pub use kind::{Check, Kind, RcClass};
 pub use leg::{Leg, OriginalData, Own, Sources};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::codec::axis::{Encoding, Length};
 use crate::codec::class::{Class, Mask};
 use crate::codec::emv;
+use crate::codec::envelope::Envelope;
 use crate::codec::frame::Framing;
 use crate::codec::kind::{Kinds, RcClass};
 use crate::codec::leg::Leg;
@@ -155,6 +156,7 @@ pub struct Dialect {
     /// The first 64 bits of the digest: two dialects of one identity write every field alike.
     pub identity: u64,
     pub framing: Framing,
+    pub envelope: Envelope,
     pub mti: Encoding,
     pub bitmap: Encoding,
     pub kinds: Kinds,

@@ -57,7 +57,7 @@ fn values(list: &[(&str, &str)]) -> Values {
 
 fn frame(dialect: &Dialect, mti: &str, list: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut out = Vec::new();
-    match dialect.encode(mti, list, &mut out) {
+    match dialect.encode(mti, list, None, &mut out) {
         Ok(()) => out,
         Err(fault) => unreachable!("{fault}"),
     }

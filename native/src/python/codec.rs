@@ -6,10 +6,11 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
-use crate::codec::axis::{Length, Prefix, UNITS};
+use crate::codec::axis::{Length, Pad, Prefix, SIDES, UNITS};
 use crate::codec::charset::{CHARSETS, Charset};
 use crate::codec::class::Class;
 use crate::codec::encode::{is_binary, is_readable};
+use crate::codec::envelope::{Order, Preface};
 use crate::codec::spec::{Layout, Path, Spec, Titles};
 use crate::codec::toml::{self, Node, Table, Value};
 use crate::codec::value::{hex, unhex};
@@ -96,6 +97,25 @@ impl PyDialect {
         self.0.is_final_reversal(code.as_bytes())
     }
 
+    #[getter]
+    fn length_bytes(&self) -> usize {
+        usize::from(self.0.framing.width)
+    }
+
+    #[getter]
+    fn preface_bytes(&self) -> usize {
+        self.0.envelope.width()
+    }
+
+    #[pyo3(signature = (frame, now_ns=0))]
+    fn decode_frame(&self, py: Python<'_>, frame: &[u8], now_ns: u64) -> PyResult<PyMessage> {
+        let content = self.0.framing.content(frame);
+        let content = content.map_err(|fault| framing_error(py, &fault))?;
+        codec::receive(&self.0, content, now_ns)
+            .map(PyMessage)
+            .map_err(|refusal| decode_error(py, *refusal))
+    }
+
     #[pyo3(signature = (body, now_ns=0))]
     fn decode(&self, py: Python<'_>, body: &[u8], now_ns: u64) -> PyResult<PyMessage> {
         codec::decode(&self.0, body, now_ns)
@@ -103,12 +123,16 @@ impl PyDialect {
             .map_err(|refusal| decode_error(py, *refusal))
     }
 
+    #[pyo3(signature = (mti, values, header=None, answers=None))]
     fn encode<'py>(
         &self,
         py: Python<'py>,
         mti: &str,
         values: &Bound<'py, PyAny>,
+        header: Option<&Bound<'py, PyAny>>,
+        answers: Option<PyRef<'py, PyMessage>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
+        let preface = self.preface(py, header, answers.as_deref())?;
         let mut list = Vec::new();
         for item in values.call_method0("items")?.try_iter()? {
             let (name, value): (String, Bound<'_, PyAny>) = item?.extract()?;
@@ -116,7 +140,7 @@ impl PyDialect {
             list.push((name, value));
         }
         let mut out = Vec::with_capacity(512);
-        let result = self.0.encode(mti, &list, &mut out);
+        let result = self.0.encode(mti, &list, Some(&preface), &mut out);
         let bytes = PyBytes::new(py, &out);
         codec::wipe(&mut out);
         for (_, value) in &mut list {
@@ -142,6 +166,35 @@ impl PyDialect {
 }
 
 impl PyDialect {
+    /// What stands before the body: the dialect's own or, of an answer, what its request came with; changed by `header`.
+    fn preface(
+        &self,
+        py: Python<'_>,
+        header: Option<&Bound<'_, PyAny>>,
+        answers: Option<&PyMessage>,
+    ) -> PyResult<Preface> {
+        let envelope = &self.0.envelope;
+        let answered = answers.and_then(|message| message.0.answer_preface());
+        let mut preface = answered
+            .filter(|answered| answered.len() == envelope.width())
+            .unwrap_or(envelope.default);
+        let Some(header) = header else {
+            return Ok(preface);
+        };
+        for item in header.call_method0("items")?.try_iter()? {
+            let (name, digits): (String, String) = item?.extract()?;
+            let part = envelope.part(&name);
+            if !part.is_some_and(|part| envelope.write(&mut preface, part, &digits)) {
+                let problem = match part {
+                    Some(part) => format!("{name} takes {} digits", part.count),
+                    None => format!("{}: no part of a header is called {name:?}", self.0.name),
+                };
+                return Err(usage_error(py, &problem));
+            }
+        }
+        Ok(preface)
+    }
+
     /// Text becomes the field's characters (hexadecimal for binary fields); bytes are taken as they are.
     fn bytes_of(&self, py: Python<'_>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
         if let Ok(bytes) = value.cast::<PyBytes>() {
@@ -197,6 +250,7 @@ fn field_rows(py: Python<'_>, spec: &Spec, out: &Bound<'_, PyList>) -> PyResult<
     row.set_item("prefix", prefix)?;
     row.set_item("min", min)?;
     row.set_item("max", max)?;
+    row.set_item("pad", spec.shape.pad.map_or_else(String::new, pad_text))?;
     out.append(row)?;
     part_rows(py, spec, out)
 }
@@ -260,6 +314,11 @@ fn spelling<T: PartialEq>(list: &[(T, &'static str)], value: T) -> &'static str 
     list.iter()
         .find(|(known, _)| *known == value)
         .map_or("", |(_, text)| text)
+}
+
+fn pad_text(pad: Pad) -> String {
+    let side = spelling(&SIDES, pad.side);
+    format!("{side} {}", char::from(pad.fill))
 }
 
 fn prefix_text(prefix: Prefix) -> String {
@@ -383,6 +442,31 @@ impl PyMessage {
         self.read(py, self.path(py, name)?)
     }
 
+    #[getter]
+    fn header<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let out = PyDict::new(py);
+        if self.0.preface().is_empty() {
+            return Ok(out);
+        }
+        let envelope = &self.0.dialect().envelope;
+        for part in &envelope.parts {
+            out.set_item(&part.name, envelope.read(self.0.preface(), part))?;
+        }
+        Ok(out)
+    }
+
+    fn order(&self, py: Python<'_>, name: &str, digit: u8) -> PyResult<()> {
+        let dialect = self.0.dialect();
+        let part = dialect.envelope.part(name);
+        let order = part.and_then(|part| Order::of(part, digit));
+        let order = order.ok_or_else(|| {
+            let problem = format!("{}: no header part {name:?} of one digit", dialect.name);
+            usage_error(py, &problem)
+        })?;
+        self.0.set_order(order);
+        Ok(())
+    }
+
     fn describe(&self) -> Vec<(String, String, String, usize, usize)> {
         self.0
             .describe()
@@ -439,6 +523,18 @@ fn text<'py>(py: Python<'py>, value: &[u8]) -> Bound<'py, PyString> {
     PyString::new(py, &String::from_utf8_lossy(value))
 }
 
+/// A frame of length zero where the peer is to get one back.
+#[pyclass(frozen, name = "KeepAlive", module = "switch._native.codec")]
+pub(crate) struct PyKeepAlive(Vec<u8>);
+
+#[pymethods]
+impl PyKeepAlive {
+    #[getter]
+    fn answer<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0)
+    }
+}
+
 #[pyclass(name = "Framer", module = "switch._native.codec")]
 pub(crate) struct PyFramer {
     dialect: Arc<Dialect>,
@@ -465,8 +561,15 @@ impl PyFramer {
         let out = PyList::empty(py);
         let dialect = &self.dialect;
         let mut failure = None;
-        let fed = self.framer.feed(data, now_ns, |body, received_ns| {
-            let added = match codec::decode(dialect, body, received_ns) {
+        let fed = self.framer.feed(data, now_ns, |content, received_ns| {
+            if content.is_empty() {
+                let answer = PyKeepAlive(dialect.framing.empty_frame());
+                if let Err(error) = Bound::new(py, answer).and_then(|answer| out.append(answer)) {
+                    failure = Some(error);
+                }
+                return;
+            }
+            let added = match codec::receive(dialect, content, received_ns) {
                 Ok(message) => Bound::new(py, PyMessage(message)).and_then(|m| out.append(m)),
                 Err(refusal) => out.append(decode_error(py, *refusal).value(py)),
             };
@@ -564,11 +667,19 @@ fn placed(build: impl FnOnce() -> PyResult<PyErr>) -> PyErr {
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add(
         "__all__",
-        ["Dialect", "Framer", "Leg", "Message", "parse_toml"],
+        [
+            "Dialect",
+            "Framer",
+            "KeepAlive",
+            "Leg",
+            "Message",
+            "parse_toml",
+        ],
     )?;
     m.add_function(wrap_pyfunction!(parse_toml, m)?)?;
     m.add_class::<PyDialect>()?;
     m.add_class::<PyFramer>()?;
+    m.add_class::<PyKeepAlive>()?;
     m.add_class::<PyLeg>()?;
     m.add_class::<PyMessage>()?;
     Ok(())

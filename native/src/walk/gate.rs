@@ -487,6 +487,7 @@ impl<T: Ticket> Gate<T> {
             request: Some(request),
             reply: Some(&answer),
             own: Some(&own),
+            preface: request.answer_preface(),
             ..Sources::default()
         };
         let mti = response_mti(request.mti());

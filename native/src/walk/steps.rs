@@ -56,6 +56,7 @@ impl<T: Ticket> Gate<T> {
             request: Some(request),
             reply: Some(reply),
             own: Some(&own),
+            preface: request.answer_preface(),
             ..Sources::default()
         };
         let leg = legs.answer_of(request.kind())?;

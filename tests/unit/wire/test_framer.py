@@ -2,11 +2,31 @@
 
 import pytest
 
-from switch.errors import DecodeError, FramingError
+from switch.errors import DecodeError, DialectError, FramingError, UsageError
 from switch.model.kind import Check
-from switch.wire import Framer, Message
-from tests.support.message import DIALECT
-from tests.support.wire import purchase
+from switch.wire import Framer, KeepAlive, Message
+from tests.support.message import DIALECT, PURCHASE
+from tests.support.wire import purchase, variant
+
+FRAMING = 'framing = "length2"'
+ADDRESSED = """
+[framing]
+length = "length2"
+
+[framing.tpdu]
+id = "60"
+destination = "0006"
+source = "0000"
+
+[framing.header]
+application_class = "60"
+software_version = "31"
+terminal_status = "0"
+processing_request = "0"
+sub_version = "311003"
+"""
+PREFACE = bytes.fromhex("6000060000603100311003")
+"""A TPDU and a header as they stand in a public capture."""
 
 
 def test_messages_come_out_in_order_however_they_are_cut() -> None:
@@ -71,3 +91,93 @@ def test_a_lost_stream_names_its_place() -> None:
 
 def test_empty_frames_keep_alive() -> None:
     assert Framer(DIALECT).feed(b"\x00\x00" * 5, 1) == []
+
+
+def test_an_empty_frame_is_answered_where_the_dialect_says_so() -> None:
+    echoing = variant((FRAMING, 'framing = { length = "ascii4", keep_alive = "echo" }'))
+    framer = Framer(echoing)
+    message = echoing.encode("0200", PURCHASE)
+    items = framer.feed(b"0000" + message + b"00", 1) + framer.feed(b"00", 2)
+    assert [type(item) for item in items] == [KeepAlive, Message, KeepAlive]
+    assert [item.answer for item in items if isinstance(item, KeepAlive)] == [b"0000"] * 2
+
+
+def test_tpdu_and_header_travel_beside_the_message() -> None:
+    addressed = variant((FRAMING, ADDRESSED))
+    frame = addressed.encode("0200", PURCHASE)
+    plain = DIALECT.encode("0200", PURCHASE)
+    assert frame == (len(PREFACE) + len(plain) - 2).to_bytes(2) + PREFACE + plain[2:]
+    assert (addressed.length_bytes, addressed.preface_bytes) == (2, 11)
+    [message] = Framer(addressed).feed(frame, 1)
+    assert isinstance(message, Message)
+    assert message.length == len(plain) - 2, "neither is part of the message"
+    assert message.header == {
+        "tpdu.id": "60",
+        "tpdu.destination": "0006",
+        "tpdu.source": "0000",
+        "header.application_class": "60",
+        "header.software_version": "31",
+        "header.terminal_status": "0",
+        "header.processing_request": "0",
+        "header.sub_version": "311003",
+    }
+    assert addressed.decode_frame(frame).header == message.header
+    assert addressed.decode(plain[2:]).header == {}
+
+
+def test_an_answer_goes_back_to_the_source_of_its_request() -> None:
+    addressed = variant((FRAMING, ADDRESSED))
+    header = {"tpdu.source": "1234", "terminal_status": "5", "header.sub_version": "000042"}
+    request = addressed.decode_frame(addressed.encode("0200", PURCHASE, header))
+    answer = addressed.encode("0210", {"stan": "000001"}, answers=request)
+    assert answer[2:13].hex() == "6012340006" + "603150000042"
+    request.order("processing_request", 3)
+    again = addressed.encode("0210", {"stan": "000001"}, answers=request)
+    assert again[2:13].hex() == "6012340006" + "603153000042"
+    with pytest.raises(UsageError, match="sub_version"):
+        request.order("sub_version", 3)
+    with pytest.raises(UsageError, match="takes 6 digits"):
+        addressed.encode("0210", {}, {"sub_version": "12"})
+    with pytest.raises(UsageError, match="no part"):
+        DIALECT.encode("0210", {}, {"sub_version": "000001"})
+
+
+@pytest.mark.parametrize(
+    ("at", "byte", "path"),
+    [(0, 0x61, "tpdu.id"), (5, 0xA0, "header.application_class"), (10, 0x0F, "header.sub_version")],
+)
+def test_a_wrong_tpdu_or_header_is_a_value_with_its_place(at: int, byte: int, path: str) -> None:
+    addressed = variant((FRAMING, ADDRESSED))
+    good = addressed.encode("0200", PURCHASE)
+    bad = bytearray(good)
+    bad[2 + at] = byte
+    fault, message = Framer(addressed).feed(bytes(bad) + good, 1)
+    assert isinstance(fault, DecodeError)
+    assert (fault.path, fault.offset, fault.partial) == (path, at, None)
+    assert isinstance(message, Message)
+
+
+def test_a_frame_shorter_than_its_tpdu_is_named() -> None:
+    addressed = variant((FRAMING, ADDRESSED))
+    [fault] = Framer(addressed).feed(b"\x00\x03\x60\x00\x06", 1)
+    assert isinstance(fault, DecodeError)
+    assert (fault.path, fault.offset, fault.found) == ("tpdu", 3, "3 bytes")
+    with pytest.raises(FramingError):
+        addressed.decode_frame(b"\x00\x04\x60\x00\x06")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('id = "60"', 'id = "6x"', "framing.tpdu.id is not 2 hexadecimal digits"),
+        ('source = "0000"\n', "", "framing.tpdu.source is missing"),
+        ('terminal_status = "0"', 'terminal_status = "A"', "is not decimal digits"),
+        ('terminal_status = "0"\n', "", "framing.header takes 21 digits"),
+        ('length = "length2"', 'length = "length3"', 'framing.length has no value "length3"'),
+        ('length = "length2"', 'length = "length2"\nkeep_alive = "yes"', "framing.keep_alive"),
+    ],
+)
+def test_a_framing_that_cannot_be_is_refused(old: str, new: str, problem: str) -> None:
+    assert old in ADDRESSED
+    with pytest.raises(DialectError, match=problem):
+        variant((FRAMING, ADDRESSED.replace(old, new)))
