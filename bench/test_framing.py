@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from switch.wire import Framer, Message
+from switch.wire import Framer, KeepAlive, Message
 from tests.support.message import DIALECT
 from tests.support.wire import CHIP, purchase
 
@@ -28,7 +28,7 @@ SHAPES: Final[dict[str, Sequence[bytes]]] = {
 def test_feed(benchmark: BenchmarkFixture, shape: str) -> None:
     framer = Framer(DIALECT)
 
-    def feed_all() -> list[Message | Exception]:
+    def feed_all() -> list[Message | Exception | KeepAlive]:
         return [item for chunk in SHAPES[shape] for item in framer.feed(chunk, 1)]
 
     found = benchmark(feed_all)
