@@ -10,8 +10,8 @@ use crate::codec::envelope::{Preface, PrefaceFault};
 use crate::codec::kind::{Check, Kind, Miss, RcClass};
 use crate::codec::message::{CHECK_MTI, CHECK_NOTHING, INDEX_HALF, Message};
 use crate::codec::name::Name;
-use crate::codec::spec::{Dialect, Hot, Layout, Part, Spec, bit};
-use crate::codec::tlv;
+use crate::codec::spec::{Dialect, Hot, Part, bit};
+use crate::codec::structure::structure;
 use crate::codec::value::{decimal, hex_value, hex_word};
 use crate::error::DecodeFault;
 
@@ -25,12 +25,12 @@ pub struct Refusal {
 }
 
 /// A place and what is wrong there; becomes a `DecodeFault` off the hot path.
-struct Wrong {
-    number: u8,
-    part: Part,
-    offset: usize,
-    found: String,
-    expected: String,
+pub(super) struct Wrong {
+    pub(super) number: u8,
+    pub(super) part: Part,
+    pub(super) offset: usize,
+    pub(super) found: String,
+    pub(super) expected: String,
 }
 
 /// Decodes what stands behind the length of a frame: the dialect's TPDU and header, then a body.
@@ -435,91 +435,6 @@ fn prefix_value(prefix: Prefix, wire: &[u8]) -> Option<usize> {
             b.is_ascii_hexdigit()
                 .then(|| n << 4 | usize::from(hex_value(b)))
         }),
-    }
-}
-
-/// Checks what stands inside a field.
-#[inline]
-fn structure(
-    dialect: &Dialect,
-    number: u8,
-    wire: &[u8],
-    start: usize,
-    count: usize,
-) -> Result<(), Box<Wrong>> {
-    let Some(spec) = dialect.spec(number) else {
-        return Ok(());
-    };
-    if matches!(spec.layout, Layout::Ber) && spec.shape.encoding == Encoding::Binary {
-        return tlv::check_ber(wire).map_err(|fault| {
-            Box::new(Wrong {
-                number,
-                part: fault.tag.map_or(Part::Whole, Part::Tag),
-                offset: start + fault.at,
-                found: fault.found,
-                expected: fault.expected,
-            })
-        });
-    }
-    structure_of(spec, wire, start, count)
-}
-
-fn structure_of(spec: &Spec, wire: &[u8], start: usize, count: usize) -> Result<(), Box<Wrong>> {
-    let number = spec.number;
-    let mut whole = Vec::new();
-    spec.shape.read(wire, count, &mut whole);
-    // An offset inside the normal form is one on the wire only where a character is a byte.
-    let offset = |at: usize| match spec.shape.encoding {
-        Encoding::Bcd => start + at / 2,
-        Encoding::Hex => start + at * 2,
-        _ => start + at,
-    };
-    let tlv_fault = |fault: tlv::TlvFault| {
-        Box::new(Wrong {
-            number,
-            part: fault.tag.map_or(Part::Whole, Part::Tag),
-            offset: offset(fault.at),
-            found: fault.found,
-            expected: fault.expected,
-        })
-    };
-    match &spec.layout {
-        Layout::Whole => Ok(()),
-        Layout::Ber => tlv::check_ber(&whole).map_err(tlv_fault),
-        Layout::Decimal {
-            tag_digits,
-            length_digits,
-            ..
-        } => tlv::Decimal::new(&whole, *tag_digits, *length_digits)
-            .find_map(Result::err)
-            .map_or(Ok(()), |fault| Err(tlv_fault(fault))),
-        Layout::Positional(subs) => {
-            for (index, sub) in subs.iter().enumerate() {
-                let at = usize::from(sub.at);
-                if at == whole.len() {
-                    return Ok(());
-                }
-                let part = Part::Sub(index as u8);
-                let fail = |at: usize, found: &str, expected: String| {
-                    Box::new(Wrong {
-                        number,
-                        part,
-                        offset: offset(at),
-                        found: found.to_owned(),
-                        expected,
-                    })
-                };
-                let Some(value) = whole.get(at..at + usize::from(sub.length)) else {
-                    return Err(fail(at, "the end", format!("{} characters", sub.length)));
-                };
-                let kind = sub.shape.kind;
-                if let Some(bad) = charset::first_wrong(kind, sub.shape.charset, value) {
-                    let expected = kind.as_str().to_owned();
-                    return Err(fail(at + bad, "a byte outside the type", expected));
-                }
-            }
-            Ok(())
-        }
     }
 }
 

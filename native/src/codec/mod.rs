@@ -5,7 +5,7 @@
 //! | `axis`, `charset`, `value` | how one value is written, each axis independent of the others |
 //! | `frame`, `envelope` | where a message ends, and what stands before its body |
 //! | `spec`, `compile`, `framing`, `field`, `section`, `toml` | a dialect and how its file becomes one |
-//! | `decode`, `message` | a body becomes a message, once |
+//! | `decode`, `structure`, `message` | a body becomes a message, once |
 //! | `encode`, `leg` | fields become a message, from an allow-list |
 //! | `kind`, `key` | what a message is, and when two are the same |
 //! | `class`, `emv`, `tlv`, `describe` | sensitivity, and what may be shown |
@@ -29,6 +29,7 @@ pub mod message;
 pub mod name;
 mod section;
 pub mod spec;
+mod structure;
 pub mod tlv;
 pub mod toml;
 pub mod value;

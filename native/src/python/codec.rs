@@ -9,14 +9,16 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use crate::codec::axis::{Length, Pad, Prefix, SIDES, UNITS};
 use crate::codec::charset::{CHARSETS, Charset};
 use crate::codec::class::Class;
-use crate::codec::encode::{is_binary, is_readable};
-use crate::codec::envelope::{Order, Preface};
-use crate::codec::spec::{Layout, Path, Spec, Titles};
+use crate::codec::encode::is_binary;
+use crate::codec::envelope::Preface;
+use crate::codec::spec::{Layout, Spec, Titles};
 use crate::codec::toml::{self, Node, Table, Value};
-use crate::codec::value::{hex, unhex};
-use crate::codec::{self, Dialect, Framer, Leg, Message, Name, Refusal, compile, emv};
-use crate::error::{DialectFault, EncodeFault, FramingFault, TomlFault};
-use crate::python::{python_error, usage_error};
+use crate::codec::value::unhex;
+use crate::codec::{self, Dialect, Framer, Leg, compile, emv};
+use crate::error::EncodeFault;
+use crate::python::fault::{decode_error, dialect_error, encode_error, framing_error, toml_error};
+use crate::python::message::PyMessage;
+use crate::python::usage_error;
 
 /// TOML to plain values, plus 1-based (line, column) of every key by dotted path.
 #[pyfunction]
@@ -345,184 +347,6 @@ impl PyLeg {
     }
 }
 
-#[pyclass(
-    frozen,
-    name = "Message",
-    module = "switch._native.codec",
-    freelist = 1024
-)]
-pub(crate) struct PyMessage(Message);
-
-impl std::ops::Deref for PyMessage {
-    type Target = Message;
-
-    fn deref(&self) -> &Message {
-        &self.0
-    }
-}
-
-#[pymethods]
-impl PyMessage {
-    #[getter]
-    fn mti<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        text(py, &self.0.mti())
-    }
-
-    #[getter]
-    fn kind(&self) -> u8 {
-        self.0.kind() as u8
-    }
-
-    #[getter]
-    fn check(&self) -> u8 {
-        self.0.check() as u8
-    }
-
-    #[getter]
-    fn check_path(&self) -> String {
-        self.0.check_path()
-    }
-
-    #[getter]
-    fn repeat(&self) -> bool {
-        self.0.repeat()
-    }
-
-    #[getter]
-    fn stan(&self) -> i32 {
-        self.0.stan()
-    }
-
-    #[getter]
-    fn amount_minor(&self) -> i64 {
-        self.0.amount_minor()
-    }
-
-    #[getter]
-    fn outcome(&self) -> u8 {
-        self.0.outcome() as u8
-    }
-
-    #[getter]
-    fn received_ns(&self) -> u64 {
-        self.0.received_ns()
-    }
-
-    #[getter]
-    fn sent_ns(&self) -> u64 {
-        self.0.sent_ns()
-    }
-
-    #[getter]
-    fn length(&self) -> usize {
-        self.0.length()
-    }
-
-    fn get<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let path = self.path(py, name)?;
-        if is_readable(self.0.dialect(), path) {
-            return self.read(py, path);
-        }
-        let problem = format!("{name} is not for reading: account number, C3 or SAD");
-        Err(usage_error(py, &problem))
-    }
-
-    fn has(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
-        if let Some(name) = Name::parse(name) {
-            return Ok(self.0.has(name));
-        }
-        Ok(self.0.at(self.path(py, name)?).is_some())
-    }
-
-    fn masked_pan(&self) -> String {
-        self.0.masked_pan()
-    }
-
-    fn reveal<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.read(py, self.path(py, name)?)
-    }
-
-    #[getter]
-    fn header<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let out = PyDict::new(py);
-        if self.0.preface().is_empty() {
-            return Ok(out);
-        }
-        let envelope = &self.0.dialect().envelope;
-        for part in &envelope.parts {
-            out.set_item(&part.name, envelope.read(self.0.preface(), part))?;
-        }
-        Ok(out)
-    }
-
-    fn order(&self, py: Python<'_>, name: &str, digit: u8) -> PyResult<()> {
-        let dialect = self.0.dialect();
-        let part = dialect.envelope.part(name);
-        let order = part.and_then(|part| Order::of(part, digit));
-        let order = order.ok_or_else(|| {
-            let problem = format!("{}: no header part {name:?} of one digit", dialect.name);
-            usage_error(py, &problem)
-        })?;
-        self.0.set_order(order);
-        Ok(())
-    }
-
-    fn describe(&self) -> Vec<(String, String, String, usize, usize)> {
-        self.0
-            .describe()
-            .into_iter()
-            .map(|line| (line.number, line.name, line.value, line.offset, line.length))
-            .collect()
-    }
-
-    fn agrees(&self, request: &PyMessage, out_stan: u32, out_time: &str) -> bool {
-        self.0.agrees(&request.0, out_stan, out_time.as_bytes())
-    }
-
-    fn __repr__(&self) -> String {
-        format!(
-            "<Message {} of {}: stan {}, pan {:?}, {} fields>",
-            String::from_utf8_lossy(&self.0.mti()),
-            self.0.dialect().name,
-            self.0.stan(),
-            self.0.masked_pan(),
-            self.0.fields(),
-        )
-    }
-}
-
-impl PyMessage {
-    fn path(&self, py: Python<'_>, name: &str) -> PyResult<Path> {
-        let dialect = self.0.dialect();
-        dialect
-            .path(name)
-            .ok_or_else(|| usage_error(py, &format!("{}: no field {name:?}", dialect.name)))
-    }
-
-    fn read<'py>(&self, py: Python<'py>, path: Path) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let dialect = self.0.dialect();
-        let Some(value) = self.0.at(path) else {
-            return Ok(None);
-        };
-        if is_binary(dialect, path) {
-            return Ok(Some(PyString::new(py, &hex(&value)).into_any()));
-        }
-        let gbk = dialect
-            .spec(path.number)
-            .is_some_and(|spec| spec.shape.charset == Charset::Gbk);
-        if gbk {
-            let bytes = PyBytes::new(py, &value);
-            return bytes.call_method1("decode", ("gbk", "replace")).map(Some);
-        }
-        Ok(Some(text(py, &value).into_any()))
-    }
-}
-
-/// Text of bytes that the codec has checked to be ASCII.
-fn text<'py>(py: Python<'py>, value: &[u8]) -> Bound<'py, PyString> {
-    PyString::new(py, &String::from_utf8_lossy(value))
-}
-
 /// A frame of length zero where the peer is to get one back.
 #[pyclass(frozen, name = "KeepAlive", module = "switch._native.codec")]
 pub(crate) struct PyKeepAlive(Vec<u8>);
@@ -593,75 +417,6 @@ impl PyFramer {
     fn first_byte_ns(&self) -> u64 {
         self.framer.first_byte_ns()
     }
-}
-
-fn toml_error(py: Python<'_>, fault: &TomlFault) -> PyErr {
-    placed(|| {
-        let kwargs = PyDict::new(py);
-        kwargs.set_item("line", fault.at.line)?;
-        kwargs.set_item("column", fault.at.column)?;
-        let args = (&fault.message,).into_pyobject(py)?;
-        Ok(python_error(py, "TomlError", &args, Some(&kwargs)))
-    })
-}
-
-fn dialect_error(py: Python<'_>, fault: &DialectFault) -> PyErr {
-    placed(|| {
-        let kwargs = PyDict::new(py);
-        kwargs.set_item("file", &fault.file)?;
-        kwargs.set_item("line", fault.at.line)?;
-        kwargs.set_item("column", fault.at.column)?;
-        kwargs.set_item("key", &fault.key)?;
-        kwargs.set_item("help", &fault.help)?;
-        let args = (&fault.message,).into_pyobject(py)?;
-        Ok(python_error(py, "DialectError", &args, Some(&kwargs)))
-    })
-}
-
-/// A `DecodeError` with what could be read before the fault as its `partial`.
-fn decode_error(py: Python<'_>, refusal: Refusal) -> PyErr {
-    placed(|| {
-        let Refusal { fault, partial } = refusal;
-        let args = (
-            fault.dialect,
-            fault.path,
-            fault.offset,
-            fault.found,
-            fault.expected,
-            fault.mti,
-        )
-            .into_pyobject(py)?;
-        let error = python_error(py, "DecodeError", &args, None);
-        if let Some(partial) = partial {
-            let message = Bound::new(py, PyMessage(partial))?;
-            error.value(py).setattr("partial", message)?;
-        }
-        Ok(error)
-    })
-}
-
-fn framing_error(py: Python<'_>, fault: &FramingFault) -> PyErr {
-    placed(|| {
-        let kwargs = PyDict::new(py);
-        kwargs.set_item("offset", fault.offset)?;
-        kwargs.set_item("found", &fault.found)?;
-        kwargs.set_item("expected", &fault.expected)?;
-        let args = (fault.to_string(),).into_pyobject(py)?;
-        Ok(python_error(py, "FramingError", &args, Some(&kwargs)))
-    })
-}
-
-/// An `EncodeError`, for whichever room builds messages.
-pub(crate) fn encode_error(py: Python<'_>, fault: &EncodeFault) -> PyErr {
-    placed(|| {
-        let args = (&fault.dialect, &fault.path, &fault.problem).into_pyobject(py)?;
-        Ok(python_error(py, "EncodeError", &args, None))
-    })
-}
-
-/// The error that was built, or why it could not be.
-fn placed(build: impl FnOnce() -> PyResult<PyErr>) -> PyErr {
-    build().unwrap_or_else(|error| error)
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use super::codec::{PyDialect, PyMessage, encode_error};
+use super::codec::PyDialect;
+use super::fault::encode_error;
 use super::journal::{PyJournal, journal_error};
+use super::message::PyMessage;
 use super::meter::PyMeter;
 use super::usage_error;
 use super::walk::{PyDuplicates, PyOriginal, issuer_index};

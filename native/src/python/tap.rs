@@ -6,9 +6,9 @@ use std::path::Path;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::codec::PyMessage;
 use super::emv::PyRing;
 use super::journal::PyKeys;
+use super::message::PyMessage;
 use super::usage_error;
 use super::walk::PyDuplicates;
 use crate::index::Index;

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::codec::PyMessage;
 use super::gate::{PyGate, gate_error};
 use super::journal::{PyJournal, PyKeys};
+use super::message::PyMessage;
 use super::usage_error;
 use crate::tap::{Tap, atc};
 use crate::walk::{
