@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, str]] = {
     "keys": "Make a node's keys, show which they are.",
     "token": "Issue tokens, suspend them, change the card behind them.",
     "journal": "Verify, search and show the journal.",
+    "explain": "What an error, end, rule or response code means, and what to do.",
     "bench": "Measure the switch beside its floors.",
     "sim": "Simulated issuers and terminals.",
     "version": "Version, build profile and interpreter.",

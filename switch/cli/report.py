@@ -26,10 +26,15 @@ def describe_error(error: TapswitchError, label: str = "error") -> str:
     12 | timeout_msx = 3
        | ^^^^^^^^^^^
        = help: did you mean "timeout_ms"?
+       = more: tapswitch explain TSW-O0102
     """
     if isinstance(error, OperatorError):
-        return describe(f"{label}[{error.code}]", error)
-    return f"{label}[{error.code}]: {error}"
+        lines = [
+            describe(f"{label}[{error.code}]", error),
+            *_note("more", f"tapswitch explain {error.code}", error.line),
+        ]
+        return "\n".join(lines)
+    return f"{label}[{error.code}]: {error}\n = more: tapswitch explain {error.code}"
 
 
 def describe(head: str, error: OperatorError) -> str:

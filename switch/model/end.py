@@ -5,7 +5,7 @@ The first letter says who ended it: ``-`` nobody, A acquirer (for a frame: the p
 the switch's own rules, K keys and proofs, T timer, R resource, D duplicate, J journal. The second
 says in which phase: F framing, P parse, V validate, C counter or cryptogram, N token, R routing, Q
 queue, W waiting for the bank, B on the way back, L late. A code never changes its meaning; what it
-means for the money and who acts stands in `switch/errors.toml`, for `tapswitch explain` and the
+means for the money and who acts stands in `switch/codes.toml`, for `tapswitch explain` and the
 reference.
 
 **Source:** design/experience.md 1.1; two letters for who and when follow HAProxy's termination

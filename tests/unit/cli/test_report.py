@@ -19,6 +19,7 @@ def test_error_shows_code_place_line_caret_and_help(tmp_path: Path) -> None:
         "2 | idd = 1",
         "  | ^^^",
         '  = help: use "id"',
+        "  = more: tapswitch explain TSW-O0102",
     ]
 
 
@@ -28,4 +29,7 @@ def test_error_without_a_readable_file_still_says_where() -> None:
 
 
 def test_error_of_a_peer_has_its_code() -> None:
-    assert describe_error(FramingError("length 0")) == "error[TSW-P0101]: length 0"
+    assert describe_error(FramingError("length 0")).splitlines() == [
+        "error[TSW-P0101]: length 0",
+        " = more: tapswitch explain TSW-P0101",
+    ]
