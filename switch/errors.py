@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 __all__ = [
     "REGISTRY",
+    "AuditError",
     "ConservationError",
     "DecodeError",
     "DialectError",
@@ -198,6 +199,12 @@ class OrderError(OperatorError):
 
     code = "TSW-O0120"
     exit_code = 5
+
+
+class AuditError(OperatorError):
+    """The audit of orders is damaged, or cannot be written: no order is carried out."""
+
+    code = "TSW-O0121"
 
 
 class StorageError(TapswitchError):

@@ -23,6 +23,7 @@ import structlog
 import uvloop
 
 from switch.constants import DRAIN_S_MAX, LANE_BITS, NODE_BITS, TXN_COUNTER_BITS
+from switch.control.audit import Audit, audit_file
 from switch.control.check import check_node
 from switch.control.place import socket_file
 from switch.control.server import Server as ControlServer
@@ -270,7 +271,9 @@ class Worker:
         )
         self.timers.start()
         addresses = await self._open_links()
-        self.control = ControlServer(self, socket_file(self.settings.node.data_dir))
+        data_dir = self.settings.node.data_dir
+        audit = Audit(audit_file(data_dir), __version__)
+        self.control = ControlServer(self, socket_file(data_dir), audit)
         await self.control.start()
         return addresses
 

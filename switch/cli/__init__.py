@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, str]] = {
     "check": "Find in a configuration directory what would fail at run time.",
     "config": "Show the configuration in force, and what a reload would change.",
     "member": "Show a running node's institutions, drain them, test their lines.",
+    "audit": "Show what was ordered of a node, and verify that record.",
     "keys": "Make a node's keys, show which they are.",
     "token": "Issue tokens, suspend them, change the card behind them.",
     "journal": "Verify, search and show the journal.",

@@ -51,9 +51,21 @@ class Order(
 
     changes: ClassVar[bool] = True
     """It changes something: nothing is done unless the audit has it on disk first."""
+    audited: ClassVar[bool] = True
+    """False for looks that programs take many times a minute."""
     within_s: ClassVar[float] = 10.0
     """The caller waits for the answer this long."""
     by: By = By()
+
+    @property
+    def will_change(self) -> bool:
+        """This very order changes something; one with `dry_run` only says what it would do."""
+        return self.changes and not getattr(self, "dry_run", False)
+
+    @property
+    def action(self) -> str:
+        """Its tag: the name of the order in audit and metrics."""
+        return str(self.__struct_config__.tag)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer"):

@@ -1,6 +1,6 @@
 """All orders that a running worker takes, and who carries each out."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +17,7 @@ AnyAnswer = MembersShown | Refused
 
 Perform = Callable[[Any, Node], Awaitable[Answer]]
 
-PERFORM: Final[Mapping[type[Order], Perform]] = {
+PERFORM: Final[dict[type[Order], Perform]] = {
     MemberList: member_list.perform,
 }
 

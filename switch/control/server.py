@@ -11,20 +11,26 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
 
+from switch.control.audit import Audit
 from switch.control.order import Answer, Caller, Node, Order
 from switch.control.orders import PERFORM, decode_order
 from switch.control.refusal import Refused, of_error
-from switch.errors import OrderError, TapswitchError, UsageError
+from switch.errors import AuditError, OrderError, TapswitchError, UsageError
 from switch.runtime import local
+from switch.runtime.clock import wall_ms
 from switch.runtime.fault import places
 
 __all__ = ["ANSWER_BYTES_MAX", "ORDER_BYTES_MAX", "Server"]
+
+T = TypeVar("T")
 
 log = structlog.get_logger("control")
 
@@ -42,10 +48,14 @@ TAKE_S: Final = 10.0
 class Server:
     """Takes orders for one node until `close`."""
 
-    def __init__(self, node: Node, file: Path, users: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self, node: Node, file: Path, audit: Audit, users: frozenset[int] = frozenset()
+    ) -> None:
         """`users`: uids that may give orders; empty: our own and root."""
         self._node = node
         self._file = file
+        self._audit = audit
+        self._writer = ThreadPoolExecutor(1, "audit")
         self._users = users or frozenset({os.getuid(), 0})
         self._server: asyncio.Server | None = None
         self._callers: set[asyncio.Task[None]] = set()
@@ -53,6 +63,11 @@ class Server:
 
     async def start(self) -> None:
         """Listens. Raises: OperatorError."""
+        try:
+            await self._recorded(self._audit.open, os.getpid())
+        except AuditError as error:
+            # Payments go on; orders that change something are refused until it is mended.
+            log.error("audit.unusable", code=error.code, reason=str(error))  # noqa: TRY400
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._server = await asyncio.start_unix_server(
             self._serve, sock=local.listen(self._file), limit=ORDER_BYTES_MAX
@@ -70,6 +85,8 @@ class Server:
         for task in (*self._callers, *self._orders):
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self._recorded(self._audit.close)
+        self._writer.shutdown(wait=False)
 
     # -- one caller --------------------------------------------------------------------------------
 
@@ -119,21 +136,64 @@ class Server:
         return await asyncio.shield(task)
 
     async def _perform(self, order: Order, caller: Caller) -> Answer:
+        """The order, its record before it and its result behind it."""
+        number = 0
+        if order.will_change:
+            try:
+                number = await self._recorded(self._audit.order, order, caller)
+            except AuditError as error:
+                self._count(order, "refused")
+                log.error("control.unaudited", action=order.action, reason=str(error))  # noqa: TRY400
+                return of_error(error)
+        answer, outcome = await self._outcome(order, caller)
+        self._count(order, outcome)
+        code, problem = "", ""
+        if isinstance(answer, Refused):
+            code, problem = answer.code, answer.problem
         try:
-            return await PERFORM[type(order)](order, self._node)
+            if order.will_change:
+                await self._recorded(self._audit.result, number, outcome, code, problem)
+            elif order.audited:
+                await self._recorded(self._audit.look, order, caller, outcome, code, problem)
+        except AuditError as error:
+            log.error("audit.result_unwritten", action=order.action, reason=str(error))  # noqa: TRY400
+        if order.will_change or outcome != "done":
+            n, digest = self._audit.newest
+            log.info(
+                "control.order",
+                action=order.action,
+                outcome=outcome,
+                code=code,
+                uid=caller.uid,
+                pid=caller.pid,
+                audit_record=n,
+                audit_hash=digest,
+            )
+        return answer
+
+    async def _outcome(self, order: Order, caller: Caller) -> tuple[Answer, str]:
+        try:
+            return await PERFORM[type(order)](order, self._node), "done"
         except TapswitchError as error:
-            return of_error(error)
+            return of_error(error), "refused"
         except Exception as error:  # noqa: BLE001 - a fault in an order must not end the worker
             log.error(  # noqa: TRY400
                 "control.order_failed",
-                order=type(order).__name__,
+                action=order.action,
                 error=type(error).__name__,
                 at=places(error),
                 pid=caller.pid,
             )
-            return of_error(
-                UsageError(f"the order failed in the worker ({type(error).__name__}); see its log")
-            )
+            name = type(error).__name__
+            return of_error(UsageError(f"it failed in the worker ({name}); see its log")), "failed"
+
+    def _count(self, order: Order, result: str) -> None:
+        self._node.driver.gauges.ordered(order.action, result)
+
+    async def _recorded(self, write: Callable[..., T], *told: Any) -> T:
+        """One record at a time, written by a thread: a disk that stands still stops no payment."""
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self._writer, write, wall_ms(), *told))
 
 
 def _caller(writer: asyncio.StreamWriter) -> Caller:

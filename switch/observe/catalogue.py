@@ -52,6 +52,8 @@ UPSTREAM_RESULTS: Final = ("answered", "timeout", "link_down", "rejected", "late
 CAUSES: Final = ("timeout", "terminal", "unusable_answer", "link_down", "restart", "acquirer_gone")
 STAGES: Final = ("to_bank", "to_acquirer")
 DECODE_REASONS: Final = ("framing", "mti", "bitmap", "length", "charset", "limit", "field")
+ACTIONS: Final = ("member-list",)
+"""Mirrors the orders of switch/control/orders.py; a test compares."""
 OTHER: Final = "_other"
 RESPONSE_CODES: Final = (
     "00", "01", "02", "03", "04", "05", "06", "07", "09", "10", "11", "12", "13", "14", "15", "19",
@@ -237,6 +239,12 @@ FAMILIES: Final = (
     _gauge("inflight_requests", "Requests that wait for a bank.", issuer=None),
     _gauge("inflight_limit", "Most requests that may wait for a bank.", issuer=None),
     # -- house ------------------------------------------------------------------------------------
+    _counter(
+        "operator_actions_total",
+        "Orders to the worker over its control socket.",
+        action=ACTIONS,
+        result=("done", "refused", "failed"),
+    ),
     _counter("notes_total", "Rare happenings by name.", what=NOTES),
     _counter("journal_records_total", "Records appended to the journal."),
     _counter("journal_writes_total", "Groups of records made durable, each by one sync."),

@@ -131,6 +131,10 @@ class Gauges:
         """How a frame ended that became no request (`switch.model.end`)."""
         self._metrics.count("terminations_total", end=code)
 
+    def ordered(self, action: str, result: str) -> None:
+        """An operator's order came to its end: done, refused, failed."""
+        self._metrics.count("operator_actions_total", action=action, result=result)
+
     def undecodable(self, member: str, error: Exception) -> None:
         """A frame, or the whole stream, that could not be decoded."""
         reason = "framing"

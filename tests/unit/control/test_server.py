@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from switch.control import server
+from switch.control.audit import Audit
 from switch.control.member_list import MemberList, MembersShown
 from switch.control.place import socket_file
 from switch.control.remote import ask
@@ -116,7 +117,9 @@ async def test_socket_is_for_our_user_alone(node: Rig) -> None:
 async def test_another_user_is_refused(node: Rig, call: Call, tmp_path: Path) -> None:
     """The mode of the file keeps others out; where it was widened, the kernel's word still does."""
     file = tmp_path / "other.sock"
-    other = server.Server(node.worker, file, frozenset({os.getuid() + 4711}))
+    other = server.Server(
+        node.worker, file, Audit(tmp_path / "other.jsonl", "1"), frozenset({os.getuid() + 4711})
+    )
     await other.start()
     caller = await call(file)
     told = await caller.say(b'{"order":"member-list"}')
