@@ -24,6 +24,7 @@ __all__ = [
     "SettingsError",
     "StorageError",
     "TapswitchError",
+    "ThresholdError",
     "TokenError",
     "TokenIndexError",
     "TomlError",
@@ -192,6 +193,21 @@ class TokenError(OperatorError):
 
     code = "TSW-O0108"
     exit_code = 5
+
+
+class ThresholdError(OperatorError):
+    """A condition of failure of a load run is not understood; `at` and `width` say where in its
+    text.
+    """
+
+    code = "TSW-O0119"
+    exit_code = 2
+
+    def __init__(self, message: str, *, text: str, at: int, width: int, help: str = "") -> None:
+        super().__init__(message, help=help)
+        self.text = text
+        self.at = at
+        self.width = width
 
 
 class OrderError(OperatorError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from switch.errors import OperatorError, TapswitchError
+from switch.errors import OperatorError, TapswitchError, ThresholdError
 
 __all__ = ["describe", "describe_error", "print_error"]
 
@@ -28,6 +28,10 @@ def describe_error(error: TapswitchError, label: str = "error") -> str:
        = help: did you mean "timeout_ms"?
        = more: tapswitch explain TSW-O0102
     """
+    if isinstance(error, ThresholdError):
+        caret = f"{' ' * error.at}{'^' * error.width}"
+        lines = [f"{label}[{error.code}]: {error.problem}", f"  | {error.text}", f"  | {caret}"]
+        return "\n".join([*lines, *_note("help", error.help, 0)])
     if isinstance(error, OperatorError):
         lines = [
             describe(f"{label}[{error.code}]", error),
