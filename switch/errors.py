@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 __all__ = [
     "REGISTRY",
     "AuditError",
+    "CertificateError",
     "ConservationError",
     "DecodeError",
     "DialectError",
@@ -167,6 +168,12 @@ class KeyFileError(OperatorError):
     """The key file or its sealing key is missing, readable by others, damaged, or the wrong one."""
 
     code = "TSW-O0104"
+
+
+class CertificateError(OperatorError):
+    """A certificate, its key or a CA file is missing, readable by others, damaged, or unfit."""
+
+    code = "TSW-O0140"
 
 
 class UnreachableError(OperatorError):

@@ -42,6 +42,7 @@ from switch.observe.catalogue import Members
 from switch.observe.metrics import Metrics
 from switch.observe.place import meter_file
 from switch.runtime import ready
+from switch.runtime.certificates import Certificates
 from switch.runtime.clock import BusinessDay, monotonic_ns, wall_ms
 from switch.runtime.dialer import Dialer
 from switch.runtime.drain import drain
@@ -50,7 +51,7 @@ from switch.runtime.fault import is_ours, places, reason
 from switch.runtime.gate import Gate
 from switch.runtime.gauges import Gauges
 from switch.runtime.harden import end_with_parent, harden
-from switch.runtime.listener import AcquirerConnection, BankConnection, listen
+from switch.runtime.listener import AcquirerConnection, BankConnection, Listening
 from switch.runtime.member import Acquirer, Bank
 from switch.runtime.taps import Taps
 from switch.runtime.timers import Timers
@@ -97,7 +98,8 @@ class Worker:
     taps: Taps | None = field(init=False, default=None)
     acquirers: dict[int, Acquirer] = field(default_factory=dict)
     banks: dict[int, Bank] = field(default_factory=dict)
-    servers: list[asyncio.Server] = field(default_factory=list)
+    certificates: Certificates = field(init=False)
+    servers: list[Listening] = field(default_factory=list)
     dialers: list[Dialer] = field(default_factory=list)
     control: ControlServer = field(init=False)
     finished: bool = False
@@ -114,6 +116,7 @@ class Worker:
         settings = self.settings
         for name, file in settings.dialects.items():
             self._dialects[name] = Dialect.compile(settings.dialect_text(name), file)
+        self.certificates = Certificates(settings)
         self.keys = _keys(settings)
         directory = Path(settings.node.data_dir) / "journal" / NAME
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -185,6 +188,7 @@ class Worker:
             self.metrics, self.native, duplicates, self.acquirers, self.banks, taps
         )
         self.driver.plug(gate, engine, self.gauges)
+        self.certificates.start(self.gauges)
         return engine
 
     def _taps(self, duplicates: walk.Duplicates) -> Taps | None:
@@ -287,6 +291,7 @@ class Worker:
         if self.taps is not None:
             self.taps.look()
         self.gauges.refresh(self.driver)
+        self.certificates.look(monotonic_ns() / 1e9)
 
     async def finish(self) -> int:
         """Drains and closes the journal, or cuts everything off after a failure; the exit code."""
@@ -351,7 +356,8 @@ class Worker:
             else:
                 pauses = (i.reconnect_min_ms, i.reconnect_max_ms)
                 to = [split_address(address) for address in i.addresses]
-                self.dialers.append(Dialer(i.id, to, i.connections, pauses, factory))
+                connect = self.certificates.dialling(i.id)
+                self.dialers.append(Dialer(i.id, to, i.connections, pauses, factory, connect))
         for dialer in self.dialers:
             dialer.start()
         for _ in range(BANKS_FIRST_LOOKS):
@@ -365,7 +371,7 @@ class Worker:
     async def _listen(self, name: str, address: str, factory: Any) -> str:
         host, port = split_address(self.bound.get(name, address))
         try:
-            server, at = await listen(factory, host, port)
+            server, at = await self.certificates.listening(name, factory, host, port)
         except OSError as error:
             raise SettingsError(
                 f"cannot listen on {host}:{port} for {name}: {error.strerror or error}",

@@ -54,6 +54,11 @@ STAGES: Final = ("to_bank", "to_acquirer")
 DECODE_REASONS: Final = ("framing", "mti", "bitmap", "length", "charset", "limit", "field")
 ACTIONS: Final = ("member-list",)
 """Mirrors the orders of switch/control/orders.py; a test compares."""
+HANDSHAKE_RESULTS: Final = (
+    "ok", "no_certificate", "certificate", "name", "protocol", "refused_by_peer", "timeout",
+    "closed", "shed", "error",
+)  # fmt: skip
+"""certificate: not signed by the member's CAs, or not valid now; name: another institution's."""
 OTHER: Final = "_other"
 RESPONSE_CODES: Final = (
     "00", "01", "02", "03", "04", "05", "06", "07", "09", "10", "11", "12", "13", "14", "15", "19",
@@ -228,7 +233,29 @@ FAMILIES: Final = (
         "link_disconnects_total",
         "Connections ended.",
         member=None,
-        reason=("peer", "idle", "protocol", "operator", "other"),
+        reason=("peer", "idle", "tls", "protocol", "operator", "other"),
+    ),
+    _counter(
+        "tls_handshakes_total",
+        "TLS hand-shakes by how they ended.",
+        member=None,
+        result=HANDSHAKE_RESULTS,
+    ),
+    _counter(
+        "tls_certificate_reloads_total",
+        "Times that a running link's certificate files were read anew.",
+        member=None,
+        result=("ok", "failed"),
+    ),
+    _gauge(
+        "tls_certificate_expiry_timestamp_seconds",
+        "Unix time at which our certificate of the member's links ends; 0 without TLS.",
+        member=None,
+    ),
+    _gauge(
+        "tls_peer_certificate_expiry_timestamp_seconds",
+        "Unix time at which the certificate ends that the member showed last; 0 before the first.",
+        member=None,
     ),
     _gauge("link_connections", "Open connections.", member=None),
     _gauge(

@@ -8,7 +8,7 @@ off from like one that refuses, or we would hammer it.
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -18,7 +18,9 @@ from switch.model.backoff import delay_ms
 if TYPE_CHECKING:
     from switch.runtime.transport import Connection
 
-__all__ = ["Dialer"]
+    Connect = Callable[[Connection, str, int], Awaitable[None]]
+
+__all__ = ["CONNECT_TIMEOUT_S", "Dialer"]
 
 log = structlog.get_logger("dialer")
 
@@ -36,9 +38,11 @@ class Dialer:
         connections: int,
         backoff_ms: tuple[int, int],
         factory: "Callable[[], Connection]",
+        connect: "Connect | None" = None,
     ) -> None:
         """`addresses` in order of preference; `backoff_ms` least and longest pause between
-        attempts."""
+        attempts; `connect` makes a connection, plain TCP when there is none."""
+        self._connect = connect or _plain
         self._name = name
         self._addresses = addresses
         self._count = connections
@@ -92,7 +96,11 @@ class Dialer:
         """One connection from SYN to end; True when the bank had signed us on."""
         connection = self._factory()
         connection.ended = asyncio.Event()
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await asyncio.get_running_loop().create_connection(lambda: connection, host, port)
+        await self._connect(connection, host, port)
         await connection.ended.wait()
         return connection.was_open
+
+
+async def _plain(connection: "Connection", host: str, port: int) -> None:
+    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        await asyncio.get_running_loop().create_connection(lambda: connection, host, port)

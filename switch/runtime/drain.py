@@ -7,14 +7,13 @@ the next start delivers them.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from switch.runtime.dialer import Dialer
-from switch.runtime.listener import AcquirerConnection, BankConnection
+from switch.runtime.listener import AcquirerConnection, BankConnection, Listening
 from switch.runtime.transport import Paused
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ LAST_BYTES_S: Final = 1.0
 
 async def drain(
     driver: "Driver",
-    servers: Sequence[asyncio.Server],
+    servers: Sequence[Listening],
     dialers: Sequence[Dialer],
     in_flight_s: float,
 ) -> bool:
@@ -69,9 +68,7 @@ async def drain(
     for connection in acquirers:
         connection.discard_input()
         connection.resume_reading(connection.paused)
-        if connection.transport is not None and not connection.transport.is_closing():
-            with contextlib.suppress(RuntimeError, OSError, NotImplementedError):
-                connection.transport.write_eof()
+        connection.end_output()
     await _until(lambda: not any(driver.connections()), max(0.0, ended_by - loop.time()))
     for rest in list(driver.connections()):
         rest.close("drained")

@@ -43,6 +43,9 @@ REASONS: Final = {
 }
 """Label `reason` of a lost link, by the word that the log has; any other is `other`."""
 
+TLS: Final = "tls: "
+"""Begins the reason of a link that its TLS layer ended."""
+
 DECODE_PATHS: Final = ("mti", "bitmap")
 
 LATE_NOTES: Final = ("late_approved", "late_declined", "late_unusable")
@@ -124,7 +127,7 @@ class Gauges:
 
     def disconnected(self, member: str, reason: str) -> None:
         """A connection ended; `reason` as logged."""
-        label = REASONS.get(reason, "other")
+        label = "tls" if reason.startswith(TLS) else REASONS.get(reason, "other")
         self._metrics.count("link_disconnects_total", member=member, reason=label)
 
     def ended(self, code: str) -> None:
@@ -134,6 +137,25 @@ class Gauges:
     def ordered(self, action: str, result: str) -> None:
         """An operator's order came to its end: done, refused, failed."""
         self._metrics.count("operator_actions_total", action=action, result=result)
+
+    def handshake(self, member: str, result: str) -> None:
+        """A TLS hand-shake was over, or given up."""
+        self._metrics.count("tls_handshakes_total", member=member, result=result)
+
+    def certificate(self, member: str, not_after_s: int) -> None:
+        """Until when our certificate of a member's links is good."""
+        self._metrics.set("tls_certificate_expiry_timestamp_seconds", not_after_s, member=member)
+
+    def peer_certificate(self, member: str, not_after_s: int) -> None:
+        """Until when the certificate is good that a member has shown last."""
+        self._metrics.set(
+            "tls_peer_certificate_expiry_timestamp_seconds", not_after_s, member=member
+        )
+
+    def certificates_read(self, member: str, *, ok: bool) -> None:
+        """Files of a running link were read anew."""
+        result = "ok" if ok else "failed"
+        self._metrics.count("tls_certificate_reloads_total", member=member, result=result)
 
     def undecodable(self, member: str, error: Exception) -> None:
         """A frame, or the whole stream, that could not be decoded."""

@@ -7,7 +7,7 @@ finished in time closes its link, so that many slow senders hold neither memory 
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from switch.link.session import Session
     from switch.runtime.driver import Driver
 
-__all__ = ["AcquirerConnection", "BankConnection", "listen"]
+__all__ = [
+    "BACKLOG",
+    "AcquirerConnection",
+    "BankConnection",
+    "Listening",
+    "bound_name",
+    "listen",
+]
 
 log = structlog.get_logger("link")
 
@@ -326,7 +333,14 @@ class BankConnection(_Spoken):
         self.driver.bank_lost(self.slot, self._bank)
 
 
-async def listen(factory: Any, host: str, port: int) -> tuple[asyncio.Server, str]:
+class Listening(Protocol):
+    """Something that accepts connections until it is closed."""
+
+    def close(self) -> None:
+        """No further connections; those that stand stay."""
+
+
+async def listen(factory: Any, host: str, port: int) -> tuple[Listening, str]:
     """Listens; returns the server and the bound address as ``host:port`` (port 0 took a free one).
 
     Raises:
@@ -334,6 +348,10 @@ async def listen(factory: Any, host: str, port: int) -> tuple[asyncio.Server, st
     """
     loop = asyncio.get_running_loop()
     server = await loop.create_server(factory, host, port, backlog=BACKLOG, reuse_address=True)
-    bound = server.sockets[0].getsockname()
-    name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-    return server, f"{name}:{bound[1]}"
+    return server, bound_name(server.sockets[0])
+
+
+def bound_name(listening: Any) -> str:
+    """Where a socket listens, as ``host:port``."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

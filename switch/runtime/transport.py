@@ -15,6 +15,7 @@ less per chunk.
 import asyncio
 import contextlib
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 import structlog
 
 from switch.runtime.clock import monotonic_ns
+from switch.runtime.gauges import TLS
 from switch.wire import Dialect, Framer, KeepAlive, Message
 
 if TYPE_CHECKING:
@@ -143,7 +145,7 @@ class Connection(asyncio.Protocol):
         self.transport = None
         if self.slot >= 0:
             del self.member.connections[self.slot]
-            reason = self.reason or (type(exc).__name__ if exc else "closed by the peer")
+            reason = self.reason or _told(exc)
             log.info("link.down", member=self.member.name, slot=self.slot, reason=reason)
             self.driver.gauges.disconnected(self.member.name, reason)
             self.lost()
@@ -169,6 +171,17 @@ class Connection(asyncio.Protocol):
         if self.transport is not None and not self.transport.is_closing():
             self.reason = self.reason or reason
             self.transport.close()
+
+    def end_output(self) -> None:
+        """Flushes what was written, then our end of stream; what still comes is thrown away until
+        the peer ends too. Where TLS cannot end one direction alone, its goodbye does the same."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        if not self.transport.can_write_eof():
+            self.close("drained")
+            return
+        with contextlib.suppress(RuntimeError, OSError):
+            self.transport.write_eof()
 
     def abort(self, reason: str) -> None:
         """Drops what was written and closes."""
@@ -228,6 +241,15 @@ class Connection(asyncio.Protocol):
     def paused(self) -> int:
         """Bits of `Paused`."""
         return self._paused
+
+
+def _told(exc: Exception | None) -> str:
+    """The reason of an end that we did not bring about: a kind of error, never its text."""
+    if exc is None:
+        return "closed by the peer"
+    if isinstance(exc, ssl.SSLError):
+        return TLS + (exc.reason or "error").replace("_", " ").lower()
+    return type(exc).__name__
 
 
 def _peer_name(transport: asyncio.Transport) -> str:

@@ -16,7 +16,8 @@ HEADER: Final = """\
 # Settings of a tapswitch node. Generated from switch/settings/schema.py by scripts/generate.
 #
 # Copy it to DIR/switch.toml, with dialects/ and routes/ beside it, and run `tapswitch check DIR`.
-# A key that is commented out shows its default. Unknown keys are refused.
+# A key that is commented out shows its default. Unknown keys are refused. A table that may be
+# absent stands as #[table] with examples of its keys.
 # Paths are relative to this file. ms, s, h and MiB are in the names of the keys.
 """
 
@@ -55,6 +56,17 @@ CHOSEN: Final[dict[str, list[dict[str, Any]]]] = {
 """Values of the example, per table; the first element of a list of tables explains every key."""
 
 
+OPTIONAL: Final[dict[str, dict[str, Any]]] = {
+    "tls": {
+        "certificate": "tls/switch.pem",
+        "key": "tls/switch.key",
+        "ca": "tls/peer-ca.pem",
+        "names": ["host.peer.example"],
+    },
+}
+"""Values of tables that may be absent from the table around them."""
+
+
 def example_text() -> str:
     """The whole file."""
     parts = [HEADER]
@@ -66,6 +78,8 @@ def example_text() -> str:
         meaning = _comment(struct.cls.__doc__ or "")
         for index, chosen in enumerate(CHOSEN[field.encode_name]):
             keys = _keys(struct, chosen, explain=index == 0)
+            if index == 0:
+                keys += "".join(_optional(field.encode_name, one) for one in struct.fields)
             parts.append((meaning if index == 0 else "") + head + keys)
     return "\n".join(parts)
 
@@ -88,10 +102,32 @@ def table_of(types: tuple[msgspec.inspect.Type, ...]) -> msgspec.inspect.Type:
     return next(one for one in types if not isinstance(one, msgspec.inspect.NoneType))
 
 
+def _optional(outer: str, field: msgspec.inspect.Field) -> str:
+    """A table inside a table, commented out; '' for a field that is none."""
+    if not _is_table(field):
+        return ""
+    struct, _ = _table(field.type)
+    name = field.encode_name
+    lines = ["#\n", _comment(struct.cls.__doc__ or ""), f"#[{outer}.{name}]\n"]
+    for key in struct.fields:
+        lines.append(_comment(_explanation(key)))
+        lines.append(f"#{key.encode_name} = {_toml(OPTIONAL[name][key.encode_name])}\n")
+    return "".join(lines)
+
+
+def _is_table(field: msgspec.inspect.Field) -> bool:
+    kind = _unwrapped(field.type)
+    return isinstance(kind, msgspec.inspect.UnionType) and isinstance(
+        table_of(kind.types), msgspec.inspect.StructType
+    )
+
+
 def _keys(struct: msgspec.inspect.StructType, chosen: dict[str, Any], *, explain: bool) -> str:
     lines = []
     for field in struct.fields:
         name = field.encode_name
+        if _is_table(field):
+            continue
         if explain:
             lines.append(_comment(_explanation(field)))
         if name in chosen:

@@ -14,12 +14,21 @@ from switch.errors import SettingsError, TomlError
 from switch.native import codec
 from switch.settings.example import table_of
 from switch.settings.nearest import suggest
-from switch.settings.schema import RouteFile, Settings, SwitchFile, TokenSettings
+from switch.settings.schema import (
+    Acquirer,
+    Issuer,
+    RouteFile,
+    Settings,
+    SwitchFile,
+    Tls,
+    TokenSettings,
+)
 from switch.settings.sources import Sources, read_sources
 
 __all__ = ["Place", "Places", "load", "load_placed", "parse"]
 
 T = TypeVar("T", bound=msgspec.Struct)
+Member = TypeVar("Member", Acquirer, Issuer)
 
 
 class Place(NamedTuple):
@@ -97,8 +106,8 @@ def parse(sources: Sources) -> tuple[Settings, Places]:
         limits=switch.limits,
         metrics=switch.metrics,
         tokens=_token_paths(base, switch.tokens),
-        acquirers=switch.acquirers,
-        issuers=switch.issuers,
+        acquirers=tuple(_tls_paths(base, one) for one in switch.acquirers),
+        issuers=tuple(_tls_paths(base, one) for one in switch.issuers),
         routes=tuple(routes),
         dialects={Path(name).stem: sources.shown(name) for name in sources.names("dialects")},
     )
@@ -118,6 +127,19 @@ def _token_paths(base: Path, tokens: TokenSettings | None) -> TokenSettings | No
         index_dir=str(base / tokens.index_dir),
         card_masters_file=str(base / tokens.card_masters_file),
     )
+
+
+def _tls_paths(base: Path, member: Member) -> Member:
+    tls: Tls | None = member.tls
+    if tls is None:
+        return member
+    absolute = msgspec.structs.replace(
+        tls,
+        certificate=str(base / tls.certificate),
+        key=_sealing_path(base, tls.key),
+        ca=str(base / tls.ca),
+    )
+    return msgspec.structs.replace(member, tls=absolute)
 
 
 def _convert(text: str, file: str, schema: type[T], places: Places, renumber: int) -> T:

@@ -26,6 +26,7 @@ __all__ = [
     "RouteFile",
     "Settings",
     "SwitchFile",
+    "Tls",
     "TokenRange",
     "TokenSettings",
     "split_address",
@@ -41,6 +42,9 @@ _ID: Final = Meta(
 _CODE: Final = Meta(pattern="^[0-9]{1,11}$")
 _ADDRESS: Final = Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}$")
 
+PeerName = Annotated[
+    str, Meta(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+( [\x21-\x7e]+)*$")
+]
 InstitutionId = Annotated[str, _ID]
 InstitutionCode = Annotated[str, _CODE]
 Address = Annotated[str, _ADDRESS]
@@ -151,6 +155,41 @@ class Metrics(Table, frozen=True, kw_only=True):
     ] = "127.0.0.1:9464"
 
 
+class Tls(Table, frozen=True, kw_only=True):
+    """TLS on all links of this member, mutual: both sides show a certificate."""
+
+    certificate: Annotated[
+        str,
+        Meta(
+            min_length=1, description="Our certificate and what leads to its CA, PEM, ours first."
+        ),
+    ]
+    key: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description='Its private key, PEM, not encrypted, in a file of mode 0600; or "fd:N".',
+        ),
+    ]
+    ca: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Certificates that the peer's must be signed by, PEM; no others are "
+            "trusted, those of the system neither.",
+        ),
+    ]
+    names: Annotated[
+        tuple[PeerName, ...],
+        Meta(
+            max_length=32,
+            description="The peer's certificate must carry one of these: a DNS name, an IP address "
+            "or a URI of its subject alternative name, or its common name where it has none of "
+            "these. When we dial, none means the host of the address.",
+        ),
+    ] = ()
+
+
 class Acquirer(Table, frozen=True, kw_only=True):
     """An institution that sends us requests. It connects to us."""
 
@@ -192,6 +231,9 @@ class Acquirer(Table, frozen=True, kw_only=True):
             "the repeat, or reverse it at the bank."
         ),
     ] = "keep"
+    tls: Annotated[
+        Tls | None, Meta(description="TLS on all links of this member; without it plain TCP.")
+    ] = None
 
 
 class Issuer(Table, frozen=True, kw_only=True):
@@ -253,6 +295,9 @@ class Issuer(Table, frozen=True, kw_only=True):
     reconnect_max_ms: Annotated[
         Milliseconds, Meta(description="Longest pause before dialling again.")
     ] = 30_000
+    tls: Annotated[
+        Tls | None, Meta(description="TLS on all links of this member; without it plain TCP.")
+    ] = None
 
 
 class Route(Table, frozen=True, kw_only=True):
@@ -386,6 +431,12 @@ class Settings(Table, frozen=True, kw_only=True):
     def dialect_text(self, name: str) -> str:
         """What stands in a dialect's file."""
         return self.sources.texts[f"dialects/{name}.toml"]
+
+    def tls(self) -> dict[str, tuple[str, Tls]]:
+        """Institution id to (dotted key of the table, table), of every member with TLS."""
+        members = [(f"acquirers.{i}.tls", a.id, a.tls) for i, a in enumerate(self.acquirers)]
+        members += [(f"issuers.{i}.tls", b.id, b.tls) for i, b in enumerate(self.issuers)]
+        return {name: (key, tls) for key, name, tls in members if tls is not None}
 
     def listens(self) -> list[tuple[str, str]]:
         """(dotted key, address) of everything that we listen on."""

@@ -7,6 +7,7 @@ test can be as wrong, slow or rude as it likes. Card numbers are of the test ran
 import asyncio
 import itertools
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -208,7 +209,7 @@ class Bank:
         self.port = 0
         self._server: asyncio.Server | None = None
 
-    async def start(self, port: int = 0) -> str:
+    async def start(self, port: int = 0, tls: ssl.SSLContext | None = None) -> str:
         """Listens; returns ``host:port``."""
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -216,16 +217,22 @@ class Bank:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
         listening.bind(("127.0.0.1", port))
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: BankLink(self), sock=listening
+            lambda: BankLink(self), sock=listening, ssl=tls
         )
         self.port = listening.getsockname()[1]
         return f"127.0.0.1:{self.port}"
 
-    async def dial(self, address: str) -> BankLink:
-        """For a bank that connects to the switch."""
+    async def dial(
+        self, address: str, tls: ssl.SSLContext | None = None, name: str = ""
+    ) -> BankLink:
+        """For a bank that connects to the switch, whose certificate is for `name`."""
         host, _, port = address.rpartition(":")
         _, link = await asyncio.get_running_loop().create_connection(
-            lambda: BankLink(self), host, int(port)
+            lambda: BankLink(self),
+            host,
+            int(port),
+            ssl=tls,
+            server_hostname=name or None,
         )
         return link
 
@@ -270,15 +277,24 @@ class Acquirer(Peer):
 
     @classmethod
     async def connect(
-        cls, address: str, *, sign_on: bool = True, receive_buffer: int = 0
+        cls,
+        address: str,
+        *,
+        sign_on: bool = True,
+        receive_buffer: int = 0,
+        tls: ssl.SSLContext | None = None,
+        name: str = "switch.test",
     ) -> "Acquirer":
+        """`name` is what the switch's certificate must be for."""
         host, _, port = address.rpartition(":")
         sock = socket.socket()
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
-        _, acquirer = await asyncio.get_running_loop().create_connection(cls, sock=sock)
+        _, acquirer = await asyncio.get_running_loop().create_connection(
+            cls, sock=sock, ssl=tls, server_hostname=name if tls else None
+        )
         if sign_on:
             assert (await acquirer.sign_on()).get("response_code") == "00"
         return acquirer

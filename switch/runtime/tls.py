@@ -1,0 +1,308 @@
+"""TLS around a link: hand-shakes, who the peer is, and certificates that change while links stand.
+
+A connection gets its slot and its first byte only when the hand-shake is over and the peer's
+certificate carries a name that its member's settings list. A certificate is proof of one
+institution: a valid one of another is refused like one of a stranger.
+
+Contexts are swapped whole: a hand-shake takes the one in force when it begins, connections that
+stand are not touched, and files that are no good change nothing.
+
+**What is as without TLS, and what not.** The loop's TLS layer stands between socket and connection:
+marks, caps, pauses and reasons of transport.py work on it as on a socket. Up to 64 KiB more may lie
+unsent in the socket's own transport below it, and up to 256 KiB unread. `close` says goodbye and
+throws away what still comes until the peer does so too: what an end of stream does without TLS.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from switch.runtime.clock import monotonic_ns, wall_s
+from switch.settings.schema import Tls
+
+if TYPE_CHECKING:
+    from switch.crypto.tls import Material
+    from switch.runtime.gauges import Gauges
+    from switch.runtime.transport import Connection
+
+__all__ = ["HANDSHAKE_S", "SHUTDOWN_S", "HandshakeError", "LinkTls", "Pace", "TlsListener"]
+
+log = structlog.get_logger("tls")
+
+HANDSHAKE_S: Final = 5.0
+"""From TCP to the last byte of the hand-shake. Two round trips; who is slower holds a place."""
+SHUTDOWN_S: Final = 5.0
+"""How long a peer may take to read its last bytes and agree to the end of a connection."""
+HANDSHAKES_MAX: Final = 256
+"""Hand-shakes of one member at a time; further connections are closed at once. Apart from the cap
+on connections, so that strangers cannot take an institution's places."""
+PACE_S: Final = 0.002
+"""From one hand-shake's begin to the next one's. Each costs about a millisecond of the loop (our
+signature): a thousand terminals that come back at once must not stop the traffic of the others."""
+ACCEPTS_MAX: Final = 16
+"""Connections taken from the kernel in one turn of the loop."""
+ACCEPT_PAUSE_S: Final = 1.0
+TOLD_MAX: Final = 10
+"""Lines of log a minute and member about refused peers; all are counted."""
+TOLD_NS: Final = 60_000_000_000
+NAMES_TOLD_MAX: Final = 8
+
+RESULTS: Final = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "no_certificate",
+    "CERTIFICATE_VERIFY_FAILED": "certificate",
+    "UNSUPPORTED_PROTOCOL": "protocol",
+    "NO_SHARED_CIPHER": "protocol",
+    "WRONG_VERSION_NUMBER": "protocol",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "protocol",
+    "HTTP_REQUEST": "protocol",
+    "HTTPS_PROXY_REQUEST": "protocol",
+}
+"""Label `result` by OpenSSL's reason; an alert of the peer is `refused_by_peer`, else `error`."""
+
+
+class HandshakeError(ConnectionError):
+    """No link came of it. `result` is a label, the text says why; it quotes no key and no data."""
+
+    def __init__(self, result: str, why: str) -> None:
+        super().__init__(why)
+        self.result = result
+
+
+class _RefusedError(ssl.SSLError):
+    """Ends a hand-shake that OpenSSL was content with; both loops treat it as one that failed."""
+
+    def __init__(self, result: str, why: str) -> None:
+        super().__init__(why)
+        self.result = result
+
+
+class LinkTls:
+    """TLS of one member."""
+
+    def __init__(self, member: str, table: Tls, material: "Material", *, server: bool) -> None:
+        """`server`: the member connects to us."""
+        self.member = member
+        self.server = server
+        self.table = table
+        self.material = material
+        self.refused_stamp: object = None
+        """Files that were looked at and found to be no good: told once."""
+        self.gauges: Gauges
+        self._told = 0
+        self._told_since_ns = 0
+        self.use(table, material)
+
+    def use(self, table: Tls, material: "Material") -> None:
+        """What the next hand-shake goes by."""
+        # Before a connection is made of it, also in a hand-shake's last step, the peer is proved.
+        link = self
+
+        class Proving(ssl.SSLObject):
+            def do_handshake(self) -> None:
+                super().do_handshake()
+                link.prove(self)
+
+        material.context.sslobject_class = Proving
+        self.table, self.material = table, material
+
+    def prove(self, wrapped: ssl.SSLObject) -> None:
+        """Refuses a peer whose certificate is not one of this member.
+
+        OpenSSL has proved the chain; a session that it resumed was proved earlier, so dates are
+        compared here too. Raises: ssl.SSLError.
+        """
+        # X.509 reading takes memory and time to load: only nodes with TLS pay for it.
+        from switch.crypto.certificate import carried, read_certificate
+
+        der = wrapped.getpeercert(binary_form=True)
+        if not der:
+            raise _RefusedError("no_certificate", "the peer has shown no certificate")
+        try:
+            peer = read_certificate(der)
+        except ValueError as error:
+            raise _RefusedError("certificate", f"unreadable certificate: {error}") from None
+        if not peer.not_before_s <= wall_s() <= peer.not_after_s:
+            raise _RefusedError("certificate", "the certificate is not valid now")
+        wanted = self.table.names or (wrapped.server_hostname or "",)
+        if not carried(peer, wanted):
+            names = ", ".join(peer.names[:NAMES_TOLD_MAX]) or "none"
+            raise _RefusedError(
+                "name",
+                f"the certificate is valid, but of none of the names of {self.member} "
+                f"({', '.join(wanted)}); it has: {names}",
+            )
+        self.gauges.peer_certificate(self.member, peer.not_after_s)
+
+    async def opened(self, opening: Awaitable[Any], connection: "Connection", peer: str) -> None:
+        """Waits until a hand-shake is over and the connection has been made.
+
+        Raises: HandshakeError, counted and logged; OSError when there was no hand-shake.
+        """
+        try:
+            try:
+                await opening
+            except (ssl.SSLError, ConnectionResetError, ConnectionAbortedError) as error:
+                raise HandshakeError(*_reason(error)) from None
+            except RuntimeError:
+                # uvloop's word for a peer that went between the hand-shake and this turn.
+                if not connection.made_ns:
+                    raise
+            if not connection.made_ns:
+                raise HandshakeError("closed", "closed by the peer")
+        except HandshakeError as error:
+            self.gauges.handshake(self.member, error.result)
+            self._tell(peer, error)
+            raise
+        self.gauges.handshake(self.member, "ok")
+
+    def server_name(self, host: str) -> str:
+        """What we ask for in the hand-shake, for a bank that has several names at one address."""
+        return next((name for name in self.table.names if _is_host(name)), host)
+
+    def _tell(self, peer: str, error: HandshakeError) -> None:
+        now_ns = monotonic_ns()
+        if now_ns - self._told_since_ns > TOLD_NS:
+            self._told_since_ns, self._told = now_ns, 0
+        self._told += 1
+        if self._told <= TOLD_MAX:
+            log.warning(
+                "tls.refused",
+                member=self.member,
+                peer=peer,
+                result=error.result,
+                reason=str(error),
+            )
+
+
+class Pace:
+    """Hand-shakes of all members begin one after the other, `PACE_S` apart."""
+
+    def __init__(self) -> None:
+        self._next_s = 0.0
+
+    async def turn(self) -> None:
+        """Waits until a hand-shake may begin."""
+        now_s = asyncio.get_running_loop().time()
+        begin_s = max(now_s, self._next_s)
+        self._next_s = begin_s + PACE_S
+        if begin_s > now_s:
+            await asyncio.sleep(begin_s - now_s)
+
+
+class TlsListener:
+    """Accepts the connections of one member; a connection is made of those that shake hands.
+
+    It accepts by itself, not by `create_server`: a socket is not read from before its turn, each
+    hand-shake takes the context in force, and one that fails is told to us.
+    """
+
+    def __init__(
+        self,
+        pace: Pace,
+        link: LinkTls,
+        factory: "Callable[[], Connection]",
+        sockets: Sequence[socket.socket],
+    ) -> None:
+        """`sockets` listen already; they are closed with us."""
+        self.sockets = sockets
+        self._pace = pace
+        self._link = link
+        self._factory = factory
+        self._loop = asyncio.get_running_loop()
+        self._shaking: set[asyncio.Task[None]] = set()
+        self._resuming: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._resume()
+
+    def close(self) -> None:
+        """No further connections; hand-shakes that are not over end here. Those that are stay."""
+        if self._closed:
+            return
+        self._closed = True
+        self._pause()
+        for listening in self.sockets:
+            listening.close()
+        for task in self._shaking:
+            task.cancel()
+
+    def _pause(self) -> None:
+        if self._resuming is not None:
+            self._resuming.cancel()
+            self._resuming = None
+        for listening in self.sockets:
+            self._loop.remove_reader(listening.fileno())
+
+    def _resume(self) -> None:
+        self._resuming = None
+        for listening in self.sockets:
+            self._loop.add_reader(listening.fileno(), self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(ACCEPTS_MAX):
+            try:
+                accepted, address = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                # No more descriptors, or no memory: a while later there may be.
+                log.error("tls.accept_failed", member=self._link.member, error=error.strerror)  # noqa: TRY400
+                self._pause()
+                self._resuming = self._loop.call_later(ACCEPT_PAUSE_S, self._resume)
+                return
+            if len(self._shaking) >= HANDSHAKES_MAX:
+                self._link.gauges.handshake(self._link.member, "shed")
+                accepted.close()
+                continue
+            accepted.setblocking(False)
+            task = self._loop.create_task(self._shake(accepted, f"{address[0]}:{address[1]}"))
+            self._shaking.add(task)
+            task.add_done_callback(self._shaken)
+
+    async def _shake(self, accepted: socket.socket, peer: str) -> None:
+        try:
+            await self._pace.turn()
+        except asyncio.CancelledError:
+            accepted.close()
+            raise
+        connection = self._factory()
+        opening = self._loop.connect_accepted_socket(
+            lambda: connection,
+            accepted,
+            ssl=self._link.material.context,
+            ssl_handshake_timeout=HANDSHAKE_S,
+            ssl_shutdown_timeout=SHUTDOWN_S,
+        )
+        with contextlib.suppress(HandshakeError):
+            await self._link.opened(opening, connection, peer)
+
+    def _shaken(self, task: "asyncio.Task[None]") -> None:
+        self._shaking.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            context: dict[str, Any] = {"message": "hand-shake", "exception": error}
+            self._loop.call_exception_handler(context)
+
+
+def _is_host(name: str) -> bool:
+    return not set(name) & {" ", "/", ":", "*", "@", "="}
+
+
+def _reason(error: OSError) -> tuple[str, str]:
+    """(label, text) of a hand-shake that failed."""
+    if isinstance(error, _RefusedError):
+        return error.result, str(error.args[0])
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "certificate", error.verify_message or "not verified"
+    if isinstance(error, ssl.SSLError):
+        reason = error.reason or type(error).__name__
+        said = reason.replace("_", " ").lower()
+        if "ALERT" in reason and reason not in RESULTS:
+            return "refused_by_peer", said
+        return RESULTS.get(reason, "error"), said
+    if isinstance(error, ConnectionAbortedError):
+        return "timeout", f"not over within {HANDSHAKE_S:g} s"
+    return "closed", "closed by the peer"
