@@ -76,6 +76,13 @@ EFFECTS: Final[dict[str, Effect]] = {
     "acquirers.*.connections_max": _LIVE,
     "acquirers.*.echo_idle_s": _LIVE,
     "acquirers.*.undeliverable": _LIVE,
+    # With or without: another listener.
+    "acquirers.*.tls": _BOUNCE,
+    # From the next hand-shake on; connections that stand were proved when they were made.
+    "acquirers.*.tls.certificate": _LIVE,
+    "acquirers.*.tls.key": _LIVE,
+    "acquirers.*.tls.ca": _LIVE,
+    "acquirers.*.tls.names": _LIVE,
     "issuers.*": _LIVE,
     "issuers.*.id": _LIVE,
     "issuers.*.institution_code": _BOUNCE,
@@ -93,6 +100,12 @@ EFFECTS: Final[dict[str, Effect]] = {
     "issuers.*.reversal_attempts_max": _LIVE,
     "issuers.*.reconnect_min_ms": _LIVE,
     "issuers.*.reconnect_max_ms": _LIVE,
+    "issuers.*.tls": _BOUNCE,
+    # From the next hand-shake on; connections that stand were proved when they were made.
+    "issuers.*.tls.certificate": _LIVE,
+    "issuers.*.tls.key": _LIVE,
+    "issuers.*.tls.ca": _LIVE,
+    "issuers.*.tls.names": _LIVE,
     "routes.*": _LIVE,
     "routes.*.prefix": _LIVE,
     "routes.*.issuer": _LIVE,

@@ -111,7 +111,7 @@ def _optional(outer: str, field: msgspec.inspect.Field) -> str:
     lines = ["#\n", _comment(struct.cls.__doc__ or ""), f"#[{outer}.{name}]\n"]
     for key in struct.fields:
         lines.append(_comment(_explanation(key)))
-        lines.append(f"#{key.encode_name} = {_toml(OPTIONAL[name][key.encode_name])}\n")
+        lines.append(f"#{key.encode_name} = {toml(OPTIONAL[name][key.encode_name])}\n")
     return "".join(lines)
 
 
