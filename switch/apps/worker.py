@@ -25,6 +25,7 @@ import uvloop
 from switch.constants import DRAIN_S_MAX, LANE_BITS, NODE_BITS, TXN_COUNTER_BITS
 from switch.control.audit import Audit, audit_file
 from switch.control.check import check_node
+from switch.control.holds import Holds, holds_file
 from switch.control.place import socket_file
 from switch.control.server import Server as ControlServer
 from switch.crypto.keyfile import keys_absent, open_keys, sealing_key
@@ -52,7 +53,7 @@ from switch.runtime.gate import Gate
 from switch.runtime.gauges import Gauges
 from switch.runtime.harden import end_with_parent, harden
 from switch.runtime.listener import AcquirerConnection, BankConnection, Listening
-from switch.runtime.member import Acquirer, Bank
+from switch.runtime.member import Acquirer, Bank, Hold
 from switch.runtime.taps import Taps
 from switch.runtime.timers import Timers
 from switch.runtime.upkeep import Upkeep
@@ -102,6 +103,7 @@ class Worker:
     servers: list[Listening] = field(default_factory=list)
     dialers: list[Dialer] = field(default_factory=list)
     control: ControlServer = field(init=False)
+    holds: Holds = field(init=False)
     finished: bool = False
     _dialects: dict[str, Dialect] = field(default_factory=dict)
     _indexes: dict[str, int] = field(default_factory=dict)
@@ -143,6 +145,7 @@ class Worker:
         for name, code in named:
             self._indexes[name] = self.native.institution(name, code)
         recovered = walk.recover(self.journal, self.keys, duplicates, self.native)
+        self.holds = Holds.load(holds_file(settings.node.data_dir))
         self._members(recovered)
         self.driver = Driver(
             loop,
@@ -241,11 +244,13 @@ class Worker:
                 a.in_flight_max,
                 a.connections_max,
                 _matcher(marks.get(a.id), 1),
+                hold=self.holds.of(a.id).hold,
             )
         for i in self.settings.issuers:
             index = self._indexes[i.id]
             matcher = _matcher(marks.get(i.id), i.in_flight_max)
-            self.banks[index] = Bank(index, i.id, matcher, i.connections)
+            hold = self.holds.of(i.id).hold
+            self.banks[index] = Bank(index, i.id, matcher, i.connections, hold=hold)
 
     def _issuer_rules(self, issuer: schema.Issuer) -> IssuerRules:
         return IssuerRules(
@@ -357,11 +362,14 @@ class Worker:
                 pauses = (i.reconnect_min_ms, i.reconnect_max_ms)
                 to = [split_address(address) for address in i.addresses]
                 connect = self.certificates.dialling(i.id)
-                self.dialers.append(Dialer(i.id, to, i.connections, pauses, factory, connect))
+                dialer = Dialer(i.id, to, i.connections, pauses, factory, connect)
+                if self.holds.of(i.id).hold is Hold.DRAINED:
+                    dialer.hold()
+                self.dialers.append(dialer)
         for dialer in self.dialers:
             dialer.start()
         for _ in range(BANKS_FIRST_LOOKS):
-            if all(bank.ready for bank in self.banks.values()):
+            if all(bank.ready or bank.hold for bank in self.banks.values()):
                 break
             await asyncio.sleep(BANKS_FIRST_S / BANKS_FIRST_LOOKS)
         for a in self.settings.acquirers:

@@ -1,6 +1,8 @@
 """What commands share that give orders to a running worker: options, asking, showing."""
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -8,9 +10,9 @@ import click
 import msgspec
 
 if TYPE_CHECKING:
-    from switch.control.order import Answer, Order
+    from switch.control.order import Answer, By, Order
 
-__all__ = ["ask", "common", "show"]
+__all__ = ["ask", "by", "changing", "common", "confirm", "show"]
 
 A = TypeVar("A", bound="Answer")
 
@@ -23,6 +25,38 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return function
+
+
+def changing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of a command that changes something: --reason, --yes, --dry-run."""
+    for option in (
+        click.option("--dry-run", is_flag=True, help="Only say what would be done."),
+        click.option("--yes", is_flag=True, help="Do not ask (needed without a terminal)."),
+        click.option("--reason", required=True, help="Why; kept in the audit."),
+    ):
+        function = option(function)
+    return function
+
+
+def by(reason: str) -> "By":
+    """On whose account: behind sudo, the person who called it. The worker knows our uid itself."""
+    from switch.control.order import ACTOR_CHARACTERS_MAX, REASON_CHARACTERS_MAX, By
+
+    if len(reason) > REASON_CHARACTERS_MAX:
+        raise click.UsageError(f"--reason has more than {REASON_CHARACTERS_MAX} characters")
+    return By(actor=os.environ.get("SUDO_USER", "")[:ACTOR_CHARACTERS_MAX], reason=reason)
+
+
+def confirm(word: str, effect: str) -> None:
+    """Has the user type `word` after reading what will happen. Without a terminal: a usage error
+    that names --yes."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError(f"{effect} Say --yes to do it without being asked.")
+    typed = click.prompt(
+        f"{effect}\nType {word} to do it", err=True, default="", show_default=False
+    )
+    if typed != word:
+        raise click.Abort
 
 
 def ask(config: str, order: "Order", answer: type[A]) -> A:

@@ -7,6 +7,7 @@ import msgspec
 from switch.control.order import Answer, Node, Order
 from switch.model.kind import Kind
 from switch.runtime.clock import monotonic_ns
+from switch.runtime.member import Hold
 
 if TYPE_CHECKING:
     from switch.runtime.member import Acquirer, Bank
@@ -50,7 +51,8 @@ class MemberShown(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     """acquirer or issuer."""
     state: str
-    """up: financial traffic passes; down: on no link."""
+    """up: financial traffic passes; down: on no link; draining, drained, signed-off: an operator
+    wants it so."""
     links: list[LinkShown]
     links_max: int
     """dialled, or accepted at most."""
@@ -58,6 +60,13 @@ class MemberShown(msgspec.Struct, frozen=True, kw_only=True):
     """Links on which financial traffic may pass."""
     in_flight: int
     in_flight_max: int
+    reversals_owed: int
+    """Reversals that the bank has not acknowledged; they wait while it is held."""
+    hold: str = ""
+    """signed-off, drained: what an operator wants; '' nothing."""
+    hold_since: str = ""
+    hold_by: str = ""
+    hold_reason: str = ""
     messages: int
     """Financial messages read from it since the worker's start: requests, or answers to them."""
 
@@ -83,17 +92,31 @@ def shown(member: "Acquirer | Bank", node: Node) -> MemberShown:
     else:
         acquirer = node.acquirers[member.index]
         in_flight, in_flight_max = acquirer.in_flight, acquirer.in_flight_max
+    kept = node.holds.of(member.name)
     return MemberShown(
         id=member.name,
         role="acquirer" if bank is None else "issuer",
-        state="up" if member.signed_on() else "down",
+        state=_state(member),
         links=[_link(one, now_ns) for one in member.connections.values()],
         links_max=member.connections_max,
         signed_on=member.signed_on(),
         in_flight=in_flight,
         in_flight_max=in_flight_max,
+        reversals_owed=node.driver.native.owed_to(bank.index) if bank is not None else 0,
+        hold=kept.hold,
+        hold_since=kept.since,
+        hold_by=kept.by,
+        hold_reason=kept.reason,
         messages=sum(n for kind, n in enumerate(member.messages_in) if kind not in _MANAGEMENT),
     )
+
+
+def _state(member: "Acquirer | Bank") -> str:
+    if member.hold is Hold.DRAINED:
+        return "draining" if member.connections else "drained"
+    if member.hold is Hold.SIGNED_OFF:
+        return "signed-off"
+    return "up" if member.signed_on() else "down"
 
 
 def _link(link: "Connection", now_ns: int) -> LinkShown:

@@ -16,12 +16,21 @@ import msgspec
 from msgspec import Meta
 
 if TYPE_CHECKING:
+    from switch.control.holds import Holds
     from switch.runtime.dialer import Dialer
     from switch.runtime.driver import Driver
     from switch.runtime.member import Acquirer, Bank
     from switch.settings.schema import Settings
 
-__all__ = ["Answer", "By", "Caller", "Node", "Order"]
+__all__ = [
+    "ACTOR_CHARACTERS_MAX",
+    "REASON_CHARACTERS_MAX",
+    "Answer",
+    "By",
+    "Caller",
+    "Node",
+    "Order",
+]
 
 REASON_CHARACTERS_MAX: Final = 200
 ACTOR_CHARACTERS_MAX: Final = 64
@@ -49,13 +58,13 @@ class Order(
 ):
     """Base of all orders."""
 
+    by: By = By()
     changes: ClassVar[bool] = True
     """It changes something: nothing is done unless the audit has it on disk first."""
     audited: ClassVar[bool] = True
     """False for looks that programs take many times a minute."""
     within_s: ClassVar[float] = 10.0
     """The caller waits for the answer this long."""
-    by: By = By()
 
     @property
     def will_change(self) -> bool:
@@ -83,5 +92,7 @@ class Node(Protocol):
     def acquirers(self) -> "Mapping[int, Acquirer]": ...
     @property
     def banks(self) -> "Mapping[int, Bank]": ...
+    @property
+    def holds(self) -> "Holds": ...
     @property
     def dialers(self) -> "Sequence[Dialer]": ...

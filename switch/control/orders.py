@@ -5,20 +5,43 @@ from typing import Any, Final
 
 import msgspec
 
-from switch.control import member_list
+from switch.control import (
+    member_drain,
+    member_echo,
+    member_enable,
+    member_list,
+    member_show,
+    member_sign_off,
+    member_sign_on,
+)
+from switch.control.member_drain import MemberDrain
+from switch.control.member_echo import Echoes, MemberEcho
+from switch.control.member_enable import MemberEnable
 from switch.control.member_list import MemberList, MembersShown
+from switch.control.member_show import MemberShow
+from switch.control.member_sign_off import MemberSignOff
+from switch.control.member_sign_on import MemberSignOn
+from switch.control.members import MemberDone
 from switch.control.order import Answer, Node, Order
 from switch.control.refusal import Refused
 
 __all__ = ["PERFORM", "AnyAnswer", "AnyOrder", "decode_answer", "decode_order"]
 
-AnyOrder = MemberList
-AnyAnswer = MembersShown | Refused
+AnyOrder = (
+    MemberList | MemberShow | MemberEcho | MemberSignOn | MemberSignOff | MemberDrain | MemberEnable
+)
+AnyAnswer = MembersShown | MemberDone | Echoes | Refused
 
 Perform = Callable[[Any, Node], Awaitable[Answer]]
 
 PERFORM: Final[dict[type[Order], Perform]] = {
     MemberList: member_list.perform,
+    MemberShow: member_show.perform,
+    MemberEcho: member_echo.perform,
+    MemberSignOn: member_sign_on.perform,
+    MemberSignOff: member_sign_off.perform,
+    MemberDrain: member_drain.perform,
+    MemberEnable: member_enable.perform,
 }
 
 _orders: Final = msgspec.json.Decoder(AnyOrder)
@@ -28,7 +51,8 @@ _answers: Final = msgspec.json.Decoder(AnyAnswer)
 def decode_order(line: bytes) -> Order:
     """Raises msgspec.ValidationError, which names place and types and never a value, and
     msgspec.DecodeError."""
-    return _orders.decode(line)
+    order: Order = _orders.decode(line)
+    return order
 
 
 def decode_answer(line: bytes) -> Answer:

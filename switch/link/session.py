@@ -27,6 +27,8 @@ __all__ = [
     "AnswerNetwork",
     "Count",
     "Disconnect",
+    "EchoMissed",
+    "Echoed",
     "LinkAction",
     "Numbers",
     "Opened",
@@ -69,6 +71,8 @@ class Rules(msgspec.Struct, frozen=True):
     retry_min_ms: int = 1_000
     retry_max_ms: int = 30_000
     """Delay between sign-ons that are refused or not answered."""
+    watched: bool = False
+    """An echo that is not answered ends nothing here: `link.health` judges the link."""
 
 
 class Numbers(Protocol):
@@ -122,13 +126,27 @@ class Count(msgspec.Struct, frozen=True):
     what: str
 
 
-LinkAction = SendNetwork | AnswerNetwork | RefuseRequest | Opened | Shut | Disconnect | Count
+class Echoed(msgspec.Struct, frozen=True):
+    """Our echo was answered, so long after it was handed to the gate."""
+
+    took_ns: int
+
+
+class EchoMissed(msgspec.Struct, frozen=True):
+    """Our echo was not answered in time."""
+
+
+LinkAction = (
+    SendNetwork | AnswerNetwork | RefuseRequest | Opened | Shut | Disconnect | Count | Echoed
+    | EchoMissed
+)  # fmt: skip
 
 
 class Session:
     """State of one connection."""
 
     __slots__ = (
+        "_asked",
         "_due_ns",
         "_numbers",
         "_pending",
@@ -152,11 +170,15 @@ class Session:
         self._sent_ns = 0
         self._due_ns = 0
         self._retries = 0
+        self._asked = False
+        """Whoever asked for the echo wants its own answer, not any sign of life."""
 
-    def connected(self, now_ns: int, now_s: int) -> list[LinkAction]:
-        """The connection stands."""
+    def connected(self, now_ns: int, now_s: int, held: bool = False) -> list[LinkAction]:
+        """The connection stands. `held`: an operator wants the institution signed off."""
         self.heard_ns = now_ns
         rules = self._rules
+        if held:
+            return self._step(Input.CONNECTED_HELD, now_ns, now_s)
         if not rules.sign_on:
             return self._step(Input.CONNECTED_OPEN, now_ns, now_s)
         if rules.role is Role.ISSUER:
@@ -194,7 +216,8 @@ class Session:
             if idle_ms and now_ns - self.heard_ns >= idle_ms * _MS:
                 return self._step(Input.IDLE, now_ns, now_s)
             return []
-        if state is LinkState.ECHOING and self.heard_ns > self._sent_ns:
+        heard = self.heard_ns > self._sent_ns
+        if state is LinkState.ECHOING and heard and not self._asked:
             self._pending = None
             return self._step(Input.ALIVE, now_ns, now_s)
         if not self._due_ns or now_ns < self._due_ns:
@@ -203,7 +226,32 @@ class Session:
         if state is LinkState.RETRYING:
             return self._step(Input.RETRY_DUE, now_ns, now_s)
         self._pending = None
+        if state is LinkState.ECHOING and (heard or self._rules.watched):
+            return self._step(Input.ECHO_MISSED, now_ns, now_s)
         return self._step(Input.OVERDUE, now_ns, now_s, jitter=jitter)
+
+    def echo(
+        self, now_ns: int, now_s: int, within_ms: int = 0, *, asked: bool = False
+    ) -> list[LinkAction]:
+        """Tests the line now, where it is signed on and no test is under way.
+
+        `within_ms`: limit for the answer, 0 the usual one. `asked`: only the answer itself ends the
+        test; otherwise any sign of life does.
+        """
+        before = self.state
+        actions = self._step(Input.ECHO_WANTED, now_ns, now_s)
+        if before is LinkState.SIGNED_ON and within_ms:
+            self._due_ns = now_ns + within_ms * _MS
+        self._asked = self._asked or asked
+        return actions
+
+    def sign_on(self, now_ns: int, now_s: int) -> list[LinkAction]:
+        """An operator's order, on a link that we sign on to."""
+        return self._step(Input.SIGN_ON_WANTED, now_ns, now_s)
+
+    def rest(self, now_ns: int, now_s: int) -> list[LinkAction]:
+        """An operator's order, on a link that we sign on to: sign off and stay connected."""
+        return self._step(Input.REST_WANTED, now_ns, now_s)
 
     def close(self, now_ns: int, now_s: int) -> list[LinkAction]:
         """We end the link: with a sign-off where we signed on."""
@@ -271,7 +319,12 @@ class Session:
             case Act.SIGN_OFF:
                 actions.append(self._send(SIGN_OFF, now_ns, now_s))
             case Act.ECHO:
+                self._asked = False
                 actions.append(self._send(ECHO, now_ns, now_s))
+            case Act.ECHOED:
+                actions.append(Echoed(now_ns - self._sent_ns))
+            case Act.MISSED:
+                actions.append(EchoMissed())
             case Act.ANSWER if message is not None:
                 actions.append(AnswerNetwork(message, APPROVED))
             case Act.ANSWER_ODD if message is not None:
@@ -305,7 +358,13 @@ class Session:
 
 
 _QUIET: Final = frozenset(
-    {LinkState.SIGNED_ON, LinkState.SIGNED_OFF, LinkState.RETRYING, LinkState.CLOSED}
+    {
+        LinkState.SIGNED_ON,
+        LinkState.SIGNED_OFF,
+        LinkState.RETRYING,
+        LinkState.CLOSED,
+        LinkState.HELD,
+    }
 )
 """States on whose entry nothing is pending any more."""
 

@@ -53,6 +53,10 @@ class LinkState(IntEnum):
     SIGNING_OFF = 7
     """Our 0800 002 is unanswered."""
     CLOSED = 8
+    RESTING = 9
+    """An operator signs us off: our 0800 002 is unanswered, the connection stays."""
+    HELD = 10
+    """Signed off by an operator until another order, whatever the peer wants."""
 
 
 @unique
@@ -89,6 +93,17 @@ class Input(IntEnum):
     CLOSE_WANTED = 16
     """We end any other link."""
     LOST = 17
+    CONNECTED_HELD = 18
+    """Connected while an operator wants the institution signed off."""
+    ECHO_WANTED = 19
+    """An operator asks, or the link is under suspicion."""
+    ECHO_MISSED = 20
+    """Our echo was not answered in time, and the link is not given up for it: somebody else judges,
+    or other things were heard."""
+    SIGN_ON_WANTED = 21
+    """An operator's order."""
+    REST_WANTED = 22
+    """An operator's order: sign off and stay connected."""
 
 
 @unique
@@ -112,6 +127,10 @@ class Act(IntEnum):
     RETRY_LATER = 9
     DISCONNECT = 10
     COUNT = 11
+    ECHOED = 12
+    """Tell how long the answer to our echo took."""
+    MISSED = 13
+    """Tell that our echo was not answered in time."""
 
 
 class To(msgspec.Struct, frozen=True):
@@ -135,6 +154,7 @@ Cell = To | Ignored | Impossible
 
 IMPOSSIBLE: Final = Impossible()
 _GONE: Final = Ignored("the link is closed")
+_UNTESTED: Final = Ignored("not signed on: the next sign-on tells more than an echo")
 
 TABLE: Final[Mapping[LinkState, Mapping[Input, Cell]]] = {
     LinkState.FRESH: {
@@ -156,6 +176,11 @@ TABLE: Final[Mapping[LinkState, Mapping[Input, Cell]]] = {
         Input.SIGN_OFF_WANTED: IMPOSSIBLE,
         Input.CLOSE_WANTED: To(LinkState.CLOSED),
         Input.LOST: IMPOSSIBLE,
+        Input.CONNECTED_HELD: To(LinkState.HELD),
+        Input.ECHO_WANTED: IMPOSSIBLE,
+        Input.ECHO_MISSED: IMPOSSIBLE,
+        Input.SIGN_ON_WANTED: IMPOSSIBLE,
+        Input.REST_WANTED: IMPOSSIBLE,
     },
     LinkState.WAITING: {
         Input.CONNECTED_WAIT: IMPOSSIBLE,
@@ -176,6 +201,11 @@ TABLE: Final[Mapping[LinkState, Mapping[Input, Cell]]] = {
         Input.SIGN_OFF_WANTED: IMPOSSIBLE,
         Input.CLOSE_WANTED: To(LinkState.CLOSED, (Act.DISCONNECT,)),
         Input.LOST: To(LinkState.CLOSED),
+        Input.CONNECTED_HELD: IMPOSSIBLE,
+        Input.ECHO_WANTED: _UNTESTED,
+        Input.ECHO_MISSED: IMPOSSIBLE,
+        Input.SIGN_ON_WANTED: IMPOSSIBLE,
+        Input.REST_WANTED: IMPOSSIBLE,
     },
     LinkState.SIGNING_ON: {
         Input.CONNECTED_WAIT: IMPOSSIBLE,
@@ -197,6 +227,11 @@ TABLE: Final[Mapping[LinkState, Mapping[Input, Cell]]] = {
         Input.SIGN_OFF_WANTED: To(LinkState.CLOSED, (Act.DISCONNECT,)),
         Input.CLOSE_WANTED: To(LinkState.CLOSED, (Act.DISCONNECT,)),
         Input.LOST: To(LinkState.CLOSED),
+        Input.CONNECTED_HELD: IMPOSSIBLE,
+        Input.ECHO_WANTED: _UNTESTED,
+        Input.ECHO_MISSED: IMPOSSIBLE,
+        Input.SIGN_ON_WANTED: Ignored("under way already"),
+        Input.REST_WANTED: To(LinkState.RESTING, (Act.SIGN_OFF,)),
     },
     LinkState.RETRYING: {
         Input.CONNECTED_WAIT: IMPOSSIBLE,
@@ -218,6 +253,11 @@ TABLE: Final[Mapping[LinkState, Mapping[Input, Cell]]] = {
         Input.SIGN_OFF_WANTED: To(LinkState.CLOSED, (Act.DISCONNECT,)),
         Input.CLOSE_WANTED: To(LinkState.CLOSED, (Act.DISCONNECT,)),
         Input.LOST: To(LinkState.CLOSED),
+        Input.CONNECTED_HELD: IMPOSSIBLE,
+        Input.ECHO_WANTED: _UNTESTED,
+        Input.ECHO_MISSED: IMPOSSIBLE,
+        Input.SIGN_ON_WANTED: To(LinkState.SIGNING_ON, (Act.SIGN_ON,)),
+        Input.REST_WANTED: To(LinkState.HELD),
     },
     LinkState.SIGNED_ON: {
         Input.CONNECTED_WAIT: IMPOSSIBLE,
@@ -238,6 +278,11 @@ TABLE: Final[Mapping[LinkState, Mapping[Input, Cell]]] = {
         Input.SIGN_OFF_WANTED: To(LinkState.SIGNING_OFF, (Act.SHUT, Act.SIGN_OFF)),
         Input.CLOSE_WANTED: To(LinkState.CLOSED, (Act.SHUT, Act.DISCONNECT)),
         Input.LOST: To(LinkState.CLOSED, (Act.SHUT,)),
+        Input.CONNECTED_HELD: IMPOSSIBLE,
+        Input.ECHO_WANTED: To(LinkState.ECHOING, (Act.ECHO,)),
+        Input.ECHO_MISSED: IMPOSSIBLE,
+        Input.SIGN_ON_WANTED: Ignored("signed on already"),
+        Input.REST_WANTED: To(LinkState.RESTING, (Act.SHUT, Act.SIGN_OFF)),
     },
     LinkState.ECHOING: {
         Input.CONNECTED_WAIT: IMPOSSIBLE,
@@ -247,9 +292,9 @@ TABLE: Final[Mapping[LinkState, Mapping[Input, Cell]]] = {
         Input.PEER_SIGNED_OFF: To(LinkState.SIGNED_OFF, (Act.ANSWER, Act.SHUT)),
         Input.PEER_ECHOED: To(LinkState.ECHOING, (Act.ANSWER,)),
         Input.PEER_ODD: To(LinkState.ECHOING, (Act.ANSWER_ODD,)),
-        Input.REPLY_APPROVED: To(LinkState.SIGNED_ON),
+        Input.REPLY_APPROVED: To(LinkState.SIGNED_ON, (Act.ECHOED,)),
         # Whatever the code, somebody is there.
-        Input.REPLY_REFUSED: To(LinkState.SIGNED_ON, (Act.COUNT,)),
+        Input.REPLY_REFUSED: To(LinkState.SIGNED_ON, (Act.ECHOED, Act.COUNT)),
         Input.REPLY_STRANGE: To(LinkState.ECHOING, (Act.COUNT,)),
         Input.OVERDUE: To(LinkState.CLOSED, (Act.SHUT, Act.DISCONNECT)),
         Input.RETRY_DUE: IMPOSSIBLE,
@@ -259,6 +304,11 @@ TABLE: Final[Mapping[LinkState, Mapping[Input, Cell]]] = {
         Input.SIGN_OFF_WANTED: To(LinkState.SIGNING_OFF, (Act.SHUT, Act.SIGN_OFF)),
         Input.CLOSE_WANTED: To(LinkState.CLOSED, (Act.SHUT, Act.DISCONNECT)),
         Input.LOST: To(LinkState.CLOSED, (Act.SHUT,)),
+        Input.CONNECTED_HELD: IMPOSSIBLE,
+        Input.ECHO_WANTED: Ignored("under way already"),
+        Input.ECHO_MISSED: To(LinkState.SIGNED_ON, (Act.MISSED,)),
+        Input.SIGN_ON_WANTED: Ignored("signed on already"),
+        Input.REST_WANTED: To(LinkState.RESTING, (Act.SHUT, Act.SIGN_OFF)),
     },
     LinkState.SIGNED_OFF: {
         Input.CONNECTED_WAIT: IMPOSSIBLE,
@@ -279,6 +329,11 @@ TABLE: Final[Mapping[LinkState, Mapping[Input, Cell]]] = {
         Input.SIGN_OFF_WANTED: To(LinkState.CLOSED, (Act.DISCONNECT,)),
         Input.CLOSE_WANTED: To(LinkState.CLOSED, (Act.DISCONNECT,)),
         Input.LOST: To(LinkState.CLOSED),
+        Input.CONNECTED_HELD: IMPOSSIBLE,
+        Input.ECHO_WANTED: _UNTESTED,
+        Input.ECHO_MISSED: IMPOSSIBLE,
+        Input.SIGN_ON_WANTED: To(LinkState.SIGNING_ON, (Act.SIGN_ON,)),
+        Input.REST_WANTED: To(LinkState.HELD),
     },
     LinkState.SIGNING_OFF: {
         Input.CONNECTED_WAIT: IMPOSSIBLE,
@@ -299,6 +354,62 @@ TABLE: Final[Mapping[LinkState, Mapping[Input, Cell]]] = {
         Input.SIGN_OFF_WANTED: Ignored("on its way already"),
         Input.CLOSE_WANTED: To(LinkState.CLOSED, (Act.DISCONNECT,)),
         Input.LOST: To(LinkState.CLOSED),
+        Input.CONNECTED_HELD: IMPOSSIBLE,
+        Input.ECHO_WANTED: _UNTESTED,
+        Input.ECHO_MISSED: IMPOSSIBLE,
+        Input.SIGN_ON_WANTED: Ignored("on its way out"),
+        Input.REST_WANTED: Ignored("on its way out"),
+    },
+    # The peer's wishes do not undo an operator's.
+    LinkState.RESTING: {
+        Input.CONNECTED_WAIT: IMPOSSIBLE,
+        Input.CONNECTED_SIGN: IMPOSSIBLE,
+        Input.CONNECTED_OPEN: IMPOSSIBLE,
+        Input.PEER_SIGNED_ON: To(LinkState.RESTING, (Act.ANSWER_ODD,)),
+        Input.PEER_SIGNED_OFF: To(LinkState.RESTING, (Act.ANSWER,)),
+        Input.PEER_ECHOED: To(LinkState.RESTING, (Act.ANSWER,)),
+        Input.PEER_ODD: To(LinkState.RESTING, (Act.ANSWER_ODD,)),
+        Input.REPLY_APPROVED: To(LinkState.HELD),
+        Input.REPLY_REFUSED: To(LinkState.HELD, (Act.COUNT,)),
+        Input.REPLY_STRANGE: To(LinkState.RESTING, (Act.COUNT,)),
+        Input.OVERDUE: To(LinkState.HELD, (Act.COUNT,)),
+        Input.RETRY_DUE: IMPOSSIBLE,
+        Input.IDLE: IMPOSSIBLE,
+        Input.ALIVE: IMPOSSIBLE,
+        Input.REQUEST_CAME: To(LinkState.RESTING, (Act.REFUSE,)),
+        Input.SIGN_OFF_WANTED: To(LinkState.CLOSED, (Act.DISCONNECT,)),
+        Input.CLOSE_WANTED: To(LinkState.CLOSED, (Act.DISCONNECT,)),
+        Input.LOST: To(LinkState.CLOSED),
+        Input.CONNECTED_HELD: IMPOSSIBLE,
+        Input.ECHO_WANTED: _UNTESTED,
+        Input.ECHO_MISSED: IMPOSSIBLE,
+        Input.SIGN_ON_WANTED: To(LinkState.SIGNING_ON, (Act.SIGN_ON,)),
+        Input.REST_WANTED: Ignored("under way already"),
+    },
+    LinkState.HELD: {
+        Input.CONNECTED_WAIT: IMPOSSIBLE,
+        Input.CONNECTED_SIGN: IMPOSSIBLE,
+        Input.CONNECTED_OPEN: IMPOSSIBLE,
+        Input.PEER_SIGNED_ON: To(LinkState.HELD, (Act.ANSWER_ODD,)),
+        Input.PEER_SIGNED_OFF: To(LinkState.HELD, (Act.ANSWER,)),
+        Input.PEER_ECHOED: To(LinkState.HELD, (Act.ANSWER,)),
+        Input.PEER_ODD: To(LinkState.HELD, (Act.ANSWER_ODD,)),
+        Input.REPLY_APPROVED: IMPOSSIBLE,
+        Input.REPLY_REFUSED: IMPOSSIBLE,
+        Input.REPLY_STRANGE: To(LinkState.HELD, (Act.COUNT,)),
+        Input.OVERDUE: IMPOSSIBLE,
+        Input.RETRY_DUE: IMPOSSIBLE,
+        Input.IDLE: IMPOSSIBLE,
+        Input.ALIVE: IMPOSSIBLE,
+        Input.REQUEST_CAME: To(LinkState.HELD, (Act.REFUSE,)),
+        Input.SIGN_OFF_WANTED: To(LinkState.CLOSED, (Act.DISCONNECT,)),
+        Input.CLOSE_WANTED: To(LinkState.CLOSED, (Act.DISCONNECT,)),
+        Input.LOST: To(LinkState.CLOSED),
+        Input.CONNECTED_HELD: IMPOSSIBLE,
+        Input.ECHO_WANTED: _UNTESTED,
+        Input.ECHO_MISSED: IMPOSSIBLE,
+        Input.SIGN_ON_WANTED: To(LinkState.SIGNING_ON, (Act.SIGN_ON,)),
+        Input.REST_WANTED: Ignored("signed off already"),
     },
     # Bytes that were read before the connection was closed may still be handed in.
     LinkState.CLOSED: {
@@ -320,5 +431,10 @@ TABLE: Final[Mapping[LinkState, Mapping[Input, Cell]]] = {
         Input.SIGN_OFF_WANTED: _GONE,
         Input.CLOSE_WANTED: _GONE,
         Input.LOST: _GONE,
+        Input.CONNECTED_HELD: IMPOSSIBLE,
+        Input.ECHO_WANTED: _GONE,
+        Input.ECHO_MISSED: IMPOSSIBLE,
+        Input.SIGN_ON_WANTED: _GONE,
+        Input.REST_WANTED: _GONE,
     },
 }

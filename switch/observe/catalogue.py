@@ -52,7 +52,10 @@ UPSTREAM_RESULTS: Final = ("answered", "timeout", "link_down", "rejected", "late
 CAUSES: Final = ("timeout", "terminal", "unusable_answer", "link_down", "restart", "acquirer_gone")
 STAGES: Final = ("to_bank", "to_acquirer")
 DECODE_REASONS: Final = ("framing", "mti", "bitmap", "length", "charset", "limit", "field")
-ACTIONS: Final = ("member-list",)
+ACTIONS: Final = (
+    "member-list", "member-show", "member-echo", "member-sign-on", "member-sign-off",
+    "member-drain", "member-enable",
+)  # fmt: skip
 """Mirrors the orders of switch/control/orders.py; a test compares."""
 HANDSHAKE_RESULTS: Final = (
     "ok", "no_certificate", "certificate", "name", "protocol", "refused_by_peer", "timeout",
@@ -263,6 +266,18 @@ FAMILIES: Final = (
         "1 when at least one connection of the member is signed on.",
         member=None,
     ),
+    _gauge(
+        "member_expected_up",
+        "0 while an operator has the member drained or signed off.",
+        member=None,
+    ),
+    _histogram(
+        "echo_duration_seconds",
+        "Answered echoes of ours (0800 301), from hand-over to the answer's first byte.",
+        UPSTREAM_US,
+        member=None,
+    ),
+    _counter("echo_failures_total", "Echoes of ours that were not answered in time.", member=None),
     _gauge("inflight_requests", "Requests that wait for a bank.", issuer=None),
     _gauge("inflight_limit", "Most requests that may wait for a bank.", issuer=None),
     # -- house ------------------------------------------------------------------------------------

@@ -43,13 +43,16 @@ class Dialer:
         """`addresses` in order of preference; `backoff_ms` least and longest pause between
         attempts; `connect` makes a connection, plain TCP when there is none."""
         self._connect = connect or _plain
-        self._name = name
+        self.name = name
+        """The bank."""
         self._addresses = addresses
         self._count = connections
         self._backoff_ms = backoff_ms
         self._factory = factory
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._may_dial = asyncio.Event()
+        self._may_dial.set()
         self.attempts = 0
         """Connects tried, for metrics."""
         self.failures = 0
@@ -57,9 +60,17 @@ class Dialer:
     def start(self) -> None:
         """Begins to dial; returns at once."""
         self._tasks = [
-            asyncio.get_running_loop().create_task(self._keep(), name=f"dial {self._name} {number}")
+            asyncio.get_running_loop().create_task(self._keep(), name=f"dial {self.name} {number}")
             for number in range(self._count)
         ]
+
+    def hold(self) -> None:
+        """No new connections until `resume`. Those that stand, stay."""
+        self._may_dial.clear()
+
+    def resume(self) -> None:
+        """Dials again what is missing."""
+        self._may_dial.set()
 
     async def stop(self) -> None:
         """No more dialling. Connections that stand are left to the drain."""
@@ -73,6 +84,9 @@ class Dialer:
     async def _keep(self) -> None:
         failures = 0
         while not self._stopping:
+            if not self._may_dial.is_set():
+                await self._may_dial.wait()
+                failures = 0
             host, port = self._addresses[failures % len(self._addresses)]
             self.attempts += 1
             good = False
@@ -83,7 +97,7 @@ class Dialer:
                 if failures < 3 or failures % 64 == 0:
                     log.warning(
                         "dial.failed",
-                        bank=self._name,
+                        bank=self.name,
                         address=f"{host}:{port}",
                         error=type(error).__name__,
                         failures=failures + 1,

@@ -14,12 +14,13 @@ import structlog
 
 from switch.runtime.dialer import Dialer
 from switch.runtime.listener import AcquirerConnection, BankConnection, Listening
+from switch.runtime.member import Acquirer, Bank, Hold
 from switch.runtime.transport import Paused
 
 if TYPE_CHECKING:
     from switch.runtime.driver import Driver
 
-__all__ = ["drain"]
+__all__ = ["drain", "drain_member"]
 
 log = structlog.get_logger("drain")
 
@@ -41,7 +42,6 @@ async def drain(
     Returns:
         True when everything in flight came to its outcome and left.
     """
-    loop = asyncio.get_running_loop()
     driver.draining = True
     for server in servers:
         server.close()
@@ -61,15 +61,7 @@ async def drain(
             link.sign_off()
     await _until(lambda: not any(bank.connections for bank in driver.banks.values()), SIGN_OFF_S)
 
-    # Closing a socket with unread input resets it, and a reset may destroy an answer that the peer
-    # has not read yet. So: our end of stream first, input read and thrown away, and close when the
-    # peer has closed.
-    ended_by = loop.time() + LAST_BYTES_S
-    for connection in acquirers:
-        connection.discard_input()
-        connection.resume_reading(connection.paused)
-        connection.end_output()
-    await _until(lambda: not any(driver.connections()), max(0.0, ended_by - loop.time()))
+    await _part(acquirers, LAST_BYTES_S, "drained")
     for rest in list(driver.connections()):
         rest.close("drained")
     await _until(lambda: not any(driver.connections()), 0.2)
@@ -77,6 +69,64 @@ async def drain(
         rest.abort("drained")
     await asyncio.sleep(0)
     return finished
+
+
+async def drain_member(driver: "Driver", member: Acquirer | Bank) -> bool:
+    """One member, whose `hold` says DRAINED and whose dialler is held: what is in flight comes to
+    its end within its deadlines, answers leave, a bank is signed off, connections end.
+
+    Returns:
+        False when somebody took the hold away in between; nothing more was done then.
+    """
+    links = list(member.connections.values())
+    acquirers = [link for link in links if isinstance(link, AcquirerConnection)]
+    for link in acquirers:
+        link.pause_reading(Paused.DRAINING)
+    bank = member if isinstance(member, Bank) else None
+    if bank is not None:
+        driver.refresh(bank)
+
+    def quiet() -> bool:
+        left = len(member.matcher.in_flight) if isinstance(member, Bank) else member.in_flight
+        return not left and not any(driver.native.held_bytes(slot) for slot in member.connections)
+
+    def over() -> bool:
+        return member.hold is not Hold.DRAINED or driver.draining
+
+    # Every deadline ends what waits for it, so that this does not need a limit of its own.
+    await _until(lambda: quiet() or over(), float("inf"))
+    if over():
+        for link in acquirers:
+            link.resume_reading(Paused.DRAINING)
+        return False
+    for one in list(member.connections.values()):
+        if isinstance(one, BankConnection):
+            one.sign_off()
+    if bank is not None:
+        await _until(lambda: not member.connections, SIGN_OFF_S)
+    await _part(acquirers, LAST_BYTES_S, "drained")
+    for rest in list(member.connections.values()):
+        rest.close("drained")
+    await _until(lambda: not member.connections, 0.2)
+    for rest in list(member.connections.values()):
+        rest.abort("drained")
+    await asyncio.sleep(0)
+    return True
+
+
+async def _part(acquirers: Sequence[AcquirerConnection], within_s: float, why: str) -> None:
+    """Ends connections whose last answer the peer may not have read yet.
+
+    Closing a socket with unread input resets it, and a reset may destroy an answer that the peer
+    has not read. So: our end of stream first, input read and thrown away, and close when the peer
+    has closed.
+    """
+    for connection in acquirers:
+        connection.reason = connection.reason or why
+        connection.discard_input()
+        connection.resume_reading(connection.paused)
+        connection.end_output()
+    await _until(lambda: all(one.transport is None for one in acquirers), within_s)
 
 
 async def _until(done: Callable[[], bool], within_s: float) -> bool:

@@ -31,6 +31,8 @@ from switch.link.session import (
     AnswerNetwork,
     Count,
     Disconnect,
+    Echoed,
+    EchoMissed,
     LinkAction,
     Opened,
     RefuseRequest,
@@ -253,7 +255,12 @@ class Driver:
 
     def _refresh(self, connection: Connection) -> None:
         bank = self.banks.get(connection.member.index)
-        if bank is not None and bank.refresh() and not self.draining:
+        if bank is not None:
+            self.refresh(bank)
+
+    def refresh(self, bank: Bank) -> None:
+        """Which of its links take requests may have changed."""
+        if bank.refresh() and not self.draining:
             now_ns = monotonic_ns()
             self.engine.bank_up(bank.index, now_ns)
             self.run((), now_ns)
@@ -289,6 +296,12 @@ class Driver:
                     self._closing.append((connection, reason))
                 case Count(what):
                     self.counts[f"link_{what}"] += 1
+                case Echoed(took_ns):
+                    self.gauges.echoed(connection.member.name, took_ns)
+                    connection.echoed(took_ns)
+                case EchoMissed():
+                    self.gauges.echoed(connection.member.name, -1)
+                    connection.echoed(-1)
         self.arm()
 
     # ------------------------------------------------------------------------------- timer

@@ -13,7 +13,7 @@ from switch.errors import DecodeError
 from switch.model import end
 from switch.model.kind import Kind
 from switch.runtime.clock import wall_s
-from switch.runtime.member import Acquirer, Bank
+from switch.runtime.member import Acquirer, Bank, Hold
 
 if TYPE_CHECKING:
     from switch.native import walk
@@ -110,6 +110,7 @@ class Gauges:
         metrics, name = self._metrics, member.name
         metrics.set("link_connections", len(member.connections), member=name)
         metrics.set("member_signed_on", int(member.signed_on() > 0), member=name)
+        metrics.set("member_expected_up", int(member.hold is Hold.NONE), member=name)
         metrics.publish("message_bytes_total", member.bytes_in, member=name, direction="in")
         for label, kinds in CLASSES.items():
             total = sum(member.messages_in[kind] for kind in kinds)
@@ -133,6 +134,13 @@ class Gauges:
     def ended(self, code: str) -> None:
         """How a frame ended that became no request (`switch.model.end`)."""
         self._metrics.count("terminations_total", end=code)
+
+    def echoed(self, member: str, took_ns: int) -> None:
+        """An echo of ours was answered after `took_ns`; -1: it was not."""
+        if took_ns < 0:
+            self._metrics.count("echo_failures_total", member=member)
+        else:
+            self._metrics.record("echo_duration_seconds", took_ns // 1_000, member=member)
 
     def ordered(self, action: str, result: str) -> None:
         """An operator's order came to its end: done, refused, failed."""

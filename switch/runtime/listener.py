@@ -17,7 +17,7 @@ from switch.model import end
 from switch.model.kind import Kind
 from switch.model.response import FORMAT_ERROR
 from switch.runtime.clock import monotonic_ns, wall_s
-from switch.runtime.member import Acquirer, Bank
+from switch.runtime.member import Acquirer, Bank, Hold
 from switch.runtime.transport import Connection, Paused
 from switch.wire import Dialect, KeepAlive, Message
 
@@ -83,7 +83,8 @@ class _Spoken(Connection):
         self._read: list[int] = member.messages_in
 
     def started(self) -> None:
-        self.driver.act(self, self.session.connected(monotonic_ns(), wall_s()))
+        held = self.member.hold is Hold.SIGNED_OFF
+        self.driver.act(self, self.session.connected(monotonic_ns(), wall_s(), held))
 
     def tick(self, now_ns: int, now_s: int) -> None:
         """Session timers, and the frame that is not finished. While we do not read because its
@@ -105,6 +106,22 @@ class _Spoken(Connection):
         """Ends the link as its session says; we close when the peer has agreed, or the session's
         time is up."""
         self.driver.act(self, self.session.close(monotonic_ns(), wall_s()))
+
+    def echo(self, within_ms: int) -> "asyncio.Future[int]":
+        """Tests the line; the future gets the answer's time in ns, -1 when there is none."""
+        waiting: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.echoes.append(waiting)
+        actions = self.session.echo(monotonic_ns(), wall_s(), within_ms, asked=True)
+        self.driver.act(self, actions)
+        return waiting
+
+    def sign_on(self) -> None:
+        """An operator's order, for a bank that we sign on to."""
+        self.driver.act(self, self.session.sign_on(monotonic_ns(), wall_s()))
+
+    def rest(self) -> None:
+        """An operator's order, for a bank that we sign on to: sign off and stay connected."""
+        self.driver.act(self, self.session.rest(monotonic_ns(), wall_s()))
 
     def discard_input(self) -> None:
         """From now on bytes are read and thrown away, so that the peer's end of stream is still

@@ -5,6 +5,7 @@ the member whose address we dialled or whose listener it came in on. Numbers and
 the institution (`link/matcher.py`), so that an answer may come back on any connection.
 """
 
+from enum import StrEnum, unique
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
     from switch.native import walk
     from switch.runtime.transport import Connection
 
-__all__ = ["Acquirer", "Bank"]
+__all__ = ["Acquirer", "Bank", "Hold"]
+
+
+@unique
+class Hold(StrEnum):
+    """What an operator wants of a member."""
+
+    NONE = ""
+    SIGNED_OFF = "signed-off"
+    """Connected, and not signed on by us."""
+    DRAINED = "drained"
+    """Nothing goes to it, nothing is taken from it, no connection stands."""
 
 
 def _tally() -> list[int]:
@@ -44,6 +56,7 @@ class Acquirer(msgspec.Struct):
     messages_in: list[int] = msgspec.field(default_factory=_tally)
     """Messages read, by kind."""
     bytes_in: int = 0
+    hold: Hold = Hold.NONE
 
     def signed_on(self) -> int:
         """How many connections carry financial traffic."""
@@ -65,6 +78,7 @@ class Bank(msgspec.Struct):
     messages_in: list[int] = msgspec.field(default_factory=_tally)
     """Messages read, by kind; an answer to a request counts under the request's kind."""
     bytes_in: int = 0
+    hold: Hold = Hold.NONE
 
     def next_slot(self) -> int:
         """A slot to send on, -1 when there is none."""
@@ -77,7 +91,9 @@ class Bank(msgspec.Struct):
         """Recomputes `ready`; True when the bank has become reachable by it."""
         before = bool(self.ready)
         self.ready = [
-            slot for slot, link in self.connections.items() if link.open and link.writable
+            slot
+            for slot, link in self.connections.items()
+            if link.open and link.writable and self.hold is Hold.NONE
         ]
         return bool(self.ready) and not before
 

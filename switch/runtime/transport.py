@@ -24,6 +24,7 @@ import structlog
 
 from switch.runtime.clock import monotonic_ns
 from switch.runtime.gauges import TLS
+from switch.runtime.member import Hold
 from switch.wire import Dialect, Framer, KeepAlive, Message
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class _Member(Protocol):
     name: str
     connections_max: int
     connections: dict[int, "Connection"]
+    hold: Hold
 
 
 class Connection(asyncio.Protocol):
@@ -81,6 +83,7 @@ class Connection(asyncio.Protocol):
         "_paused",
         "dialect",
         "driver",
+        "echoes",
         "ended",
         "framer",
         "last_received_ns",
@@ -113,6 +116,8 @@ class Connection(asyncio.Protocol):
         self.reason = ""
         self.transport: asyncio.Transport | None = None
         self.ended: asyncio.Event | None = None
+        self.echoes: list[asyncio.Future[int]] = []
+        """Who waits for the answer to our echo: its time in ns, -1 when there is none."""
         self._paused = 0
 
     # ------------------------------------------------------------------------------ life
@@ -125,9 +130,10 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         self.made_ns = self.last_received_ns = monotonic_ns()
         self.peer = _peer_name(transport)
-        if len(self.member.connections) >= self.member.connections_max or self.driver.draining:
+        drained = self.driver.draining or self.member.hold is Hold.DRAINED
+        if len(self.member.connections) >= self.member.connections_max or drained:
             self.driver.refused(self.member)
-            self.reason = "draining" if self.driver.draining else "connections_max"
+            self.reason = "draining" if drained else "connections_max"
             transport.abort()
             return
         _set_options(transport)
@@ -148,6 +154,7 @@ class Connection(asyncio.Protocol):
             reason = self.reason or _told(exc)
             log.info("link.down", member=self.member.name, slot=self.slot, reason=reason)
             self.driver.gauges.disconnected(self.member.name, reason)
+            self.echoed(-1)
             self.lost()
         if self.ended is not None:
             self.ended.set()
@@ -188,6 +195,13 @@ class Connection(asyncio.Protocol):
         if self.transport is not None:
             self.reason = self.reason or reason
             self.transport.abort()
+
+    def echoed(self, took_ns: int) -> None:
+        """Tells those who wait how long our echo took, -1: it was not answered."""
+        for waiting in self.echoes:
+            if not waiting.done():
+                waiting.set_result(took_ns)
+        self.echoes.clear()
 
     # --------------------------------------------------------------------- back-pressure
 

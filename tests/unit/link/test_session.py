@@ -6,6 +6,8 @@ from switch.link.session import (
     AnswerNetwork,
     Count,
     Disconnect,
+    Echoed,
+    EchoMissed,
     Opened,
     RefuseRequest,
     Role,
@@ -205,3 +207,69 @@ def test_what_comes_after_the_end_is_counted() -> None:
     assert session.lost(1, _NOW_S) == [Shut()]
     assert session.network(_asks("301"), 2, _NOW_S, 0.0) == [Count("closed")]
     assert session.request(message("0200", PURCHASE), 3, _NOW_S) == [Count("closed")]
+
+
+def _signed_on(*, watched: bool = False) -> Session:
+    session = _session(watched=watched)
+    session.network(_answer(_sign_on(session)), 1, _NOW_S, 0.0)
+    return session
+
+
+def test_answer_to_an_echo_tells_how_long_it_took() -> None:
+    session = _signed_on()
+    (sent,) = session.echo(1_000, _NOW_S)
+    assert isinstance(sent, SendNetwork)
+    assert session.echo(1_001, _NOW_S) == [Count("ignored")]
+    assert session.network(_answer(sent), 43_000, _NOW_S, 0.0) == [Echoed(42_000)]
+
+
+def test_any_sign_of_life_ends_a_test_but_not_one_that_was_asked_for() -> None:
+    session = _signed_on()
+    session.echo(1_000, _NOW_S)
+    session.heard_ns = 2_000
+    assert session.tick(3_000, _NOW_S, 0.0) == []
+    (sent,) = session.echo(4_000, _NOW_S, asked=True)
+    assert isinstance(sent, SendNetwork)
+    session.heard_ns = 5_000
+    assert session.tick(6_000, _NOW_S, 0.0) == []
+    assert session.network(_answer(sent), 7_000, _NOW_S, 0.0) == [Echoed(3_000)]
+
+
+def test_echo_that_is_missed_on_a_link_that_speaks_does_not_end_it() -> None:
+    session = _signed_on()
+    session.echo(1_000, _NOW_S, 100, asked=True)
+    session.heard_ns = 2_000
+    assert session.tick(99 * _MS, _NOW_S, 0.0) == []
+    assert session.tick(101 * _MS, _NOW_S, 0.0) == [EchoMissed()]
+    assert session.open
+
+
+def test_echo_that_is_missed_ends_a_link_that_nobody_watches() -> None:
+    session = _signed_on()
+    session.echo(2_000, _NOW_S, 100)
+    assert session.tick(101 * _MS, _NOW_S, 0.0) == [Shut(), Disconnect("overdue")]
+    session = _signed_on(watched=True)
+    session.echo(2_000, _NOW_S, 100)
+    assert session.tick(101 * _MS, _NOW_S, 0.0) == [EchoMissed()]
+
+
+def test_operators_sign_off_holds_against_the_peer_until_the_sign_on() -> None:
+    session = _signed_on()
+    shut, sent = session.rest(1, _NOW_S)
+    assert isinstance(sent, SendNetwork)
+    assert (shut, sent.network_code) == (Shut(), "002")
+    session.network(_answer(sent), 2, _NOW_S, 0.0)
+    assert session.state is LinkState.HELD
+    (answer,) = session.network(_asks("001"), 3, _NOW_S, 0.0)
+    assert isinstance(answer, AnswerNetwork)
+    assert answer.code == "12"
+    (sent,) = session.sign_on(4, _NOW_S)
+    assert isinstance(sent, SendNetwork)
+    assert session.network(_answer(sent), 5, _NOW_S, 0.0) == [Opened()]
+
+
+def test_new_connection_of_a_member_that_is_held_does_not_sign_on() -> None:
+    session = _session()
+    assert session.connected(0, _NOW_S, held=True) == []
+    assert session.tick(600_000 * _MS, _NOW_S, 0.0) == []
+    assert session.state is LinkState.HELD

@@ -7,6 +7,8 @@ import pytest
 from switch.link.session import (
     AnswerNetwork,
     Disconnect,
+    Echoed,
+    EchoMissed,
     LinkAction,
     Opened,
     RefuseRequest,
@@ -114,6 +116,13 @@ class Walk:
                 self.answered("00"),
                 self.kept(self.session.close(self.now_ns, 1_795_456_800)),
             ),
+            LinkState.RESTING: lambda: (self.connect(), self.answered("00"), self.rest()),
+            LinkState.HELD: lambda: (
+                self.connect(),
+                self.answered("00"),
+                self.rest(),
+                self.answered("00"),
+            ),
             LinkState.CLOSED: lambda: (
                 self.connect(),
                 self.session.lost(self.now_ns, 1_795_456_800),
@@ -134,6 +143,8 @@ class Walk:
             return self.connect()
         if what is Input.CLOSE_WANTED and session.state is not LinkState.FRESH:
             session._rules = Rules(Role.ACQUIRER)
+        if what is Input.ECHO_MISSED:
+            session._rules = Rules(Role.ISSUER, watched=True)
         if what is Input.ALIVE:
             self.now_ns += 1
             session.heard_ns = self.now_ns
@@ -154,8 +165,16 @@ class Walk:
             Input.SIGN_OFF_WANTED: lambda: session.close(self.now_ns, now_s),
             Input.CLOSE_WANTED: lambda: session.close(self.now_ns, now_s),
             Input.LOST: lambda: session.lost(self.now_ns, now_s),
+            Input.CONNECTED_HELD: lambda: session.connected(self.now_ns, now_s, held=True),
+            Input.ECHO_WANTED: lambda: session.echo(self.now_ns, now_s),
+            Input.ECHO_MISSED: lambda: self.tick(60_000),
+            Input.SIGN_ON_WANTED: lambda: session.sign_on(self.now_ns, now_s),
+            Input.REST_WANTED: self.rest,
         }
         return self.kept(gives[what]())
+
+    def rest(self) -> list[LinkAction]:
+        return self.kept(self.session.rest(self.now_ns, 1_795_456_800))
 
     def request(self) -> list[LinkAction]:
         self.session._rules = Rules(Role.ACQUIRER)
@@ -183,6 +202,10 @@ def _wanted(acts: tuple[Act, ...]) -> Iterator[tuple[type, str]]:
                 yield RefuseRequest, "91"
             case Act.DISCONNECT:
                 yield Disconnect, ""
+            case Act.ECHOED:
+                yield Echoed, ""
+            case Act.MISSED:
+                yield EchoMissed, ""
             case _:
                 pass
 
