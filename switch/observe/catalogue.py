@@ -44,6 +44,9 @@ UPSTREAM_US: Final = (
 )  # fmt: skip
 """Bounds for what waits for a bank."""
 
+ECHO_US: Final = (1_000, 10_000, 100_000, 1_000_000, 3_000_000)
+"""Bounds for echoes; few, since every member has them. Three seconds is a probe's limit."""
+
 CLASSES: Final = ("auth", "financial", "reversal", "network")
 REQUEST_CLASSES: Final = ("auth", "financial", "reversal")
 OUTCOMES: Final = ("approved", "declined", "system_error")
@@ -274,7 +277,7 @@ FAMILIES: Final = (
     _histogram(
         "echo_duration_seconds",
         "Answered echoes of ours (0800 301), from hand-over to the answer's first byte.",
-        UPSTREAM_US,
+        ECHO_US,
         member=None,
     ),
     _counter("echo_failures_total", "Echoes of ours that were not answered in time.", member=None),
