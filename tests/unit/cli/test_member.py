@@ -33,23 +33,8 @@ async def tapswitch(*arguments: str) -> str:
 async def test_list_prints_a_table_or_json(node: Rig, tmp_path: Path) -> None:
     text = await tapswitch("list", "--config", str(tmp_path))
     assert [line.split() for line in text.splitlines()] == [
-<<<<<<< HEAD
         ["MEMBER", "ROLE", "STATE", "LINKS", "SIGNED", "ON", "IN", "FLIGHT", "REVERSALS"]
         + ["MESSAGES"],
-=======
-        [
-            "MEMBER",
-            "ROLE",
-            "STATE",
-            "LINKS",
-            "SIGNED",
-            "ON",
-            "IN",
-            "FLIGHT",
-            "REVERSALS",
-            "MESSAGES",
-        ],
->>>>>>> 6d415ad (Few buckets for echoes)
         ["ACQ01", "acquirer", "down", "0/64", "0", "0/4096", "0", "0"],
         ["BANK01", "issuer", "up", "2/2", "2", "0/1024", "0", "0"],
     ]
