@@ -13,6 +13,10 @@ from switch.cli.member import command
 from tests.support.peer import Bank, until
 from tests.support.rig import Rig, rig
 
+HEAD = [
+    *("MEMBER", "ROLE", "STATE", "LINKS", "SIGNED", "ON", "IN", "FLIGHT", "REVERSALS", "MESSAGES")
+]
+
 
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[Rig]:
@@ -33,8 +37,7 @@ async def tapswitch(*arguments: str) -> str:
 async def test_list_prints_a_table_or_json(node: Rig, tmp_path: Path) -> None:
     text = await tapswitch("list", "--config", str(tmp_path))
     assert [line.split() for line in text.splitlines()] == [
-        ["MEMBER", "ROLE", "STATE", "LINKS", "SIGNED", "ON", "IN", "FLIGHT", "REVERSALS"]
-        + ["MESSAGES"],
+        HEAD,
         ["ACQ01", "acquirer", "down", "0/64", "0", "0/4096", "0", "0"],
         ["BANK01", "issuer", "up", "2/2", "2", "0/1024", "0", "0"],
     ]
