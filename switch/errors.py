@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 __all__ = [
     "REGISTRY",
     "AuditError",
+    "CaptureError",
     "CertificateError",
     "ConservationError",
     "DecodeError",
@@ -162,6 +163,13 @@ class DialectError(OperatorError):
     """A dialect file does not compile."""
 
     code = "TSW-O0103"
+
+
+class CaptureError(OperatorError):
+    """What a tool was given is not the bytes, text or message that it needs. Never quotes it."""
+
+    code = "TSW-O0180"
+    exit_code = 2
 
 
 class KeyFileError(OperatorError):

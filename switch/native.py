@@ -5,6 +5,7 @@ It imports nothing of the standard library that a pure room may not use.
 
 from switch._native import BUILD_PROFILE, __version__
 from switch._native import codec as codec
+from switch._native import describe as describe
 from switch._native import emv as emv
 from switch._native import index as index
 from switch._native import journal as journal
@@ -18,6 +19,7 @@ __all__ = [
     "BUILD_PROFILE",
     "__version__",
     "codec",
+    "describe",
     "emv",
     "index",
     "journal",

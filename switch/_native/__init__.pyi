@@ -3,6 +3,7 @@
 from typing import Final
 
 from switch._native import codec as codec
+from switch._native import describe as describe
 from switch._native import emv as emv
 from switch._native import index as index
 from switch._native import journal as journal
@@ -16,6 +17,7 @@ __all__ = [
     "BUILD_PROFILE",
     "__version__",
     "codec",
+    "describe",
     "emv",
     "index",
     "journal",

@@ -9,7 +9,17 @@ from switch.wire import Dialect, Message
 from tests.support.message import DIALECT, LENGTH_PREFIX, PURCHASE
 from tests.support.tree import ROOT
 
-__all__ = ["CHIP", "TEXT", "body", "decoded", "packed", "purchase", "variant"]
+__all__ = [
+    "CHIP",
+    "PACKED",
+    "TEXT",
+    "body",
+    "decoded",
+    "packed",
+    "purchase",
+    "text_with",
+    "variant",
+]
 
 TEXT: Final = (ROOT / "config" / "dialects" / "iso87-ascii.toml").read_text(encoding="utf-8")
 """The shipped dialect file."""
@@ -52,6 +62,25 @@ def decoded(dialect: Dialect, data: bytes) -> Message | DecodeError:
         return dialect.decode(data)
     except DecodeError as error:
         return error
+
+
+PACKED: Final = (
+    ('numeric = "ascii"', 'numeric = "bcd"'),
+    ('binary = "hex"', 'binary = "binary"'),
+    ('prefix = "ascii"', 'prefix = "bcd"'),
+    ('[mti]\nencoding = "ascii"', '[mti]\nencoding = "bcd"'),
+    ('[bitmap]\nencoding = "hex"', '[bitmap]\nencoding = "binary"'),
+)
+"""What makes the shipped dialect one of packed digits, text in ASCII."""
+
+
+def text_with(*replacements: tuple[str, str]) -> str:
+    """The text of the shipped dialect with pieces replaced once each; each must occur."""
+    text = TEXT
+    for old, new in replacements:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
 
 
 def variant(*replacements: tuple[str, str]) -> Dialect:

@@ -15,7 +15,7 @@ use crate::codec::leg::{From, Leg, Proofs, Slot};
 use crate::codec::name::{Name, PROVED, Proved};
 use crate::codec::section::{Outcome, Section, suggest};
 use crate::codec::spec::{Dialect, FIELDS, Keys, Layout, Part, Path, Spec, TapRules, bit};
-use crate::codec::toml::{self, Value};
+use crate::codec::toml::{self, Table, Value};
 use crate::codec::value::hex;
 use crate::error::{DialectFault, Position};
 
@@ -29,7 +29,11 @@ const MTIS_MAX: usize = 120;
 
 /// Compiles the text of a dialect file; `file` is its name in faults.
 pub fn compile(text: &str, file: &str) -> Result<Arc<Dialect>, Box<DialectFault>> {
-    let table = toml::parse(text).map_err(|fault| {
+    compile_table(&parse_file(text, file)?, text, file)
+}
+
+pub(super) fn parse_file(text: &str, file: &str) -> Outcome<Table> {
+    toml::parse(text).map_err(|fault| {
         Box::new(DialectFault {
             message: fault.message,
             file: file.to_owned(),
@@ -37,8 +41,12 @@ pub fn compile(text: &str, file: &str) -> Result<Arc<Dialect>, Box<DialectFault>
             key: String::new(),
             help: String::new(),
         })
-    })?;
-    let root = Section::root(file, &table);
+    })
+}
+
+/// Compiles a parsed file; `text` gives the digest.
+pub(super) fn compile_table(table: &Table, text: &str, file: &str) -> Outcome<Arc<Dialect>> {
+    let root = Section::root(file, table);
     root.only(&[
         "name",
         "title",

@@ -200,6 +200,14 @@ fn head(dialect: &Dialect, body: &[u8]) -> Result<Head, Box<DecodeFault>> {
     })
 }
 
+/// For tools: offsets of the bitmap and of the first field, and the fields that the bitmap announces.
+pub fn announced_fields(dialect: &Dialect, body: &[u8]) -> Option<(usize, usize, Vec<u16>)> {
+    let head = head(dialect, body).ok()?;
+    let width = bitmap_width(dialect.bitmap) * if head.wide { 2 } else { 1 };
+    let numbers = (2..=128u8).filter(|&number| head.bits & bit(number) != 0);
+    Some((head.at - width, head.at, numbers.map(u16::from).collect()))
+}
+
 #[inline]
 fn mti(encoding: Encoding, body: &[u8]) -> Option<([u8; 4], usize)> {
     let mut mti = [0u8; 4];

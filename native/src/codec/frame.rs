@@ -107,7 +107,7 @@ impl Framing {
 
     /// The announced body length, or None when the bytes are no length.
     #[inline]
-    fn read(&self, prefix: &[u8]) -> Option<u64> {
+    pub fn read(&self, prefix: &[u8]) -> Option<u64> {
         let length = match self.encoding {
             Encoding::Binary => prefix
                 .iter()

@@ -9,6 +9,7 @@
 //! | `encode`, `leg` | fields become a message, from an allow-list |
 //! | `kind`, `key` | what a message is, and when two are the same |
 //! | `class`, `emv`, `tlv`, `describe` | sensitivity, and what may be shown |
+//! | `doubt`, `vary` | values that were probably read wrongly, and other readings to try |
 
 pub mod axis;
 pub mod charset;
@@ -16,6 +17,7 @@ pub mod class;
 pub mod compile;
 pub mod decode;
 pub mod describe;
+pub mod doubt;
 pub mod emv;
 pub mod encode;
 pub mod envelope;
@@ -33,6 +35,7 @@ mod structure;
 pub mod tlv;
 pub mod toml;
 pub mod value;
+pub mod vary;
 
 #[cfg(test)]
 mod tests;

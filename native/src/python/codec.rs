@@ -67,6 +67,10 @@ impl PyDialect {
     pub(crate) fn shared(&self) -> &Arc<Dialect> {
         &self.0
     }
+
+    pub(crate) fn of(dialect: Arc<Dialect>) -> PyDialect {
+        PyDialect(dialect)
+    }
 }
 
 #[pymethods]
@@ -284,7 +288,7 @@ fn part_rows(py: Python<'_>, spec: &Spec, out: &Bound<'_, PyList>) -> PyResult<(
                 let text = format!("{:02X}", tag.tag);
                 let titles = Titles {
                     en: tag.name.to_owned(),
-                    zh: String::new(),
+                    zh: emv::chinese(tag.tag).to_owned(),
                 };
                 let row = part(&text, &text, &titles, tag.class)?;
                 row.set_item("type", tag.format)?;

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 mod codec;
+mod describe;
 mod element;
 mod emv;
 mod fault;
@@ -59,6 +60,7 @@ pub(crate) fn usage_error(py: Python<'_>, problem: &str) -> PyErr {
 #[pymodule(gil_used = true)]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     add_submodule(m, "codec", codec::register)?;
+    add_submodule(m, "describe", describe::register)?;
     add_submodule(m, "journal", journal::register)?;
     add_submodule(m, "walk", walk::register)?;
     add_submodule(m, "meter", meter::register)?;
