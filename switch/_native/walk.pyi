@@ -19,7 +19,8 @@ class Routes:
         """Prefixes of at most 12 digits; the empty one is a default route. Raises switch.errors.UsageError for
         anything else, and when one prefix leads to two issuers."""
     def find(self, message: Message) -> int:
-        """Index of the rule's issuer, or -1 (no rule, no card number, or one of fewer than 12 digits)."""
+        """Index of the rule's issuer, or -1 (no rule, no card number, or one of fewer than 12 digits). The message
+        keeps how many digits decided, for its record."""
 
 @final
 class Entry:
@@ -232,8 +233,9 @@ class Gate:
     def reverse(self, original: Original, slot: int, repeat: bool) -> bool:
         """The bank's 0420/0421 built and held until the record that owes it is durable. False when the slot is not
         open."""
-    def settle(self, original: Original, result: str, wall_ms: int) -> int:
-        """SETTLED record: the reversal got a final code; with result ``parked`` it stays owed."""
+    def settle(self, original: Original, result: str, wall_ms: int, end: str = "--") -> int:
+        """SETTLED record: the reversal got a final code; with result ``parked`` it stays owed. `end`: how
+        (switch.model.end)."""
     def mark(self, institution: int, stan: int, time: str, wall_ms: int) -> int:
         """STAN_MARK record for a message outside a transaction (network management)."""
     def network(self, slot: int, mti: str, values: dict[str, str], after: int) -> bool:

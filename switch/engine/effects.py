@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from switch.model.end import ANSWERED
 from switch.model.state import Cause, ReversalEffect
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NOTES",
     "NOTHING",
+    "PARKED",
     "AcceptReversal",
     "Answer",
     "Conclude",
@@ -122,10 +124,13 @@ class Reverse(msgspec.Struct, frozen=True):
 
 
 class Settle(msgspec.Struct, frozen=True):
-    """Record that a reversal got its final code, and stop repeating it."""
+    """Record that a reversal got its final code and is repeated no longer, or was parked."""
 
     reversal: Reversal
     result: str
+    """The bank's final code, or `PARKED`."""
+    end: str = ANSWERED
+    """How it came to that, from `switch.model.end`."""
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -134,6 +139,9 @@ class Note(msgspec.Struct, frozen=True):
     what: str
     txn: int = 0
 
+
+PARKED: Final = "parked"
+"""`Settle.result` of a reversal whose attempts are used up: it is still owed."""
 
 NOTES: Final = (
     "impossible",

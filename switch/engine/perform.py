@@ -57,8 +57,8 @@ def perform(engine: Engine, gate: Gate, effects: Iterable[Effect], now_ns: int) 
                     engine.reversal_sent(reversal)
                 else:
                     engine.reversal_unsent(reversal, now_ns)
-            case Settle(reversal, result):
-                gate.settle(reversal, result)
+            case Settle(reversal, result, end):
+                gate.settle(reversal, result, end)
             case Undo(number, code, end, cause):
                 reversal = gate.undo(number, code, end, cause)
                 if reversal is not None:

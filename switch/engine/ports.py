@@ -203,8 +203,9 @@ class Gate(Protocol):
         """0420 (0421 as a repeat) held for a signed-on connection of its bank; False when there is
         none."""
 
-    def settle(self, reversal: Reversal, result: str) -> None:
-        """A reversal got its final code: record it."""
+    def settle(self, reversal: Reversal, result: str, end: str) -> None:
+        """A reversal got its final code, or was parked and is still owed: record it, and how it
+        ended."""
 
     def note(self, what: str, txn: int) -> None:
         """Count one of `effects.NOTES`."""

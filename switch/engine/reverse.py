@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from switch.engine.effects import Effect, Note, Reverse, Settle
+from switch.engine.effects import PARKED, Effect, Note, Reverse, Settle
 from switch.engine.events import Event
 from switch.engine.states import TABLE, State, To
+from switch.model import end
 from switch.model.backoff import delay_ms
 
 if TYPE_CHECKING:
@@ -108,7 +109,10 @@ class Deliveries:
             if rules is None or 0 < rules.reversal_attempts_max <= delivery.attempts:
                 self._move(delivery, Event.REVERSAL_EXHAUSTED)
                 self.parked += 1
-                effects.append(Note("reversal_parked", txn))
+                effects += [
+                    Settle(delivery.reversal, PARKED, end.PARKED),
+                    Note("reversal_parked", txn),
+                ]
                 continue
             effects.append(Reverse(delivery.reversal, delivery.repeat))
             wait_ms = delay_ms(
@@ -164,7 +168,7 @@ class Deliveries:
             self.parked -= 1
         self._move(delivery, Event.REVERSAL_CONFIRMED)
         del self._live[reversal.txn]
-        return [Settle(reversal, code)]
+        return [Settle(reversal, code, end.ANSWERED if delivery.late is None else end.LATE)]
 
     def _schedule(self, delivery: Delivery, due_ns: int) -> None:
         delivery.due_ns = due_ns

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
+from switch.engine.effects import PARKED
 from switch.engine.ports import Forwarding, Reversal
 from switch.errors import EncodeError, JournalError
 from switch.link.window import Window
@@ -236,11 +237,12 @@ class Gate:
         self.urgent = True
         return True
 
-    def settle(self, reversal: Reversal, result: str) -> None:
-        """See `ports.Gate.settle`."""
+    def settle(self, reversal: Reversal, result: str, end: str) -> None:
+        """See `ports.Gate.settle`. The answer to a parked one is still awaited."""
         assert isinstance(reversal, walk.Original)
-        self._banks[reversal.issuer].matcher.reversal_done(reversal)
-        self._native.settle(reversal, result, time_ns() // MS)
+        if result != PARKED:
+            self._banks[reversal.issuer].matcher.reversal_done(reversal)
+        self._native.settle(reversal, result, time_ns() // MS, end)
 
     def note(self, what: str, txn: int) -> None:
         """See `ports.Gate.note`."""

@@ -122,6 +122,7 @@ def test_a_parked_reversal_is_taken_up_again() -> None:
         "conclude tea 91 TW, owes a reversal: timeout",
         "send 0420 tea",
         *["send 0421 tea"] * 3,
+        "settle tea parked",
         "note reversal_parked tea",
         "send 0421 tea",
         "settle tea 00",

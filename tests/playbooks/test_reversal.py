@@ -132,6 +132,7 @@ def test_a_reversal_of_what_is_parked_has_no_second_effect() -> None:
         "conclude tea 91 TW, owes a reversal: timeout",
         "send 0420 tea",
         *["send 0421 tea"] * 3,
+        "settle tea parked",
         "note reversal_parked tea",
         "accept back: nothing tea",
         "decline wrong 94 SV",

@@ -153,7 +153,7 @@ def test_a_reversal_that_is_never_acknowledged_is_parked_and_never_lost() -> Non
     play.passes(ms=4 * RETRY_MS)
     play.sees("send 0421 tea", "send 0421 tea", "send 0421 tea")
     play.passes(ms=RETRY_MAX_MS)
-    play.sees("note reversal_parked tea")
+    play.sees("settle tea parked", "note reversal_parked tea")
     play.passes(ms=10 * RETRY_MAX_MS)
     play.request("tea")
     play.request("tea", amount="000000000001")
@@ -178,6 +178,7 @@ def test_a_parked_reversal_may_still_be_acknowledged() -> None:
         play.acknowledges("tea")
         play.sees(
             *["send 0421 tea"] * 3,
+            "settle tea parked",
             "note reversal_parked tea",
             f"note {note} tea",
             "settle tea 00",
@@ -310,7 +311,7 @@ def test_a_bank_that_is_no_member_any_more_leaves_its_reversal_parked() -> None:
     play.bank_is_removed()
     play.sees("forward tea", "conclude tea 91 IW, owes a reversal: link lost")
     play.passes(ms=0)
-    play.sees("note reversal_parked tea")
+    play.sees("settle tea parked", "note reversal_parked tea")
     play.ends(owed=1, parked=1)
 
 
@@ -323,6 +324,7 @@ def test_a_removed_bank_whose_reversal_was_never_sent() -> None:
     play.sees(
         "forward tea",
         "conclude tea 91 IW, owes a reversal: link lost",
+        "settle tea parked",
         "note reversal_parked tea",
     )
     play.ends(owed=1, parked=1)

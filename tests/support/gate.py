@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from switch.engine.effects import (
+    PARKED,
     AcceptReversal,
     Answer,
     Conclude,
@@ -254,8 +255,10 @@ class FakeGate:
         bank.matcher.reversal_sent(reversal)
         return True
 
-    def settle(self, reversal: Reversal, result: str) -> None:
-        self.effects.append(Settle(reversal, result))
+    def settle(self, reversal: Reversal, result: str, end: str) -> None:
+        self.effects.append(Settle(reversal, result, end))
+        if result == PARKED:
+            return
         del self.owed[reversal.txn]
         self.banks[reversal.issuer].matcher.reversal_done(reversal)
 

@@ -22,6 +22,7 @@ from typing import ClassVar, Final
 
 from switch.engine.authorise import TAPS
 from switch.engine.effects import (
+    PARKED,
     AcceptReversal,
     Answer,
     Conclude,
@@ -341,6 +342,9 @@ class Play:
             if isinstance(effect, Reverse):
                 number = effect.reversal.txn
                 event = Event.REVERSAL_SENT if number in sent else Event.REVERSAL_UNSENT
+            elif isinstance(effect, Settle):
+                assert effect.result == PARKED
+                continue
             else:
                 assert isinstance(effect, Note)
                 number, event = effect.txn, Event.REVERSAL_EXHAUSTED
@@ -467,7 +471,7 @@ class Play:
         self.gate.now_s = self._now_s
         perform(self.engine, self.gate, effects, self.now_ns)
         for effect in self.gate.effects[self._seen :]:
-            if isinstance(effect, Settle):
+            if isinstance(effect, Settle) and effect.result != PARKED:
                 self._settled.add(effect.reversal.txn)
 
     def _deadline(self, txn: Transaction) -> None:
@@ -559,7 +563,7 @@ class Play:
                 return f"undo {self._names[number]} {code} {end}: {_word(cause)}"
             case Reverse(reversal, repeat):
                 return f"send {'0421' if repeat else '0420'} {self._names[reversal.txn]}"
-            case Settle(reversal, result):
+            case Settle(reversal, result, _):
                 return f"settle {self._names[reversal.txn]} {result}"
             case Note(what, number):
                 return f"note {what} {self._names.get(number, number)}"

@@ -1,14 +1,14 @@
 //! A body to a message. The loop over the bitmap is the hottest code of the codec: no allocation but the message's
 //! own buffer, no hash, no string.
 
-use std::sync::atomic::{AtomicU16, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use crate::codec::axis::{Encoding, Length, Prefix, Unit};
 use crate::codec::charset::{self, Charset, Type};
 use crate::codec::envelope::{Preface, PrefaceFault};
 use crate::codec::kind::{Check, Kind, Miss, RcClass};
-use crate::codec::message::{CHECK_MTI, CHECK_NOTHING, INDEX_HALF, Message};
+use crate::codec::message::{CHECK_MTI, CHECK_NOTHING, INDEX_HALF, Message, UNROUTED};
 use crate::codec::name::Name;
 use crate::codec::spec::{Dialect, Hot, Part, bit};
 use crate::codec::structure::structure;
@@ -111,7 +111,10 @@ pub fn decode(
         stan: -1,
         amount_minor: -1,
         received_ns,
+        complete_ns: 0,
+        verified_ns: AtomicU64::new(0),
         sent_ns: AtomicU64::new(0),
+        route: AtomicU8::new(UNROUTED),
         handle: AtomicU64::new(0),
         attached: OnceLock::new(),
         preface: Preface::default(),

@@ -1,7 +1,7 @@
 //! One decoded message: the body as it came, an index of its fields, and what the walk asks of every message.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::codec::axis::Length;
@@ -15,12 +15,14 @@ use crate::codec::wipe;
 /// Values of `check_field` that are no field number.
 pub const CHECK_NOTHING: u8 = 0;
 pub const CHECK_MTI: u8 = u8::MAX;
+/// Value of `route` before there is one.
+pub(super) const UNROUTED: u8 = u8::MAX;
 
 /// Bytes of the index for fields 1 to 64; as many again with a second bitmap. Four bytes a field, offset and
 /// normal-form length, zero when absent: a look-up is one load, with no counting of bitmap bits.
 pub(super) const INDEX_HALF: usize = 4 * 64;
 
-/// Immutable but for `sent_ns`, `handle`, the order to its sender and what is attached. One allocation: the body, and behind it the index of its fields.
+/// Immutable but for times, `handle`, the rule of its route, the order to its sender and what is attached. One allocation: the body, and behind it the index of its fields.
 /// Wiped on drop, because it may hold a PAN or a track.
 #[derive(Debug)]
 pub struct Message {
@@ -36,7 +38,10 @@ pub struct Message {
     pub(super) stan: i32,
     pub(super) amount_minor: i64,
     pub(super) received_ns: u64,
+    pub(super) complete_ns: u64,
+    pub(super) verified_ns: AtomicU64,
     pub(super) sent_ns: AtomicU64,
+    pub(super) route: AtomicU8,
     pub(super) handle: AtomicU64,
     pub(super) attached: OnceLock<Box<dyn Attachment>>,
     pub(super) preface: Preface,
@@ -105,6 +110,34 @@ impl Message {
 
     pub fn received_ns(&self) -> u64 {
         self.received_ns
+    }
+
+    /// When its last byte was read; the same as `received_ns` when it came in one piece.
+    pub fn complete_ns(&self) -> u64 {
+        self.complete_ns.max(self.received_ns)
+    }
+
+    pub fn set_complete_ns(&mut self, now_ns: u64) {
+        self.complete_ns = now_ns;
+    }
+
+    /// When its token and cryptogram were proved; 0 when there were none.
+    pub fn verified_ns(&self) -> u64 {
+        self.verified_ns.load(Ordering::Relaxed)
+    }
+
+    pub fn set_verified_ns(&self, now_ns: u64) {
+        self.verified_ns.store(now_ns, Ordering::Relaxed);
+    }
+
+    /// Digits of the prefix that chose its bank; None before it was routed.
+    pub fn route(&self) -> Option<u8> {
+        let digits = self.route.load(Ordering::Relaxed);
+        (digits != UNROUTED).then_some(digits)
+    }
+
+    pub fn set_route(&self, digits: u8) {
+        self.route.store(digits, Ordering::Relaxed);
     }
 
     /// 0 before the leg built from it was handed to a socket.

@@ -218,10 +218,18 @@ fields! {
     AtcSeen = 60, "atc_windows", Type::Windows(WINDOWS_MAX);
     /// The configuration in force when this was decided: the hash of `config`, packed.
     ConfigHash = 61, "config_hash", Type::Bytes(CONFIG_HASH_BYTES);
+    /// From the first byte of the request to this record, microseconds.
+    RecordedUs = 62, "recorded_us", Type::U32;
+    /// From the first byte of the request to its last, microseconds; absent when it came in one piece.
+    ReadUs = 63, "read_us", Type::U32;
+    /// From the first byte of the request to the proof of its token and cryptogram, microseconds.
+    VerifiedUs = 64, "verified_us", Type::U32;
+    /// Digits of the prefix that chose the bank; 0 is the default route. The prefix itself would uncover the card.
+    RouteDigits = 65, "route_digits", Type::U8;
 }
 
 /// One above the highest field number.
-const FIELD_END: usize = 62;
+const FIELD_END: usize = 66;
 
 impl Field {
     /// The field of a number read from a file.

@@ -398,7 +398,10 @@ impl PyFramer {
                 return;
             }
             let added = match codec::receive(dialect, content, received_ns) {
-                Ok(message) => Bound::new(py, PyMessage(message)).and_then(|m| out.append(m)),
+                Ok(mut message) => {
+                    message.set_complete_ns(now_ns);
+                    Bound::new(py, PyMessage(message)).and_then(|m| out.append(m))
+                }
                 Err(refusal) => out.append(decode_error(py, *refusal).value(py)),
             };
             if let Err(error) = added {

@@ -16,8 +16,10 @@ use super::walk::{PyDuplicates, PyOriginal, issuer_index};
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
 use crate::journal::CONFIG_HASH_BYTES;
+use crate::load::clock;
 use crate::walk::{
-    Cause, Conclude, Forward, Gate, GateError, Numbers, Reversal, ReversalEffect, SlotId, Ticket,
+    Cause, Conclude, Forward, Gate, GateError, Moment, Numbers, Reversal, ReversalEffect, SlotId,
+    Ticket,
 };
 
 impl Ticket for Py<PyMessage> {
@@ -36,6 +38,14 @@ pub(super) fn gate_error(py: Python<'_>, error: &GateError) -> PyErr {
 
 /// Field 11 has six digits.
 const STAN_MAX: u32 = 999_999;
+
+/// The moment of an act: its wall clock, and the monotonic one (some 25 ns).
+fn now(wall_ms: i64) -> Moment {
+    Moment {
+        wall_ms,
+        now_ns: clock::now(),
+    }
+}
 
 /// Exactly `N` bytes of text.
 fn exactly<const N: usize>(py: Python<'_>, what: &str, text: &str) -> PyResult<[u8; N]> {
@@ -149,7 +159,7 @@ impl PyGate {
             acquirer,
             issuer,
             out: used(py, out_stan, out_time)?,
-            wall_ms,
+            at: now(wall_ms),
             business_date: exactly_or_none(py, "business_date", business_date)?,
         };
         let ticket = request.clone().unbind();
@@ -168,7 +178,7 @@ impl PyGate {
         let ticket = request.clone().unbind();
         let lsn = self
             .0
-            .answer(ticket, reply.get(), waiting(slot), txn, wall_ms);
+            .answer(ticket, reply.get(), waiting(slot), txn, now(wall_ms));
         lsn.map_err(|e| gate_error(request.py(), &e))
     }
 
@@ -261,7 +271,7 @@ impl PyGate {
             acquirer,
             code,
             end,
-            wall_ms,
+            now(wall_ms),
             reason,
         );
         lsn.map_err(|e| gate_error(py, &e))
@@ -317,7 +327,7 @@ impl PyGate {
             original,
             effect: ReversalEffect::from_u8(effect)
                 .ok_or_else(|| usage_error(py, "no such effect of a reversal"))?,
-            wall_ms,
+            at: now(wall_ms),
             now_s,
             reversal: numbers(py, reversal_stan, reversal_time)?,
         };
@@ -337,14 +347,17 @@ impl PyGate {
         held.map_err(|e| gate_error(py, &e))
     }
 
+    #[pyo3(signature = (original, result, wall_ms, end = "--"))]
     fn settle(
         &mut self,
         py: Python<'_>,
         original: PyRef<'_, PyOriginal>,
         result: &str,
         wall_ms: i64,
+        end: &str,
     ) -> PyResult<u64> {
-        let lsn = self.0.settle(&original.0, result, wall_ms);
+        let end = exactly(py, "end", end)?;
+        let lsn = self.0.settle(&original.0, result, end, now(wall_ms));
         lsn.map_err(|e| gate_error(py, &e))
     }
 
@@ -470,7 +483,7 @@ fn concluded(
         txn,
         code: exactly(py, "code", code)?,
         end: exactly(py, "end", end)?,
-        wall_ms,
+        at: now(wall_ms),
         cause: Cause::from_u8(cause)
             .ok_or_else(|| usage_error(py, "no such cause of a reversal"))?,
         reversal: numbers(py, reversal_stan, reversal_time)?,

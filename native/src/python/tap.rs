@@ -13,6 +13,7 @@ use super::usage_error;
 use super::walk::PyDuplicates;
 use crate::index::Index;
 use crate::index::seal::Seal;
+use crate::load::clock;
 use crate::tap::{REASONS, Range, Verdict, Verifier};
 
 /// Verdicts before the first refusal: plain, genuine, pending (which is never native).
@@ -80,7 +81,10 @@ impl PyVerifier {
         let verdict = self.with(py, |v| v.check(message.get(), &mut memory, now_s))?;
         Ok(match verdict {
             Verdict::Plain => 0,
-            Verdict::Genuine => 1,
+            Verdict::Genuine => {
+                message.get().set_verified_ns(clock::now());
+                1
+            }
             Verdict::Refused(refused) => REFUSED + refused.0,
         })
     }

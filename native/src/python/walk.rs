@@ -12,8 +12,8 @@ use super::message::PyMessage;
 use super::usage_error;
 use crate::tap::{Tap, atc};
 use crate::walk::{
-    CAPACITY_MAX, Digester, Duplicates, Memory, NO_ISSUER, Original, Recovered, RouteError, Routes,
-    View, with_pan,
+    CAPACITY_MAX, Digester, Duplicates, Memory, NO_ISSUER, NOWHERE, Original, Recovered,
+    RouteError, Routes, View, with_pan,
 };
 
 fn text<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
@@ -47,10 +47,14 @@ impl PyRoutes {
 
     fn find(&self, message: &Bound<'_, PyMessage>) -> i32 {
         let message = message.get();
-        if let Some(tap) = Tap::of(message) {
-            return self.0.find(tap.card.pan());
+        let route = match Tap::of(message) {
+            Some(tap) => self.0.find(tap.card.pan()),
+            None => with_pan(message, |pan| self.0.find(pan)).unwrap_or(NOWHERE),
+        };
+        if route.issuer >= 0 {
+            message.set_route(route.digits);
         }
-        with_pan(message, |pan| self.0.find(pan)).unwrap_or(-1)
+        route.issuer
     }
 }
 

@@ -68,8 +68,17 @@ pub struct Forward {
     pub acquirer: u16,
     pub issuer: u16,
     pub out: Numbers,
-    pub wall_ms: i64,
+    pub at: Moment,
     pub business_date: [u8; 8],
+}
+
+/// When an act is done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moment {
+    /// Wall clock, Unix milliseconds.
+    pub wall_ms: i64,
+    /// Monotonic; 0 is unknown, then the record has no times.
+    pub now_ns: u64,
 }
 
 /// Who is told that a frame left.
@@ -297,7 +306,7 @@ impl<T: Ticket> Gate<T> {
             acquirer: memory.name(f.acquirer),
             issuer: memory.name(f.issuer),
         };
-        paper.decide(f.txn, f.wall_ms);
+        paper.decide(f.txn, f.at.wall_ms);
         paper.request(request, mti, &entry, sides);
         paper
             .record
@@ -305,6 +314,10 @@ impl<T: Ticket> Gate<T> {
             .bytes(Field::OutTime, trimmed(&f.out.time))
             .bytes(Field::BusinessDate, trimmed(&f.business_date))
             .bytes(Field::ForwarderCode, forwarder);
+        if let Some(digits) = request.route() {
+            paper.record.number(Field::RouteDigits, u64::from(digits));
+        }
+        paper.times(request, f.at.now_ns);
         let (payload, pan) = paper.finish(&Carded(request))?;
         let lsn = journal.append(RecordKind::Accepted, payload, pan)?;
         if let Some(entry) = memory.entry_of_mut(request) {
@@ -326,7 +339,7 @@ impl<T: Ticket> Gate<T> {
         reply: &Message,
         slot: Option<SlotId>,
         txn: u64,
-        wall_ms: i64,
+        at: Moment,
     ) -> Result<u64, GateError> {
         let request = ticket.message();
         let code = reply.value(Name::ResponseCode).unwrap_or_default();
@@ -338,7 +351,7 @@ impl<T: Ticket> Gate<T> {
             sent_ns: request.sent_ns(),
             reply_ns: reply.received_ns(),
         };
-        let recorded = self.record_answered(request, reply, txn, wall_ms, latency, auth);
+        let recorded = self.record_answered(request, reply, txn, at, latency, auth);
         let (lsn, entry) = self.or_discard(built, recorded)?;
         let class = class_of(request.mti());
         if let Some(figures) = &mut self.figures {
@@ -374,7 +387,7 @@ impl<T: Ticket> Gate<T> {
         request: &Message,
         reply: &Message,
         txn: u64,
-        wall_ms: i64,
+        at: Moment,
         latency: Latency,
         auth: &[u8],
     ) -> Result<(u64, Entry), GateError> {
@@ -394,7 +407,7 @@ impl<T: Ticket> Gate<T> {
         settled.keep_answer(reply);
         settled.set_issuer_auth(auth);
         paper
-            .decide(txn, wall_ms)
+            .decide(txn, at.wall_ms)
             .bytes(Field::Key, &settled.key)
             .bytes(Field::Code, trimmed(&settled.code))
             .number(Field::Outcome, settled.state as u64)
@@ -407,6 +420,7 @@ impl<T: Ticket> Gate<T> {
                 Field::OursUs,
                 micros(latency.sent_ns.saturating_sub(latency.received_ns)),
             );
+        paper.recorded(latency.received_ns, at.now_ns);
         paper.bank_answer(reply);
         paper.record.bytes(Field::IssuerAuth, auth);
         let lsn = journal.append(RecordKind::Answered, paper.record.finish()?, None)?;

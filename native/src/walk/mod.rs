@@ -27,12 +27,12 @@ mod veil;
 
 pub use digest::Digester;
 pub use duplicates::{CAPACITY_MAX, Duplicates, Entry, Evictions, NO_ISSUER};
-pub use gate::{Forward, Gate, GateError, Ticket};
+pub use gate::{Forward, Gate, GateError, Moment, Ticket};
 pub use hold::SlotId;
 pub use memory::{Memory, View, with_pan};
 pub use original::{Numbers, Original};
 pub use outcome::Conclude;
 pub use recover::Recovered;
 pub use reversal::Reversal;
-pub use routes::{RouteError, Routes};
+pub use routes::{NOWHERE, RouteError, Routes};
 pub use state::{Cause, KeyState, ReversalEffect};

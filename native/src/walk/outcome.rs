@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::duplicates::{Entry, NO_ISSUER};
 use super::figures::{Outcome, Upstream, class_of};
-use super::gate::{Carried, Gate, GateError, Latency, Ticket, Waiting};
+use super::gate::{Carried, Gate, GateError, Latency, Moment, Ticket, Waiting};
 use super::hold::{Role, SlotId};
 use super::memory::Carded;
 use super::original::{Numbers, Original};
@@ -22,7 +22,7 @@ pub struct Conclude<'a> {
     pub txn: u64,
     pub code: [u8; 2],
     pub end: [u8; 2],
-    pub wall_ms: i64,
+    pub at: Moment,
     pub cause: Cause,
     pub reversal: Numbers,
     pub bank_code: &'a [u8],
@@ -81,7 +81,10 @@ impl<T: Ticket> Gate<T> {
             &settled,
             sides,
             c,
-            sent_ns.saturating_sub(request.received_ns()),
+            Some(Spent {
+                received_ns: request.received_ns(),
+                sent_ns,
+            }),
             original.as_ref(),
         )?;
         settled.lsn = lsn;
@@ -137,7 +140,7 @@ impl<T: Ticket> Gate<T> {
             acquirer: memory.name(settled.acquirer),
             issuer: memory.name(settled.issuer),
         };
-        let lsn = append_concluded(paper, journal, &settled, sides, c, 0, Some(&original))?;
+        let lsn = append_concluded(paper, journal, &settled, sides, c, None, Some(&original))?;
         settled.lsn = lsn;
         if let Some(entry) = handle.and_then(|handle| memory.table.get_mut(handle)) {
             *entry = settled;
@@ -171,11 +174,11 @@ impl<T: Ticket> Gate<T> {
         acquirer: u16,
         code: [u8; 2],
         end: [u8; 2],
-        wall_ms: i64,
+        at: Moment,
         reason: &str,
     ) -> Result<u64, GateError> {
         let built = self.build_answer(request, slot, code)?;
-        let recorded = self.record_declined(request, txn, acquirer, code, end, wall_ms, reason);
+        let recorded = self.record_declined(request, txn, acquirer, code, end, at, reason);
         let lsn = self.or_discard(built, recorded)?;
         if let Some(figures) = &mut self.figures {
             figures.outcome(
@@ -201,7 +204,7 @@ impl<T: Ticket> Gate<T> {
         acquirer: u16,
         code: [u8; 2],
         end: [u8; 2],
-        wall_ms: i64,
+        at: Moment,
         reason: &str,
     ) -> Result<u64, GateError> {
         let Gate {
@@ -216,7 +219,7 @@ impl<T: Ticket> Gate<T> {
         settled.acquirer = acquirer;
         settled.issuer = NO_ISSUER;
         settled.keep_code(code);
-        paper.decide(txn, wall_ms);
+        paper.decide(txn, at.wall_ms);
         let sides = Sides {
             acquirer: memory.name(acquirer),
             issuer: "",
@@ -228,6 +231,7 @@ impl<T: Ticket> Gate<T> {
             .bytes(Field::End, &end)
             .text(Field::Reason, reason)
             .number(Field::Outcome, settled.state as u64);
+        paper.times(request, at.now_ns);
         let lsn = journal.append(RecordKind::Declined, paper.record.finish()?, None)?;
         settled.lsn = lsn;
         if let Some(entry) = memory.entry_of_mut(request) {
@@ -297,6 +301,13 @@ impl<T: Ticket> Gate<T> {
     }
 }
 
+/// Times of a request that is concluded; 0 is unknown.
+#[derive(Clone, Copy)]
+struct Spent {
+    received_ns: u64,
+    sent_ns: u64,
+}
+
 /// ANSWERED with a code of ours. Owing a reversal it carries all that the reversal's repeats need.
 fn append_concluded(
     paper: &mut Paper,
@@ -304,16 +315,24 @@ fn append_concluded(
     settled: &Entry,
     sides: Sides<'_>,
     c: &Conclude<'_>,
-    ours_ns: u64,
+    spent: Option<Spent>,
     original: Option<&Original>,
 ) -> Result<u64, GateError> {
     paper
-        .decide(c.txn, c.wall_ms)
+        .decide(c.txn, c.at.wall_ms)
         .bytes(Field::Key, &settled.key)
         .number(Field::Outcome, settled.state as u64)
         .bytes(Field::Code, &c.code)
-        .bytes(Field::End, &c.end)
-        .number(Field::OursUs, micros(ours_ns));
+        .bytes(Field::End, &c.end);
+    if let Some(Spent {
+        received_ns,
+        sent_ns,
+    }) = spent
+    {
+        let ours_ns = sent_ns.saturating_sub(received_ns);
+        paper.record.number(Field::OursUs, micros(ours_ns));
+        paper.recorded(received_ns, c.at.now_ns);
+    }
     paper.record.offer(Field::BankCode, c.bank_code);
     if let Some(original) = original {
         paper.owed(original, sides);

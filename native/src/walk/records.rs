@@ -6,6 +6,7 @@
 use super::duplicates::{Entry, NO_ISSUER};
 use super::original::{KEPT, Original, trimmed};
 use super::state::{KeyState, ReversalEffect};
+use super::steps::micros;
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
 use crate::codec::wipe;
@@ -74,6 +75,27 @@ impl Paper {
             self.tapped(entry);
         }
         self.kept(message);
+    }
+
+    /// How far a request is after its first byte, as this record of it is written; `now_ns` 0 is unknown.
+    pub fn times(&mut self, message: &Message, now_ns: u64) {
+        let received_ns = message.received_ns();
+        let mut since = |field, at_ns: u64| {
+            if at_ns > received_ns {
+                self.record.number(field, micros(at_ns - received_ns));
+            }
+        };
+        since(Field::ReadUs, message.complete_ns());
+        since(Field::VerifiedUs, message.verified_ns());
+        since(Field::RecordedUs, now_ns);
+    }
+
+    /// The same in the record of its outcome.
+    pub fn recorded(&mut self, received_ns: u64, now_ns: u64) {
+        if now_ns > received_ns && received_ns > 0 {
+            self.record
+                .number(Field::RecordedUs, micros(now_ns - received_ns));
+        }
     }
 
     /// The counter that a record claims, and the mapping that was in force.

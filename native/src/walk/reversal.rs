@@ -5,13 +5,13 @@ use std::rc::Rc;
 use super::digest::Digest;
 use super::duplicates::{Entry, Handle};
 use super::figures::{Outcome, class_of};
-use super::gate::{Carried, Gate, GateError, Latency, Ticket, Waiting};
+use super::gate::{Carried, Gate, GateError, Latency, Moment, Ticket, Waiting};
 use super::hold::{Role, SlotId};
 use super::memory::Memory;
 use super::original::{Numbers, Original, trimmed};
 use super::records::{Sides, tombstone};
 use super::state::{Cause, KeyState, ReversalEffect};
-use super::steps::{build, facts, lend};
+use super::steps::{build, facts, lend, micros};
 use super::veil::Veil;
 use crate::codec::leg::{Own, Sources};
 use crate::codec::message::Message;
@@ -27,7 +27,7 @@ pub struct Reversal {
     /// Transaction id of the original, 0 when it is unknown.
     pub original: u64,
     pub effect: ReversalEffect,
-    pub wall_ms: i64,
+    pub at: Moment,
     pub now_s: i64,
     pub reversal: Numbers,
 }
@@ -80,7 +80,7 @@ impl<T: Ticket> Gate<T> {
         own.acquirer = r.acquirer;
         own.keep_code(*b"00");
         let issuer = before.map_or("", |before| memory.name(before.issuer));
-        paper.decide(r.txn, r.wall_ms);
+        paper.decide(r.txn, r.at.wall_ms);
         paper.reversal(
             message,
             &own,
@@ -100,6 +100,7 @@ impl<T: Ticket> Gate<T> {
                 Field::OriginalKey,
                 original_key.as_ref().map_or(&[], |key| key),
             );
+        paper.times(message, r.at.now_ns);
         if r.original != 0 {
             paper.record.number(Field::Original, r.original);
         }
@@ -167,21 +168,30 @@ impl<T: Ticket> Gate<T> {
         self.owed.values().filter(|o| o.issuer == issuer).count()
     }
 
-    /// SETTLED: the reversal got a final code (or was parked: then it is still owed after a restart).
+    /// SETTLED: the reversal got a final code (or was parked: then it is still owed after a restart). `end`: how, with
+    /// the bank's share since its last leg was handed to a socket.
     pub fn settle(
         &mut self,
         original: &Original,
         result: &str,
-        wall_ms: i64,
+        end: [u8; 2],
+        at: Moment,
     ) -> Result<u64, GateError> {
         let parked = result == "parked";
         let memory = lend(&self.memory)?;
         self.paper
-            .decide(original.txn, wall_ms)
+            .decide(original.txn, at.wall_ms)
             .text(Field::Issuer, memory.name(original.issuer))
             .text(Field::Result, result)
+            .bytes(Field::End, &end)
             .number(Field::ReversalStan, u64::from(original.reversal.stan))
             .number(Field::Attempts, u64::from(original.attempts.get()));
+        let sent_ns = original.sent_ns.get();
+        if !parked && sent_ns > 0 && at.now_ns > sent_ns {
+            self.paper
+                .record
+                .number(Field::BankUs, micros(at.now_ns - sent_ns));
+        }
         let lsn = self
             .journal
             .append(RecordKind::Settled, self.paper.record.finish()?, None)?;

@@ -14,11 +14,25 @@ pub enum RouteError {
     Twice(String),
 }
 
-/// Starts of ranges in ascending order with the issuer of each (-1: none). The first starts at 0.
+/// Where a card number leads, and by which rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub issuer: i32,
+    /// Digits of the prefix that decided; 0 for the default route.
+    pub digits: u8,
+}
+
+/// No rule, too short, or not digits.
+pub const NOWHERE: Route = Route {
+    issuer: -1,
+    digits: 0,
+};
+
+/// Starts of ranges in ascending order with the route of each. The first starts at 0.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     starts: Vec<u64>,
-    issuers: Vec<i32>,
+    routes: Vec<Route>,
 }
 
 impl Routes {
@@ -37,11 +51,14 @@ impl Routes {
         let longest = |mut digits: &str| {
             loop {
                 if let Some(issuer) = unique.get(digits) {
-                    return *issuer;
+                    return Route {
+                        issuer: *issuer,
+                        digits: digits.len() as u8,
+                    };
                 }
                 match digits.len().checked_sub(1).and_then(|n| digits.get(..n)) {
                     Some(shorter) => digits = shorter,
-                    None => return -1,
+                    None => return NOWHERE,
                 }
             }
         };
@@ -54,38 +71,38 @@ impl Routes {
         let mut routes = Routes::default();
         for edge in edges {
             let digits = format!("{edge:0width$}", width = PREFIX_DIGITS_MAX);
-            let issuer = if digits.len() > PREFIX_DIGITS_MAX {
-                -1
+            let route = if digits.len() > PREFIX_DIGITS_MAX {
+                NOWHERE
             } else {
                 longest(&digits)
             };
-            if routes.issuers.last() != Some(&issuer) {
+            if routes.routes.last() != Some(&route) {
                 routes.starts.push(edge);
-                routes.issuers.push(issuer);
+                routes.routes.push(route);
             }
         }
         Ok(routes)
     }
 
-    /// The issuer of a card number in digits, or -1: no rule, too short, or not digits.
+    /// The route of a card number in digits.
     #[inline]
-    pub fn find(&self, pan: &[u8]) -> i32 {
+    pub fn find(&self, pan: &[u8]) -> Route {
         let Some(head) = pan.get(..PREFIX_DIGITS_MAX) else {
-            return -1;
+            return NOWHERE;
         };
         let mut number = 0u64;
         for digit in head {
             if !digit.is_ascii_digit() {
-                return -1;
+                return NOWHERE;
             }
             number = number * 10 + u64::from(digit - b'0');
         }
         let behind = self.starts.partition_point(|start| *start <= number);
         behind
             .checked_sub(1)
-            .and_then(|at| self.issuers.get(at))
+            .and_then(|at| self.routes.get(at))
             .copied()
-            .unwrap_or(-1)
+            .unwrap_or(NOWHERE)
     }
 }
 
@@ -113,18 +130,22 @@ mod tests {
             ("62990155", 3),
             ("9", 4),
         ]))?;
-        for (pan, issuer) in [
-            ("6299001234567890", 1),
-            ("6299011234567890", 2),
-            ("6299015512345678", 3),
-            ("6299020000000000", 1),
-            ("9999999999999999", 4),
-            ("6300000000000000", -1),
-            ("62990155", -1),
-            ("62990155x2345678", -1),
-            ("", -1),
+        for (pan, issuer, digits) in [
+            ("6299001234567890", 1, 4),
+            ("6299011234567890", 2, 6),
+            ("6299015512345678", 3, 8),
+            ("6299020000000000", 1, 4),
+            ("9999999999999999", 4, 1),
+            ("6300000000000000", -1, 0),
+            ("62990155", -1, 0),
+            ("62990155x2345678", -1, 0),
+            ("", -1, 0),
         ] {
-            assert_eq!(routes.find(pan.as_bytes()), issuer, "{pan}");
+            assert_eq!(
+                routes.find(pan.as_bytes()),
+                Route { issuer, digits },
+                "{pan}"
+            );
         }
         Ok(())
     }
@@ -133,9 +154,12 @@ mod tests {
     fn empty_prefix_is_the_default_and_an_empty_table_finds_nothing() -> Result<(), RouteError> {
         assert_eq!(
             Routes::new(&rules(&[("", 7)]))?.find(b"0000000000000000"),
-            7
+            Route {
+                issuer: 7,
+                digits: 0
+            }
         );
-        assert_eq!(Routes::new(&[])?.find(b"6299001234567890"), -1);
+        assert_eq!(Routes::new(&[])?.find(b"6299001234567890"), NOWHERE);
         Ok(())
     }
 
@@ -160,7 +184,10 @@ mod tests {
             pan in "[0-3]{16}",
         ) {
             let list: Vec<(String, i32)> = rules.clone().into_iter().collect();
-            let expected = (0..=16).rev().find_map(|n| rules.get(&pan[..n])).copied().unwrap_or(-1);
+            let expected = (0..=16)
+                .rev()
+                .find_map(|n| rules.get(&pan[..n]).map(|issuer| Route { issuer: *issuer, digits: n as u8 }))
+                .unwrap_or(NOWHERE);
             prop_assert_eq!(Routes::new(&list).map(|r| r.find(pan.as_bytes())), Ok(expected));
         }
     }

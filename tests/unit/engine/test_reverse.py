@@ -1,6 +1,6 @@
 """Delivery of reversals: order, bounds, and which bank's trouble is whose."""
 
-from switch.engine.effects import Note, Reverse, Settle
+from switch.engine.effects import Effect, Note, Reverse, Settle
 from switch.engine.reverse import SENDS_PER_CALL_MAX, Deliveries, IssuerRules
 from switch.engine.states import State
 from switch.wire import Message
@@ -79,11 +79,18 @@ def test_delays_grow_to_their_limit_and_are_jittered() -> None:
     assert (2, True) in _send(deliveries, now_ns + 550 * _MS)
 
 
+def _parked(deliveries: Deliveries, txn: int) -> list[Effect]:
+    """What is done when attempts are used up: a record, and an alarm."""
+    delivery = deliveries.get(txn)
+    assert delivery is not None
+    return [Settle(delivery.reversal, "parked", "RL"), Note("reversal_parked", txn)]
+
+
 def test_one_banks_silence_does_not_hold_up_another() -> None:
     deliveries = _deliveries(attempts_max=1)
     deliveries.add(_reversal(1, issuer=1), 0)
     _send(deliveries, 0)
-    assert deliveries.due(1_000 * _MS, 0.0) == [Note("reversal_parked", 1)]
+    assert deliveries.due(1_000 * _MS, 0.0) == _parked(deliveries, 1)
     deliveries.add(_reversal(2, issuer=2), 1_000 * _MS)
     assert _send(deliveries, 1_000 * _MS) == [(2, False)]
     deliveries.bank_up(2, 2_000 * _MS)
@@ -151,7 +158,7 @@ def test_a_reversal_of_a_bank_that_is_no_member_any_more_is_parked() -> None:
     deliveries = _deliveries()
     reversal = _reversal(1, issuer=77)
     deliveries.add(reversal, 0)
-    assert deliveries.due(0, 0.0) == [Note("reversal_parked", 1)]
+    assert deliveries.due(0, 0.0) == _parked(deliveries, 1)
     deliveries.add(_reversal(2, issuer=77), 0, repeat=True)
-    assert deliveries.due(0, 0.0) == [Note("reversal_parked", 2)]
+    assert deliveries.due(0, 0.0) == _parked(deliveries, 2)
     assert (deliveries.parked, len(deliveries)) == (2, 2)
