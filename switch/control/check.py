@@ -2,7 +2,8 @@
 
 Runs the cross rules of settings/check, then those that need more than settings: dialects compile
 and have the legs that their institutions need, keys can be opened and are no demo keys on an
-address that others reach, the data directory can be written.
+address that others reach, certificates are fit and do not end soon, the data directory can be
+written.
 """
 
 import os
@@ -12,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from switch.control.check_tls import check_certificates
 from switch.crypto.keyfile import Keys, keys_absent, open_keys
 from switch.crypto.masters import Usage, open_masters, rows
 from switch.errors import DialectError, KeyFileError, OperatorError, UsageError
@@ -55,7 +57,8 @@ def check_placed(settings: Settings, places: Places) -> list[Placed]:
             compiled[name] = Dialect.compile(settings.dialect_text(name), file)
         except DialectError as error:
             placed.append(_from_error("dialects", error))
-    findings = [*_legs(settings, compiled), *_keys(settings), *_storage(settings)]
+    findings = [*_legs(settings, compiled), *_keys(settings), *check_certificates(settings)]
+    findings += _storage(settings)
     return placed + [_place(finding, places) for finding in findings]
 
 

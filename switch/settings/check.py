@@ -13,7 +13,7 @@ import msgspec
 
 from switch.constants import JOURNAL_MARGIN_MS
 from switch.settings.nearest import suggest
-from switch.settings.schema import Settings, split_address
+from switch.settings.schema import Acquirer, Issuer, Settings, split_address
 
 __all__ = ["Finding", "check_settings", "is_loopback"]
 
@@ -298,6 +298,58 @@ def _token_ranges(settings: Settings) -> Iterator[Finding]:
                 )
 
 
+def _tls(settings: Settings) -> Iterator[Finding]:
+    """Who connects to us is told by the name in its certificate, so there must be one, and one
+    member's only."""
+    listed: dict[tuple[str, str], str] = {}
+    for name, (key, table) in settings.tls().items():
+        dialled = any(bank.id == name and bank.mode == "dial" for bank in settings.issuers)
+        if not table.names and not dialled:
+            yield _error(
+                "tls",
+                f"{key}.names",
+                f"{name} connects to us, but no certificate is said to be its own",
+                "names = [...]: as `tapswitch cert show FILE` shows them for the certificate that "
+                "it sent you",
+            )
+        for one in table.names:
+            before = listed.setdefault((key.partition(".")[0], one.casefold()), name)
+            if before != name:
+                yield _warning(
+                    "tls",
+                    f"{key}.names",
+                    f'"{one}" is a name of {before} too: certificates cannot tell them apart',
+                    "a certificate for each",
+                )
+
+
+def _plain(settings: Settings) -> Iterator[Finding]:
+    """Card numbers on a network that is not ours alone."""
+    links: list[tuple[str, Acquirer | Issuer, list[str]]] = [
+        (f"acquirers.{i}.listen", a, [a.listen]) for i, a in enumerate(settings.acquirers)
+    ]
+    for i, bank in enumerate(settings.issuers):
+        key = "addresses" if bank.mode == "dial" else "listen"
+        addresses = list(bank.addresses) if bank.mode == "dial" else [bank.listen]
+        links.append((f"issuers.{i}.{key}", bank, addresses))
+    for key, member, addresses in links:
+        if member.tls is None and any(_outside(address) for address in addresses):
+            yield _warning(
+                "tls",
+                key,
+                f"{member.id} is reached beyond this machine without TLS: card numbers cross the "
+                "network in clear",
+                "add a table tls to it, or see to it that a tunnel covers all of the way",
+            )
+
+
+def _outside(address: str) -> bool:
+    try:
+        return not is_loopback(address)
+    except ValueError:
+        return False  # the rule "addresses" has said so
+
+
 RULES: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
     _business_date,
     _institutions,
@@ -309,4 +361,6 @@ RULES: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
     _routes,
     _memory,
     _token_ranges,
+    _tls,
+    _plain,
 )

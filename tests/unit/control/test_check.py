@@ -27,7 +27,9 @@ def with_keys(directory: Path, *, demo: bool) -> Path:
 
 
 def rules(found: list[Placed]) -> list[tuple[str, str, str]]:
-    return [(p.finding.severity, p.finding.rule, p.finding.key) for p in found]
+    """Without what the rule "tls" says of links beyond this machine: it has tests of its own."""
+    said = [(p.finding.severity, p.finding.rule, p.finding.key) for p in found]
+    return [one for one in said if one[1] != "tls"]
 
 
 def test_sound_node_has_no_findings(tmp_path: Path) -> None:
@@ -43,7 +45,7 @@ def test_absent_keys_on_loopback_are_a_warning(tmp_path: Path) -> None:
 def test_absent_keys_elsewhere_are_an_error(tmp_path: Path) -> None:
     found = check_node(config(tmp_path, OUTSIDE))
     assert rules(found) == [("error", "keys", "keys.file")]
-    assert "tapswitch keys create" in found[0].finding.help
+    assert "tapswitch keys create" in found[-1].finding.help
 
 
 def test_demo_keys_on_loopback_are_allowed(tmp_path: Path) -> None:
@@ -62,7 +64,7 @@ def test_demo_keys_on_loopback_are_allowed(tmp_path: Path) -> None:
 def test_demo_keys_are_refused_on_any_other_address(tmp_path: Path, switch: str) -> None:
     found = check_node(with_keys(config(tmp_path, switch), demo=True))
     assert rules(found) == [("error", "keys", "keys.file")]
-    assert "DEMO keys" in found[0].finding.problem
+    assert "DEMO keys" in found[-1].finding.problem
 
 
 TOKENS = SWITCH + '\n[tokens]\nranges = [{ prefix = "629977", length = 16 }]\n'
