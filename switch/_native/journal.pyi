@@ -27,6 +27,9 @@ class Keys:
         start, whatever its position. Raises switch.errors.KeyFileError."""
     @property
     def demo(self) -> bool: ...
+    def card_hash(self, number: str) -> bytes:
+        """The keyed hash under which records know a card or token number (`card`); 8 bytes. Raises
+        switch.errors.UsageError, which never quotes the number."""
     @property
     def check_values(self) -> dict[str, str]:
         """Name of key to its 6-digit check value."""
@@ -91,6 +94,25 @@ class Reader:
     def records(self, *, after: int = 0) -> Iterator[dict[str, Any]]:
         """One dict a record above LSN `after`, in order: lsn, kind, carried, segment, offset, the named fields that
         are present (hashes as hex), and pan, masked. Raises switch.errors.JournalError at damage."""
+    def search(
+        self,
+        *,
+        txn: int = 0,
+        stan: int = ...,
+        rrn: str = "",
+        card: bytes | None = None,
+        acquirer: str = "",
+        terminal: str = "",
+        from_ms: int = 0,
+        until_ms: int = 0,
+        limit: int = 100,
+    ) -> dict[str, Any]:
+        """Transactions that match all that is given, newest first, and every record of their lives.
+
+        `stan` (none by default): of the acquirer's message, of the bank's leg or of a reversal. `card`: from `Keys.card_hash`. Times are
+        Unix milliseconds, 0 no limit. Returns txns (the original's for an acquirer's reversal), more (older ones beyond
+        `limit`), searched (records looked at), records (as `records` gives them, with the starts and stops of processes
+        in between). One thread, newest segment first; raises switch.errors.JournalError at damage."""
     def verify(self) -> list[dict[str, Any]]:
         """Findings: structure (checksum, chain, sequence) and the walk's rules. Empty when sound.
 

@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, str]] = {
     "encode": "Make a test message from names and values.",
     "diff": "Compare two messages field by field, masked.",
     "journal": "Verify, search and show the journal.",
+    "trace": "The whole life of one transaction, from the journal.",
     "explain": "What an error, end, rule or response code means, and what to do.",
     "bench": "Measure the switch beside its floors.",
     "sim": "Simulated issuers and terminals.",
@@ -35,7 +36,7 @@ COMMANDS: Final[dict[str, str]] = {
 }
 """Command to its one line of help, in the order of `--help`; the module has the command's name."""
 
-OPENS_KEYS: Final = frozenset({"check", "config", "keys", "journal", "token"})
+OPENS_KEYS: Final = frozenset({"check", "config", "keys", "journal", "token", "trace"})
 """Commands that open keys in their own process, which is hardened first. The worker of `run` and
 `demo` hardens itself."""
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,9 +12,9 @@ import click
 
 if TYPE_CHECKING:
     from switch.journal.query import Row
-    from switch.journal.reader import Reader
+    from switch.journal.reader import Keys, Reader
 
-__all__ = ["command"]
+__all__ = ["Since", "command", "readers", "shown_time"]
 
 UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -75,7 +76,7 @@ def verify(
     """
     findings: list[dict[str, Any]] = []
     summaries = []
-    for directory, reader in _readers(place, config, keys, sealing_key_file):
+    for directory, reader in readers(place, config, keys, sealing_key_file):
         found = [{"journal": str(directory)} | finding for finding in reader.verify()]
         if not any(finding["rule"] == "structure" for finding in found):
             summaries.append({"journal": str(directory)} | reader.summary())
@@ -108,6 +109,14 @@ def verify(
 @click.option("--terminal", default="", help="Terminal (field 41).")
 @click.option("--config-hash", default="", help="Decided under this configuration (or a prefix).")
 @click.option("--since", type=Since(), default=0, help='"2026-11-23T10:00" or "15m".')
+@click.option("--end", default="", help="End code, such as TW.")
+@click.option("--reason", default="", help="Why a tap was refused, such as atc_seen.")
+@click.option("--taps/--no-taps", default=None, help="Only taps, or only plain cards.")
+@click.option(
+    "--card",
+    is_flag=True,
+    help="Of one card or token: its number is asked for at a prompt (or read from standard input).",
+)
 def query(
     place: Path,
     config: Path | None,
@@ -119,15 +128,27 @@ def query(
     terminal: str,
     config_hash: str,
     since: int,
+    end: str,
+    reason: str,
+    taps: bool | None,
+    card: bool,
 ) -> int:
     """List transactions and what became of them. Exit code 1: none."""
     from switch.journal.query import Query, rows
 
     wanted = Query(
-        rrn=rrn, stan=stan, terminal=terminal, config=config_hash.lower(), since_ms=since
+        rrn=rrn,
+        stan=stan,
+        terminal=terminal,
+        config=config_hash.lower(),
+        since_ms=since,
+        end=end.upper(),
+        reason=reason,
+        tap=taps,
+        card=_card(_opened(place, config, keys, sealing_key_file)[0]) if card else "",
     )
     found: list[Row] = []
-    for _, reader in _readers(place, config, keys, sealing_key_file):
+    for _, reader in readers(place, config, keys, sealing_key_file):
         found += rows(reader.records(), wanted)
     if output == "json":
         import msgspec
@@ -160,7 +181,7 @@ def show(
         )
     found = [
         record
-        for _, reader in _readers(place, config, keys, sealing_key_file)
+        for _, reader in readers(place, config, keys, sealing_key_file)
         for record in life(reader.records(), txn)
     ]
     if output == "json":
@@ -171,11 +192,21 @@ def show(
     return 0 if found else 1
 
 
-def _readers(
+def readers(
     place: Path, config: Path | None, keys: str | None, sealing_key_file: str | None
 ) -> Iterator[tuple[Path, "Reader"]]:
-    from switch.crypto.keyfile import open_keys
+    """The journals of a place and how to read them; the configuration names the keys."""
     from switch.journal.reader import directories, open_reader
+
+    opened, place = _opened(place, config, keys, sealing_key_file)
+    for directory in directories(place):
+        yield directory, open_reader(directory, opened)
+
+
+def _opened(
+    place: Path, config: Path | None, keys: str | None, sealing_key_file: str | None
+) -> "tuple[Keys, Path]":
+    from switch.crypto.keyfile import open_keys
     from switch.settings.load import load
 
     if config is None and (place.is_file() or (place / "switch.toml").is_file()):
@@ -188,9 +219,19 @@ def _readers(
             place = Path(settings.node.data_dir)
     if not keys or not sealing_key_file:
         raise click.UsageError("the journal is encrypted: --config DIR names its keys")
-    opened = open_keys(keys, sealing_key_file)
-    for directory in directories(place):
-        yield directory, open_reader(directory, opened)
+    return open_keys(keys, sealing_key_file), place
+
+
+def _card(keys: "Keys") -> str:
+    """The keyed hash of a number that is typed at a prompt, or read as a line of standard input."""
+    if sys.stdin.isatty():
+        text = str(click.prompt("card or token number", hide_input=True, err=True))
+    else:
+        text = sys.stdin.readline()
+    number = "".join(character for character in text if character not in " -\r\n\t")
+    if not (number.isascii() and number.isdigit() and 12 <= len(number) <= 19):
+        raise click.UsageError("that is no card or token number")
+    return keys.card_hash(number).hex()
 
 
 def _finding(finding: dict[str, Any]) -> str:
@@ -207,19 +248,23 @@ def _finding(finding: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _time(at_ms: int) -> str:
+def shown_time(at_ms: int) -> str:
+    """Unix milliseconds as people read them, in UTC."""
     return datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
 
 
 def _table(found: "list[Row]") -> list[str]:
     head = ("id", "time", "kind", "acquirer", "issuer", "card", "amount", "terminal", "stan", "rrn")
-    tail = ("code", "outcome", "end", "config", "reversal")
+    tail = ("code", "outcome", "end", "tap", "config", "reversal")
     lines = [(*head, *tail)]
     for row in found:
         money = f"{row.amount_minor} {row.currency}".rstrip()
-        left = (row.id, _time(row.at_ms), row.kind, row.acquirer, row.issuer, row.pan, money)
-        right = (row.terminal_id, row.stan, row.rrn, row.code, row.outcome, row.end, row.config)
-        lines.append((*left, *right, " ".join(filter(None, (row.cause, row.reversal)))))
+        left = (row.id, shown_time(row.at_ms), row.kind, row.acquirer, row.issuer, row.pan, money)
+        tap = row.reason or (f"ATC {row.atc}" if row.tap else "")
+        right = (row.terminal_id, row.stan, row.rrn, row.code, row.outcome, row.end)
+        lines.append(
+            (*left, *right, tap, row.config, " ".join(filter(None, (row.cause, row.reversal))))
+        )
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -231,7 +276,7 @@ def _record(record: Any) -> list[str]:
     """A record as a block of lines; hashes stay out, they tell a person nothing."""
     hidden = {"lsn", "kind", "carried", "segment", "offset", "key", "body", "card", "original_key"}
     carried = " (carried by a checkpoint)" if record["carried"] else ""
-    at = f"  {_time(record['at_ms'])}" if "at_ms" in record else ""
+    at = f"  {shown_time(record['at_ms'])}" if "at_ms" in record else ""
     lines = [f"record {record['lsn']}  {record['kind']}{carried}{at}"]
     lines += [
         f"    {name:18} {value}" for name, value in record.items() if name not in hidden | {"at_ms"}

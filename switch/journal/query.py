@@ -14,7 +14,7 @@ from switch.model.ids import TxnId
 from switch.model.kind import Kind
 from switch.model.state import Cause, KeyState, ReversalEffect
 
-__all__ = ["FIRST", "Query", "Row", "life", "parse_id", "rows", "shown_id"]
+__all__ = ["FIRST", "Query", "Row", "is_tap", "life", "parse_id", "rows", "shown_id"]
 
 Record = Mapping[str, Any]
 
@@ -53,6 +53,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     config: str = ""
     """How the hash of the configuration begins that the transaction was decided under."""
     since_ms: int = 0
+    end: str = ""
+    """End code that the transaction came to."""
+    reason: str = ""
+    """Why a tap was refused."""
+    tap: bool | None = None
+    """Taps only, or none."""
+    card: str = ""
+    """Keyed hash of a card or token number (`Keys.card_hash`), in hex."""
 
     def wants(self, record: Record) -> bool:
         """True for the first record of a transaction that matches."""
@@ -64,7 +72,15 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             and (not self.terminal or record.get("terminal_id", "").rstrip() == self.terminal)
             and record.get("config_hash", "").startswith(self.config)
             and (not self.stan or record.get("stan", "").zfill(6) == self.stan.zfill(6))
+            and (not self.reason or record.get("reason") == self.reason)
+            and (self.tap is None or self.tap == is_tap(record))
+            and (not self.card or record.get("card") == self.card)
         )
+
+
+def is_tap(record: Record) -> bool:
+    """True for the first record of a tap, proved or refused."""
+    return "atc" in record or "reason" in record
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -92,6 +108,11 @@ class Row(msgspec.Struct, kw_only=True):
     """Hash of the configuration that it was decided under; empty in journals of old versions."""
     reversal: str = ""
     """owed, parked, or the bank's final code."""
+    tap: bool = False
+    atc: int = -1
+    """Transaction counter of a tap that was proved."""
+    reason: str = ""
+    """Why a tap was refused."""
 
 
 def rows(records: Iterable[Record], query: Query) -> list[Row]:
@@ -109,7 +130,7 @@ def rows(records: Iterable[Record], query: Query) -> list[Row]:
             _outcome(row, record)
         elif kind == "SETTLED":
             row.reversal = record.get("result", "")
-    return list(found.values())
+    return [row for row in found.values() if query.end in {"", row.end}]
 
 
 def life(records: Iterable[Record], txn: int) -> list[Record]:
@@ -132,6 +153,9 @@ def _begin(record: Record) -> Row:
         stan=record.get("stan", ""),
         rrn=record.get("rrn", ""),
         terminal_id=record.get("terminal_id", ""),
+        tap=is_tap(record),
+        atc=record.get("atc", -1),
+        reason=record.get("reason", ""),
         config=record.get("config_hash", ""),
     )
 

@@ -2,7 +2,7 @@
 //!
 //! One journal per worker, in a directory of its own under an exclusive lock. `record` is the vocabulary, `frame` the
 //! bytes, `device` the disk, `writer` makes groups durable, `prepare` keeps the next segment ready, `handle` is what a
-//! process holds, `checkpoint` lets old segments go, `survey` and `scan` read, `torn` judges the end, `follow` reads along,
+//! process holds, `checkpoint` lets old segments go, `survey` and `scan` read, `search` finds, `torn` judges the end, `follow` reads along,
 //! `rules` checks the walk, `keys` seals.
 
 pub mod checkpoint;
@@ -16,6 +16,7 @@ pub mod prepare;
 pub mod record;
 pub mod rules;
 pub mod scan;
+pub mod search;
 pub mod survey;
 pub mod torn;
 pub mod writer;

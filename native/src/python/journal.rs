@@ -6,20 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use super::python_error;
 use crate::buf;
 use crate::journal::device::Directory;
 use crate::journal::follow::{Cursor, follow};
 use crate::journal::keys::{self, WHICH};
-use crate::journal::record::Type;
+use crate::journal::record::{PAN_BYTES_MAX, Type};
 use crate::journal::rules::{Finding, verify};
 use crate::journal::scan::tail;
+use crate::journal::search::{Wanted, lives, search};
 use crate::journal::survey::survey;
 use crate::journal::{
     Builder, Field, Fields, Journal, JournalError, Keys, KeysError, Options, RecordKind, RecordRef,
 };
+use crate::walk::Digester;
 
 /// Records read ahead of the Python iterator, in batches of `BATCH`.
 const BATCHES_AHEAD: usize = 4;
@@ -146,6 +148,17 @@ impl PyKeys {
             values.set_item(name, hex(&self.inner.check_value(which)).to_uppercase())?;
         }
         Ok(values.unbind())
+    }
+
+    fn card_hash<'py>(&self, py: Python<'py>, number: &str) -> PyResult<Bound<'py, PyBytes>> {
+        if number.is_empty()
+            || number.len() > PAN_BYTES_MAX
+            || !number.bytes().all(|b| b.is_ascii_digit())
+        {
+            return Err(usage_error(py, "a card or token number is 1 to 19 digits"));
+        }
+        let digester = Digester::new(self.inner.index_key(), self.inner.card_key());
+        Ok(PyBytes::new(py, &digester.card(number.as_bytes())))
     }
 
     fn __repr__(&self) -> &'static str {
@@ -400,6 +413,57 @@ impl PyReader {
         Ok(PyRecords {
             state: Mutex::new(state),
         })
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (*, txn=0, stan=-1, rrn="", card=None, acquirer="", terminal="", from_ms=0, until_ms=0, limit=100))]
+    fn search(
+        &self,
+        py: Python<'_>,
+        txn: u64,
+        stan: i64,
+        rrn: &str,
+        card: Option<[u8; 8]>,
+        acquirer: &str,
+        terminal: &str,
+        from_ms: i64,
+        until_ms: i64,
+        limit: usize,
+    ) -> PyResult<Py<PyDict>> {
+        let wanted = Wanted {
+            txn,
+            stan: u32::try_from(stan).ok(),
+            rrn: rrn.to_owned(),
+            card,
+            acquirer: acquirer.to_owned(),
+            terminal: terminal.to_owned(),
+            from_ms,
+            until_ms,
+            limit,
+        };
+        let mut records = Vec::new();
+        let outcome = py.detach(|| {
+            let store = Directory::open(&self.directory)?;
+            let found = search(&store, &self.keys, &wanted)?;
+            if !found.txns.is_empty() {
+                lives(&store, &self.keys, &found, &mut |record| {
+                    records.push(Owned::of(record));
+                    Ok(())
+                })?;
+            }
+            Ok(found)
+        });
+        let found = outcome.map_err(|error: JournalError| journal_error(py, &error))?;
+        let out = PyDict::new(py);
+        out.set_item("txns", found.txns)?;
+        out.set_item("more", found.more)?;
+        out.set_item("searched", found.searched)?;
+        let list = records
+            .iter()
+            .map(|record| record.to_dict(py))
+            .collect::<PyResult<Vec<_>>>()?;
+        out.set_item("records", list)?;
+        Ok(out.unbind())
     }
 
     fn summary(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
