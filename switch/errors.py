@@ -103,6 +103,22 @@ class DecodeError(PeerError):
         self.partial: Any = None
 
 
+class MacError(PeerError):
+    """The message code of a message is wrong or missing, or there is no key for it.
+
+    `reason` is the label of the metric; `message` the `switch.wire.Message`, which changes nothing
+    and is answered by what the dialect has for it.
+    """
+
+    code = "TSW-P0103"
+
+    def __init__(self, dialect: str, reason: str) -> None:
+        super().__init__(f"{dialect}: message code {reason}")
+        self.dialect = dialect
+        self.reason = reason
+        self.message: Any = None
+
+
 class UsageError(TapswitchError):
     """Our own bug: an interface was used wrongly."""
 

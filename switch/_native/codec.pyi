@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, final
 
+from switch._native.mac import Guard
+
 __all__ = ["Dialect", "Framer", "KeepAlive", "Leg", "Message", "parse_toml"]
 
 def parse_toml(text: str) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
@@ -26,6 +28,9 @@ class Dialect:
     def leg(self, name: str) -> Leg:
         """A leg of the dialect file's ``[legs.NAME]``: request, answer, reversal, reversal_answer, network, network_answer."""
     @property
+    def sealable(self) -> bool:
+        """The dialect says which messages carry a message code (``[mac]``)."""
+    @property
     def length_bytes(self) -> int:
         """Bytes of the length in front of a frame."""
     @property
@@ -41,12 +46,13 @@ class Dialect:
         values: Mapping[str, str | bytes],
         header: Mapping[str, str] | None = None,
         answers: Message | None = None,
+        guard: Guard | None = None,
     ) -> bytes:
         """A whole *framed* message from canonical names; for simulators, tools and tests.
 
         Sub-fields are dotted (``original_data.stan``). Binary fields take bytes. Before the body stand TPDU and header
         of the dialect or, of an answer, those of `answers` with the addresses swapped; `header` gives digits by part
-        (``tpdu.source``, ``header.processing_request``).
+        (``tpdu.source``, ``header.processing_request``). With a guard there is a message code behind the last field.
         Raises switch.errors.EncodeError naming the field, UsageError for a part that the header does not have.
         """
     def reversal_final(self, code: str) -> bool:
@@ -61,6 +67,9 @@ class Leg:
 
     @property
     def names(self) -> list[str]: ...
+    @property
+    def sealed(self) -> bool:
+        """A message code stands behind the last field, where the link has codes."""
 
 @final
 class Message:
@@ -126,7 +135,10 @@ class KeepAlive:
 class Framer:
     """Cuts one connection's bytes into messages."""
 
-    def __new__(cls, dialect: Dialect, frame_bytes_max: int = 4096) -> Framer: ...
+    def __new__(
+        cls, dialect: Dialect, frame_bytes_max: int = 4096, guard: Guard | None = None
+    ) -> Framer:
+        """With a guard, a message whose code does not hold gives a switch.errors.MacError *value* in its place."""
     def feed(self, data: bytes, now_ns: int) -> list[Message | Exception | KeepAlive]:
         """Whole messages in order. An undecodable body, TPDU or header gives a switch.errors.DecodeError *value* in its
         place (the stream goes on behind it). Raises switch.errors.FramingError when the stream itself

@@ -1,8 +1,28 @@
 """Message authentication codes of links. See native/src/mac."""
 
-from typing import final
+from collections.abc import Sequence
+from typing import Any, Final, final
 
-__all__ = ["Key", "Strategy"]
+from switch._native.journal import Keys
+
+__all__ = ["RESULTS", "Components", "Guard", "Key", "LinkKeys", "Strategy"]
+
+RESULTS: Final[tuple[str, ...]]
+"""Results that a guard counts."""
+
+@final
+class Guard:
+    """Proves what comes in on a link, and seals what goes out on it."""
+
+    @staticmethod
+    def of_link(strategy: Strategy, keys: Sequence[Key]) -> Guard:
+        """For a link whose two ends share a key: one, or two in a rotation, the newest first; the guard takes them.
+
+        Raises switch.errors.UsageError for other numbers, keys of another cipher, and keys that a guard has.
+        """
+    @property
+    def counts(self) -> list[tuple[str, int]]:
+        """How often each of `RESULTS` came."""
 
 @final
 class Key:
@@ -33,3 +53,48 @@ class Strategy:
         """The eight bytes of field 64 or 128 over `data`. Raises switch.errors.UsageError for a key of another cipher."""
     def proves(self, key: Key, data: bytes, given: bytes) -> bool:
         """Whether `given` is the code over `data`, in constant time."""
+
+@final
+class Components:
+    """A key in parts, as two people bring it, combined by exclusive or; native memory only."""
+
+    def __new__(cls, cipher: str) -> Components: ...
+    def enter(self, descriptor: int) -> str:
+        """Reads one part from a descriptor, as `Key.read` does; the part's own check value, eight hexadecimal digits.
+
+        Raises switch.errors.KeyFileError for what is no such key.
+        """
+    @property
+    def check_value(self) -> str:
+        """Of the key as it is so far. Raises switch.errors.UsageError when nothing was entered."""
+
+@final
+class LinkKeys:
+    """The sealed file of link keys, opened. A key is named; its versions follow each other in a rotation."""
+
+    @staticmethod
+    def open(file: str, keys: Keys) -> LinkKeys:
+        """Raises switch.errors.KeyFileError."""
+    @staticmethod
+    def add(
+        file: str,
+        keys: Keys,
+        name: str,
+        usage: str,
+        components: Components,
+        at_s: int,
+        check_value: str | None = None,
+    ) -> int:
+        """Enters a key for ``"mac"`` or ``"transport"``, in a new file where there is none; returns its version.
+
+        Raises switch.errors.KeyFileError, also for another check value than the one given.
+        """
+    @staticmethod
+    def retire(
+        file: str, keys: Keys, name: str, version: int, at_s: int, *, last: bool = False
+    ) -> None:
+        """Takes a key out of use for good; only `last` allows that none of its name is left."""
+    def rows(self) -> list[dict[str, Any]]:
+        """Name, version, usage, cipher, check_value, added_s and retired_s of every key."""
+    def of(self, name: str, usage: str) -> list[Key]:
+        """The keys in use of a name and usage, the newest first."""

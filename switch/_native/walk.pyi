@@ -7,6 +7,7 @@ from typing import final
 
 from switch._native.codec import Dialect, Message
 from switch._native.journal import Journal, Keys
+from switch._native.mac import Guard
 from switch._native.meter import Meter
 
 __all__ = ["Duplicates", "Entry", "Gate", "Original", "Recovered", "Routes", "recover"]
@@ -137,8 +138,8 @@ class Gate:
         as `config_hash`. Raises switch.errors.UsageError for anything else."""
     def institution(self, name: str, code: str) -> int:
         """Interns an institution id; the index used by all other calls. Same name, same index."""
-    def attach(self, institution: int, dialect: Dialect) -> int:
-        """A slot for one connection."""
+    def attach(self, institution: int, dialect: Dialect, guard: Guard | None = None) -> int:
+        """A slot for one connection. With a guard, what goes out on it has message codes where the dialect has them."""
     def detach(self, slot: int) -> list[int]:
         """The connection has gone; what was held for it is dropped. Returns the transactions of bank legs that were
         never handed to a socket (call `retarget` first to save them), and those of approvals of which no byte left:

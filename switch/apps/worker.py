@@ -30,6 +30,7 @@ from switch.control.holds import Holds, holds_file
 from switch.control.place import socket_file
 from switch.control.server import Server as ControlServer
 from switch.crypto.keyfile import keys_absent, open_keys, sealing_key
+from switch.crypto.links import Guard, Parameters, link_guard, open_link_keys
 from switch.crypto.masters import create_demo_masters, open_masters
 from switch.engine.engine import AcquirerRules, Engine
 from switch.engine.reverse import IssuerRules
@@ -98,6 +99,8 @@ class Worker:
     metrics: Metrics = field(init=False)
     gauges: Gauges = field(init=False)
     taps: Taps | None = field(init=False, default=None)
+    guards: dict[str, Guard] = field(default_factory=dict)
+    """Message codes, by member."""
     acquirers: dict[int, Acquirer] = field(default_factory=dict)
     banks: dict[int, Bank] = field(default_factory=dict)
     certificates: Certificates = field(init=False)
@@ -121,6 +124,7 @@ class Worker:
             self._dialects[name] = Dialect.compile(settings.dialect_text(name), file)
         self.certificates = Certificates(settings)
         self.keys = _keys(settings)
+        self.guards = _guards(settings, self.keys)
         directory = Path(settings.node.data_dir) / "journal" / NAME
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.journal = journals.Journal.open(
@@ -189,7 +193,13 @@ class Worker:
             taps,
         )
         self.gauges = Gauges(
-            self.metrics, self.native, duplicates, self.acquirers, self.banks, taps
+            self.metrics,
+            self.native,
+            duplicates,
+            self.acquirers,
+            self.banks,
+            taps,
+            self.guards,
         )
         self.driver.plug(gate, engine, self.gauges)
         self.certificates.start(self.gauges)
@@ -396,7 +406,12 @@ class Worker:
         rules = Rules(Role.ACQUIRER, sign_on=a.sign_on, echo_idle_ms=a.echo_idle_s * 1000)
         frame_bytes_max = self.settings.limits.frame_bytes_max
         return lambda: AcquirerConnection(
-            self.driver, acquirer, dialect, frame_bytes_max, Session(rules, acquirer.numbers)
+            self.driver,
+            acquirer,
+            dialect,
+            frame_bytes_max,
+            Session(rules, acquirer.numbers),
+            self.guards.get(a.id),
         )
 
     def _bank_factory(self, i: schema.Issuer) -> Any:
@@ -405,7 +420,12 @@ class Worker:
         rules = Rules(Role.ISSUER, sign_on=i.sign_on, echo_idle_ms=i.echo_idle_s * 1000)
         frame_bytes_max = self.settings.limits.frame_bytes_max
         return lambda: BankConnection(
-            self.driver, bank, dialect, frame_bytes_max, Session(rules, bank.matcher)
+            self.driver,
+            bank,
+            dialect,
+            frame_bytes_max,
+            Session(rules, bank.matcher),
+            self.guards.get(i.id),
         )
 
     def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -467,6 +487,18 @@ def _keys(settings: Settings) -> journals.Keys:
         )
         _demo_masters(settings, keys)
     return keys
+
+
+def _guards(settings: Settings, keys: journals.Keys) -> dict[str, Guard]:
+    """The guard of every member with message codes. Raises: KeyFileError, UsageError."""
+    macs = settings.macs()
+    guards: dict[str, Guard] = {}
+    if macs:
+        opened = open_link_keys(settings.keys.link_keys_file, keys)
+        for name, (_, mac) in macs.items():
+            parameters = Parameters(mac.algorithm, mac.cipher, mac.chain, mac.form, mac.code_bytes)
+            guards[name] = link_guard(parameters, opened, mac.key)
+    return guards
 
 
 def _demo_masters(settings: Settings, keys: journals.Keys) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 CHECK_DIGITS: Final = 6
+LINK_CHECK_DIGITS: Final = 8
 
 
 @click.group("keys")
@@ -206,8 +207,116 @@ def _named(
     return *_opened(directory), Place(Scheme(scheme), prefix, index, Usage(usage))
 
 
+@command.group("link")
+def link() -> None:
+    """Keys that hosts share: message codes of links, and what terminals' master keys come under.
+
+    A key is named; `key` in a table mac of the settings names it. Key bytes are never arguments nor
+    printed. A worker reads the file when it starts.
+    """
+
+
+@link.command("add")
+@click.option("--config", "directory", type=click.Path(path_type=Path), required=True)
+@click.argument("name")
+@click.option(
+    "--usage",
+    type=click.Choice(["mac", "transport"]),
+    default="mac",
+    show_default=True,
+    help="mac: message codes of a link; transport: master keys of terminals come under it.",
+)
+@click.option(
+    "--cipher", type=click.Choice(["des", "3des", "sm4"]), default="3des", show_default=True
+)
+@click.option("--check-value", help="Eight hexadecimal digits the whole key must have.")
+@click.option(
+    "--components",
+    type=click.IntRange(1, 5),
+    default=2,
+    show_default=True,
+    help="Parts that people type, each its own, combined by exclusive or.",
+)
+@click.option(
+    "--component",
+    "sources",
+    metavar="FILE|fd:N",
+    multiple=True,
+    help="A part in a file of mode 0600 or behind a descriptor; several times; nothing is asked.",
+)
+def link_add(
+    directory: Path,
+    name: str,
+    usage: str,
+    cipher: str,
+    check_value: str | None,
+    components: int,
+    sources: tuple[str, ...],
+) -> None:
+    """Enter a key in parts. In a rotation a name has two: both prove, the newer one is used."""
+    from switch.crypto.links import Cipher, Components, Usage, add_link_key
+
+    digits = check_value.strip() if check_value else None
+    if digits is not None and (
+        len(digits) != LINK_CHECK_DIGITS or set(digits.upper()) - set("0123456789ABCDEF")
+    ):
+        raise click.UsageError("--check-value is eight hexadecimal digits")
+    file, keys = _links(directory)
+    entered = Components(Cipher(cipher).value)
+    for number, source in enumerate(sources or (None,) * components, 1):
+        with _descriptor(source, f"component {number} of {name}") as descriptor:
+            value = entered.enter(descriptor)
+        click.echo(f"component {number}: check value {value}", err=True)
+    made = add_link_key(file, keys, name, Usage(usage), entered, int(time.time()), digits)
+    click.echo(f"{name} version {made} for {usage}, {cipher}: {entered.check_value}")
+
+
+@link.command("list")
+@click.option("--config", "directory", type=click.Path(path_type=Path), required=True)
+@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+def link_list(directory: Path, output: str) -> None:
+    """Show every key by check value, retired ones included."""
+    import msgspec
+
+    from switch.crypto.links import link_rows, open_link_keys
+
+    found = link_rows(open_link_keys(*_links(directory)))
+    if output == "json":
+        click.echo(json.dumps(msgspec.to_builtins(found)))
+        return
+    for row in found:
+        state = "in use" if not row.retired_s else f"retired {_day(row.retired_s)}"
+        click.echo(
+            f"{row.name:16} version {row.version:<3} {row.usage:9} {row.cipher:4} "
+            f"{row.check_value}  added {_day(row.added_s)}  {state}"
+        )
+
+
+@link.command("retire")
+@click.option("--config", "directory", type=click.Path(path_type=Path), required=True)
+@click.argument("name")
+@click.option("--version", type=click.IntRange(1, 65_535), required=True)
+@click.option("--last", is_flag=True, help="Also when no other key of the name is in use.")
+def link_retire(directory: Path, name: str, version: int, last: bool) -> None:
+    """Take a key out of use for good: its bytes leave the file, its row stays."""
+    from switch.crypto.links import retire_link_key
+
+    file, keys = _links(directory)
+    retire_link_key(file, keys, name, version, int(time.time()), last=last)
+    click.echo(f"{name} version {version}: retired")
+
+
+def _links(directory: Path) -> "tuple[str, Keys]":
+    """The file of link keys that the settings name, and the node's keys."""
+    from switch.crypto.keyfile import open_keys
+    from switch.settings.load import load
+
+    settings = load(directory).keys
+    return settings.link_keys_file, open_keys(settings.file, settings.sealing_key_file)
+
+
 @contextmanager
-def _descriptor(source: str | None) -> Iterator[int]:
+def _descriptor(source: str | None, what: str = "card master key") -> Iterator[int]:
     """Where native code reads the key: the named source, or the terminal without echo."""
     from switch.crypto.masters import key_source
 
@@ -216,14 +325,14 @@ def _descriptor(source: str | None) -> Iterator[int]:
             yield descriptor
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("say --key FILE or --key fd:N; there is no terminal to ask")
+        raise click.UsageError("name a FILE or fd:N to read it from; there is no terminal to ask")
     terminal = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)
     before = termios.tcgetattr(terminal)
     silent = [*before]
     silent[3] &= ~termios.ECHO
     try:
         termios.tcsetattr(terminal, termios.TCSAFLUSH, silent)
-        click.echo("card master key, 32 hexadecimal digits (not shown): ", nl=False, err=True)
+        click.echo(f"{what}, in hexadecimal digits (not shown): ", nl=False, err=True)
         yield terminal
         click.echo(err=True)
     finally:

@@ -15,6 +15,7 @@ import msgspec
 
 from switch.control.check_tls import check_certificates
 from switch.crypto.keyfile import Keys, keys_absent, open_keys
+from switch.crypto.links import Parameters, link_guard, open_link_keys
 from switch.crypto.masters import Usage, open_masters, rows
 from switch.errors import DialectError, KeyFileError, OperatorError, UsageError
 from switch.settings.check import Finding, check_settings, is_loopback
@@ -57,8 +58,13 @@ def check_placed(settings: Settings, places: Places) -> list[Placed]:
             compiled[name] = Dialect.compile(settings.dialect_text(name), file)
         except DialectError as error:
             placed.append(_from_error("dialects", error))
-    findings = [*_legs(settings, compiled), *_keys(settings), *check_certificates(settings)]
-    findings += _storage(settings)
+    findings = [
+        *_legs(settings, compiled),
+        *_sealable(settings, compiled),
+        *_keys(settings),
+        *check_certificates(settings),
+        *_storage(settings),
+    ]
     return placed + [_place(finding, places) for finding in findings]
 
 
@@ -136,6 +142,7 @@ def _keys(settings: Settings) -> Iterator[Finding]:
     if opened.demo and exposed:
         yield Finding("error", "keys", "keys.file", f"these are DEMO keys, and {where}", _MAKE_KEYS)
     yield from _masters(settings, opened)
+    yield from _link_keys(settings, opened)
 
 
 def _masters(settings: Settings, keys: Keys) -> Iterator[Finding]:
@@ -162,6 +169,43 @@ def _masters(settings: Settings, keys: Keys) -> Iterator[Finding]:
                 f"tokens.ranges.{i}.prefix",
                 f"no card master key in use is for tokens {one.prefix}: their taps are declined",
                 "tapswitch keys card-master add",
+            )
+
+
+def _link_keys(settings: Settings, keys: Keys) -> Iterator[Finding]:
+    """Every link with message codes has the key that its table names, of its cipher."""
+    macs = {name: (key, mac) for name, (key, mac) in settings.macs().items() if mac.keys == "link"}
+    if not macs:
+        return
+    try:
+        opened = open_link_keys(settings.keys.link_keys_file, keys)
+    except KeyFileError as error:
+        help_ = error.help or "tapswitch keys link add NAME"
+        yield Finding("error", "mac", "keys.link_keys_file", error.problem, help_)
+        return
+    for key, mac in macs.values():
+        parameters = Parameters(mac.algorithm, mac.cipher, mac.chain, mac.form, mac.code_bytes)
+        try:
+            link_guard(parameters, opened, mac.key)
+        except (KeyFileError, UsageError) as error:
+            problem = error.problem if isinstance(error, KeyFileError) else str(error)
+            help_ = error.help if isinstance(error, KeyFileError) else ""
+            yield Finding("error", "mac", f"{key}.key", problem, help_)
+
+
+def _sealable(settings: Settings, compiled: dict[str, Dialect]) -> Iterator[Finding]:
+    """A link with message codes speaks a dialect that says where they stand."""
+    dialects = {a.id: a.dialect for a in settings.acquirers}
+    dialects |= {b.id: b.dialect for b in settings.issuers}
+    for name, (key, _) in settings.macs().items():
+        dialect = compiled.get(dialects[name])
+        if dialect is not None and not dialect.sealable:
+            yield Finding(
+                "error",
+                "mac",
+                key,
+                f'dialect "{dialect.name}" does not say which messages carry a code',
+                f"add [mac] to {settings.dialects[dialect.name]}",
             )
 
 

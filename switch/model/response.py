@@ -13,6 +13,7 @@ __all__ = [
     "INACTIVE_TOKEN",
     "INVALID_AMOUNT",
     "INVALID_TRANSACTION",
+    "MAC_ERROR",
     "NOT_GENUINE",
     "NOT_SIGNED_ON",
     "NO_ROUTE",
@@ -68,3 +69,5 @@ EXPIRED_TOKEN: Final = "54"
 OUTSIDE_DOMAIN: Final = "57"
 ABOVE_CEILING: Final = "61"
 INACTIVE_TOKEN: Final = "62"
+MAC_ERROR: Final = "A0"
+"""The message authentication code is wrong or missing."""

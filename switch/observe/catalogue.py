@@ -17,7 +17,7 @@ from typing import Final, Literal
 import msgspec
 
 from switch.model import end
-from switch.native import tap
+from switch.native import mac, tap
 
 __all__ = [
     "FAMILIES",
@@ -228,6 +228,12 @@ FAMILIES: Final = (
         **{"member": None, "direction": ("in", "out"), "class": CLASSES},
     ),
     _counter("message_bytes_total", "Bytes on the wire.", member=None, direction=("in", "out")),
+    _counter(
+        "mac_checks_total",
+        "Message codes of what came in, by result; all but ok changed nothing.",
+        member=None,
+        result=mac.RESULTS,
+    ),
     _counter(
         "decode_errors_total",
         "Frames that could not be decoded.",

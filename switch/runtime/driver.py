@@ -178,7 +178,7 @@ class Driver:
 
     def attach(self, connection: Connection, write: Write) -> int:
         """A slot of the gate for a new connection."""
-        slot = self.native.attach(connection.member.index, connection.dialect)
+        slot = self.native.attach(connection.member.index, connection.dialect, connection.guard)
         self.writers[slot] = write
         self.gauges.connected(connection.member.name)
         return slot

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from switch.observe.metrics import Metrics
     from switch.runtime.driver import Driver
     from switch.runtime.taps import Taps
+    from switch.wire import Guard
 
 __all__ = ["Gauges"]
 
@@ -64,7 +65,9 @@ class Gauges:
         acquirers: Mapping[int, Acquirer],
         banks: Mapping[int, Bank],
         taps: "Taps | None" = None,
+        guards: "Mapping[str, Guard] | None" = None,
     ) -> None:
+        self._guards = guards or {}
         self._taps = taps
         self._metrics = metrics
         self._native = native
@@ -85,6 +88,9 @@ class Gauges:
         metrics.publish_evictions(self._duplicates.evictions())
         if self._taps is not None:
             self._taps.publish(metrics)
+        for name, guard in self._guards.items():
+            for result, total in guard.counts:
+                metrics.publish("mac_checks_total", total, member=name, result=result)
         metrics.set("held_frames", self._native.held)
         metrics.set("duplicates_entries", len(self._duplicates))
         metrics.set("reversals_parked", driver.engine.parked_count)

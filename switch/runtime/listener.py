@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import structlog
 
 from switch.engine.states import State
-from switch.errors import DecodeError
+from switch.errors import DecodeError, MacError
 from switch.model import end
 from switch.model.kind import Kind
-from switch.model.response import FORMAT_ERROR
+from switch.model.response import FORMAT_ERROR, MAC_ERROR
 from switch.runtime.clock import monotonic_ns, wall_s
 from switch.runtime.member import Acquirer, Bank, Hold
 from switch.runtime.transport import Connection, Paused
-from switch.wire import Dialect, KeepAlive, Message
+from switch.wire import Dialect, Guard, KeepAlive, Message
 
 if TYPE_CHECKING:
     from switch.link.session import Session
@@ -74,8 +74,9 @@ class _Spoken(Connection):
         dialect: Dialect,
         frame_bytes_max: int,
         session: "Session",
+        guard: Guard | None = None,
     ) -> None:
-        super().__init__(driver, member, dialect, frame_bytes_max)
+        super().__init__(driver, member, dialect, frame_bytes_max, guard)
         self.session = session
         self._bad = 0
         self._bad_since_ns = 0
@@ -182,8 +183,9 @@ class AcquirerConnection(_Spoken):
         dialect: Dialect,
         frame_bytes_max: int,
         session: "Session",
+        guard: Guard | None = None,
     ) -> None:
-        super().__init__(driver, acquirer, dialect, frame_bytes_max, session)
+        super().__init__(driver, acquirer, dialect, frame_bytes_max, session, guard)
         self._acquirer = acquirer
         self._index = acquirer.index
         self._code = acquirer.institution_code
@@ -231,6 +233,9 @@ class AcquirerConnection(_Spoken):
 
     def _rare(self, item: Message | Exception | KeepAlive, now_ns: int, now_s: int) -> None:
         """Everything but financial traffic on an open link."""
+        if isinstance(item, MacError):
+            self._unproved(item)
+            return
         if isinstance(item, Exception):
             self._undecodable(item)
             partial = item.partial if isinstance(item, DecodeError) else None
@@ -263,6 +268,17 @@ class AcquirerConnection(_Spoken):
             if effects:
                 driver.run(effects, now_ns)
 
+    def _unproved(self, error: MacError) -> None:
+        """A message whose code does not hold: no key is claimed, nothing recorded. A request is
+        told so; the answer has a code where there is a key for it."""
+        self.driver.counts["mac_refused"] += 1
+        message: Message = error.message
+        self._read[message.kind] += 1
+        if self.open and _FIRST <= message.kind <= _LAST:
+            self.driver.gate.refuse(message, self.slot, MAC_ERROR, end.PROOF)
+        else:
+            self.driver.gauges.ended(end.PROOF)
+
     def _stranger(self, item: Message, now_ns: int, now_s: int) -> None:
         self._strange += 1
         if self._strange > STRANGER_MESSAGES_MAX:
@@ -289,8 +305,9 @@ class BankConnection(_Spoken):
         dialect: Dialect,
         frame_bytes_max: int,
         session: "Session",
+        guard: Guard | None = None,
     ) -> None:
-        super().__init__(driver, bank, dialect, frame_bytes_max, session)
+        super().__init__(driver, bank, dialect, frame_bytes_max, session, guard)
         self._bank = bank
         self._match = bank.matcher.match
         self._engine_reply = driver.engine.reply
@@ -323,7 +340,14 @@ class BankConnection(_Spoken):
         self._bank.bytes_in += len(data)
 
     def _rare(self, item: Message | Exception | KeepAlive, now_ns: int) -> None:
-        """Everything but answers to requests."""
+        """Everything but answers to requests. An answer whose code does not hold is none: what it
+        would have answered runs into its deadline, and is reversed then."""
+        if isinstance(item, MacError):
+            self._read[item.message.kind] += 1
+            driver = self.driver
+            driver.counts["mac_refused"] += 1
+            driver.gauges.ended(end.PROOF)
+            return
         if isinstance(item, Exception):
             self._undecodable(item)
             self.driver.gauges.ended(end.UNDECODABLE)

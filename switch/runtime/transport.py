@@ -25,7 +25,7 @@ import structlog
 from switch.runtime.clock import monotonic_ns
 from switch.runtime.gauges import TLS
 from switch.runtime.member import Hold
-from switch.wire import Dialect, Framer, KeepAlive, Message
+from switch.wire import Dialect, Framer, Guard, KeepAlive, Message
 
 if TYPE_CHECKING:
     from switch.runtime.driver import Driver
@@ -86,6 +86,7 @@ class Connection(asyncio.Protocol):
         "echoes",
         "ended",
         "framer",
+        "guard",
         "last_received_ns",
         "made_ns",
         "member",
@@ -99,12 +100,18 @@ class Connection(asyncio.Protocol):
     )
 
     def __init__(
-        self, driver: "Driver", member: _Member, dialect: Dialect, frame_bytes_max: int
+        self,
+        driver: "Driver",
+        member: _Member,
+        dialect: Dialect,
+        frame_bytes_max: int,
+        guard: Guard | None = None,
     ) -> None:
         self.driver = driver
         self.member = member
         self.dialect = dialect
-        self.framer = Framer(dialect, frame_bytes_max)
+        self.guard = guard
+        self.framer = Framer(dialect, frame_bytes_max, guard)
         self._feed: Callable[[bytes, int], list[Message | Exception | KeepAlive]] = self.framer.feed
         self.slot = -1
         self.open = False

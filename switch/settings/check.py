@@ -13,7 +13,14 @@ import msgspec
 
 from switch.constants import JOURNAL_MARGIN_MS
 from switch.settings.nearest import suggest
-from switch.settings.schema import Acquirer, Issuer, Settings, split_address
+from switch.settings.schema import (
+    MAC_DEFAULTS,
+    MAC_KEY_BYTES,
+    Acquirer,
+    Issuer,
+    Settings,
+    split_address,
+)
 
 __all__ = ["Finding", "check_settings", "is_loopback"]
 
@@ -257,6 +264,77 @@ def _unreachable(settings: Settings, by_prefix: dict[str, int]) -> Iterator[Find
             )
 
 
+def _macs(settings: Settings) -> Iterator[Finding]:
+    """Parameters of message codes fit each other; without codes only this machine may connect."""
+    for name, (key, mac) in settings.macs().items():
+        cipher, chain, _ = MAC_DEFAULTS[mac.algorithm]
+        free = mac.algorithm == "cup-ecb"
+        if not free and mac.cipher != cipher:
+            yield _error(
+                "mac",
+                f"{key}.cipher",
+                f'{mac.algorithm} of {name} has the cipher "{cipher}"',
+                "leave it out",
+            )
+        elif mac.key_bytes != MAC_KEY_BYTES[mac.cipher]:
+            yield _error(
+                "mac",
+                f"{key}.key_bytes",
+                f"a key of {mac.cipher} has {MAC_KEY_BYTES[mac.cipher]} bytes, not {mac.key_bytes}",
+                f"key_bytes = {MAC_KEY_BYTES[mac.cipher]}, or another cipher",
+            )
+        if mac.chain not in ({"xor", "cbc"} if free else {chain}):
+            wanted = '"xor" or "cbc"' if free else f'"{chain}"'
+            yield _error(
+                "mac",
+                f"{key}.chain",
+                f"{mac.algorithm} of {name} has the chain {wanted}",
+                "leave it out",
+            )
+        if mac.form == "hex" and mac.code_bytes != 8:
+            yield _error(
+                "mac",
+                f"{key}.code_bytes",
+                "a code in hexadecimal form has 8 digits",
+                'code_bytes = 8, or form = "binary"',
+            )
+        if mac.keys == "link" and not mac.key:
+            yield _error(
+                "mac",
+                f"{key}.key",
+                f"the codes of {name} have no key",
+                'key = "NAME"; tapswitch keys link add NAME enters it',
+            )
+    yield from _exposed_without_mac(settings)
+
+
+def _exposed_without_mac(settings: Settings) -> Iterator[Finding]:
+    links = [
+        (f"acquirers.{i}.listen", a.id, a.listen)
+        for i, a in enumerate(settings.acquirers)
+        if a.mac is None
+    ]
+    for i, bank in enumerate(settings.issuers):
+        if bank.mac is None:
+            dialled = bank.addresses if bank.mode == "dial" else ()
+            links += [(f"issuers.{i}.addresses.{j}", bank.id, one) for j, one in enumerate(dialled)]
+            if bank.mode == "accept" and bank.listen:
+                links.append((f"issuers.{i}.listen", bank.id, bank.listen))
+    for key, name, address in links:
+        table = "acquirers" if key.startswith("acquirers") else "issuers"
+        try:
+            exposed = not is_loopback(address)
+        except ValueError:
+            continue  # the rule "addresses" has said so
+        if exposed:
+            yield _error(
+                "mac",
+                key,
+                f"{address} is not loopback, and the links of {name} have no message codes",
+                f'add [{table}.mac] with algorithm and key, or use "127.0.0.1:PORT"',
+            )
+
+
 def _memory(settings: Settings) -> Iterator[Finding]:
     # The banks' caps are the hard ones; an acquirer's is a matter of not reading on.
     in_flight = sum(bank.in_flight_max for bank in settings.issuers)
@@ -360,6 +438,7 @@ RULES: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
     _dialects,
     _routes,
     _memory,
+    _macs,
     _token_ranges,
     _tls,
     _plain,

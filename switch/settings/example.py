@@ -63,6 +63,16 @@ OPTIONAL: Final[dict[str, dict[str, Any]]] = {
         "ca": "tls/peer-ca.pem",
         "names": ["host.peer.example"],
     },
+    "mac": {
+        "algorithm": "x9.19",
+        "keys": "link",
+        "key": "bank01",
+        "cipher": "3des",
+        "key_bytes": 16,
+        "chain": "retail",
+        "form": "binary",
+        "code_bytes": 8,
+    },
 }
 """Values of tables that may be absent from the table around them."""
 

@@ -101,6 +101,7 @@ def parse(sources: Sources) -> tuple[Settings, Places]:
             switch.keys,
             file=str(base / switch.keys.file),
             sealing_key_file=_sealing_path(base, switch.keys.sealing_key_file),
+            link_keys_file=str(base / switch.keys.link_keys_file),
         ),
         journal=switch.journal,
         limits=switch.limits,

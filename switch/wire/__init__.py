@@ -1,11 +1,12 @@
-"""Framing, dialects, codec and messages; knows no sockets."""
+"""Framing, dialects, codec, messages and their codes; knows no sockets."""
 
-from switch.native import codec
+from switch.native import codec, mac
 
 Dialect = codec.Dialect
 Framer = codec.Framer
+Guard = mac.Guard
 KeepAlive = codec.KeepAlive
 Leg = codec.Leg
 Message = codec.Message
 
-__all__ = ["Dialect", "Framer", "KeepAlive", "Leg", "Message"]
+__all__ = ["Dialect", "Framer", "Guard", "KeepAlive", "Leg", "Message"]

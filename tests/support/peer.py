@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
 
-from switch.wire import Dialect, Framer, Message
+from switch.wire import Dialect, Framer, Guard, Message
 
 __all__ = [
     "ACQUIRER_CODE",
@@ -89,9 +89,13 @@ class Peer(asyncio.Protocol):
     open_peers: ClassVar[set["Peer"]] = set()
     """Every peer whose connection stands, so that a test's end can end them."""
 
-    def __init__(self) -> None:
+    guard: Guard | None = None
+    """Makes and proves the message codes of this peer's side."""
+
+    def __init__(self, guard: Guard | None = None) -> None:
         self.transport: asyncio.Transport | None = None
-        self.framer = Framer(DIALECT)
+        self.guard = guard
+        self.framer = Framer(DIALECT, guard=guard)
         self.received: list[Message] = []
         self.ended = asyncio.Event()
         self._arrived = asyncio.Event()
@@ -128,7 +132,7 @@ class Peer(asyncio.Protocol):
             self.transport.write(data)
 
     def send(self, mti: str, values: Mapping[str, str | bytes]) -> None:
-        self.write(DIALECT.encode(mti, values))
+        self.write(DIALECT.encode(mti, values, guard=self.guard))
 
     def stop_reading(self) -> None:
         """From now on bytes stay in the kernel."""
@@ -162,7 +166,7 @@ class BankLink(Peer):
     """One connection of the switch to a scripted bank."""
 
     def __init__(self, bank: "Bank") -> None:
-        super().__init__()
+        super().__init__(bank.guard)
         self.bank = bank
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -195,7 +199,8 @@ class BankLink(Peer):
 class Bank:
     """A bank that listens. By default it signs on, approves, and acknowledges reversals."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: Guard | None = None) -> None:
+        self.guard = guard
         self.links: list[BankLink] = []
         self.requests: list[Message] = []
         self.reversals: list[Message] = []
@@ -284,6 +289,7 @@ class Acquirer(Peer):
         receive_buffer: int = 0,
         tls: ssl.SSLContext | None = None,
         name: str = "switch.test",
+        guard: Guard | None = None,
     ) -> "Acquirer":
         """`name` is what the switch's certificate must be for."""
         host, _, port = address.rpartition(":")
@@ -293,7 +299,7 @@ class Acquirer(Peer):
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
         _, acquirer = await asyncio.get_running_loop().create_connection(
-            cls, sock=sock, ssl=tls, server_hostname=name if tls else None
+            lambda: cls(guard), sock=sock, ssl=tls, server_hostname=name if tls else None
         )
         if sign_on:
             assert (await acquirer.sign_on()).get("response_code") == "00"

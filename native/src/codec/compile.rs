@@ -14,7 +14,7 @@ use crate::codec::kind::{KINDS, Kinds, RcClass, Rule};
 use crate::codec::leg::{From, Leg, Proofs, Slot};
 use crate::codec::name::{Name, PROVED, Proved};
 use crate::codec::section::{Outcome, Section, suggest};
-use crate::codec::spec::{Dialect, FIELDS, Keys, Layout, Part, Path, Spec, TapRules, bit};
+use crate::codec::spec::{Dialect, FIELDS, Hot, Keys, Layout, Part, Path, Spec, TapRules, bit};
 use crate::codec::toml::{self, Table, Value};
 use crate::codec::value::hex;
 use crate::error::{DialectFault, Position};
@@ -60,6 +60,7 @@ pub(super) fn compile_table(table: &Table, text: &str, file: &str) -> Outcome<Ar
         "echoes",
         "response_codes",
         "tap",
+        "mac",
         "legs",
     ])?;
     let mut dialect = head(root, text)?;
@@ -69,6 +70,7 @@ pub(super) fn compile_table(table: &Table, text: &str, file: &str) -> Outcome<Ar
     dialect.echoes = echoes(root, &dialect)?;
     codes(root, &mut dialect)?;
     dialect.tap = tap(root, &dialect)?;
+    mac(root, &mut dialect)?;
     legs(root, &mut dialect)?;
     Ok(Arc::new(dialect))
 }
@@ -111,6 +113,8 @@ fn head(root: Section<'_>, text: &str) -> Outcome<Dialect> {
         codes: Vec::new(),
         final_reversal: Vec::new(),
         tap: TapRules::default(),
+        unsealed: 0,
+        sealable: false,
         hot: Box::new([None; FIELDS]),
         specs: vec![None; FIELDS],
         numbers: [0; FIELDS],
@@ -363,6 +367,30 @@ fn tap(root: Section<'_>, dialect: &Dialect) -> Outcome<TapRules> {
     Ok(rules)
 }
 
+/// Which messages go without a code where the link has codes.
+fn mac(root: Section<'_>, dialect: &mut Dialect) -> Outcome<()> {
+    let Some(node) = root.node("mac") else {
+        return Ok(());
+    };
+    let section = root.of(node, "mac")?;
+    section.only(&["without"])?;
+    section.need("without")?;
+    if dialect.number(Name::Mac) == 0 {
+        return Err(root.wrong("mac", "needs a field of the name mac".to_owned()));
+    }
+    for (text, at) in section.texts("without")? {
+        let known = KINDS.iter().find(|(_, name)| *name == text);
+        let Some((kind, _)) = known else {
+            let help = suggest(text, KINDS.iter().map(|(_, name)| *name));
+            let problem = format!("mac.without has no value \"{text}\"");
+            return Err(section.fault_at(at, "mac.without", problem, &help));
+        };
+        dialect.unsealed |= 1 << (*kind as u32);
+    }
+    dialect.sealable = true;
+    Ok(())
+}
+
 fn legs(root: Section<'_>, dialect: &mut Dialect) -> Outcome<()> {
     let section = root.of(root.need("legs")?, "legs")?;
     let mut legs = Vec::new();
@@ -377,6 +405,7 @@ fn legs(root: Section<'_>, dialect: &mut Dialect) -> Outcome<()> {
 
 fn leg(section: Section<'_>, name: &str, dialect: &Dialect) -> Outcome<Leg> {
     let mut slots = Vec::with_capacity(section.entries().len());
+    let mut seal = None;
     for (key, node) in section.entries() {
         let spec = Name::parse(key)
             .and_then(|name| dialect.spec(dialect.number(name)))
@@ -401,6 +430,10 @@ fn leg(section: Section<'_>, name: &str, dialect: &Dialect) -> Outcome<Leg> {
         if let Some(problem) = misplaced(name, spec, &from) {
             return Err(section.fault_at(node.at, &section.join(key), problem.to_owned(), ""));
         }
+        if from == From::Own && matches!(spec.name, Name::Mac | Name::Mac2) {
+            seal = Some((spec.hot(), node.at, key.as_str()));
+            continue;
+        }
         slots.push(Slot {
             name: spec.name,
             hot: spec.hot(),
@@ -410,6 +443,7 @@ fn leg(section: Section<'_>, name: &str, dialect: &Dialect) -> Outcome<Leg> {
     }
     slots.sort_by_key(|slot| slot.spec.number);
     Ok(Leg {
+        seal: seal_of(section, &slots, seal)?,
         name: name.to_owned(),
         dialect: Arc::clone(&dialect.name),
         identity: dialect.identity,
@@ -421,6 +455,25 @@ fn leg(section: Section<'_>, name: &str, dialect: &Dialect) -> Outcome<Leg> {
         },
         slots,
     })
+}
+
+/// The code must stand behind all else: 64, or 128 of a message with a second bitmap.
+fn seal_of(
+    section: Section<'_>,
+    slots: &[Slot],
+    seal: Option<(Hot, Position, &str)>,
+) -> Outcome<Option<Hot>> {
+    let last = slots.last().map_or(0, |slot| slot.spec.number);
+    let ends = |number: u8| number > last && (number > 64) == (last > 64);
+    if let Some((hot, at, key)) = seal.filter(|(hot, ..)| !ends(hot.number)) {
+        let problem = format!(
+            "field {} is not the last of the leg, which ends with field {last}: a code is field 64, or 128 of a \
+             message with a second bitmap",
+            hot.number
+        );
+        return Err(section.fault_at(at, &section.join(key), problem, ""));
+    }
+    Ok(seal.map(|(hot, ..)| hot))
 }
 
 /// What no leg may say: of a tap nothing that is the terminal's alone, and of a card nothing to anybody but a bank.

@@ -119,6 +119,8 @@ pub fn decode(
         attached: OnceLock::new(),
         preface: Preface::default(),
         order: AtomicU16::new(0),
+        wide: head.wide,
+        mac_key: 0,
     };
     match result {
         Ok(()) => {

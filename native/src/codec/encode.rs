@@ -5,7 +5,9 @@ use crate::codec::charset::{self, Type};
 use crate::codec::class::Class;
 use crate::codec::envelope::Preface;
 use crate::codec::frame::Framing;
+use crate::codec::kind::Kind;
 use crate::codec::name::Name;
+use crate::codec::seal::Seal;
 use crate::codec::spec::{Dialect, Hot, Layout, Part, Path, Spec, Sub, bit};
 use crate::codec::tlv;
 use crate::codec::value::{Shape, hex_digit, push_decimal};
@@ -26,6 +28,8 @@ pub struct Writer<'a> {
     head: Head,
     out: &'a mut Vec<u8>,
     start: usize,
+    /// Where the MTI stands.
+    body: usize,
     bitmap_at: usize,
     bits: u128,
 }
@@ -45,6 +49,7 @@ impl<'a> Writer<'a> {
             let given = preface.filter(|given| given.len() == head.preface.len());
             out.extend_from_slice(given.unwrap_or(&head.preface).bytes());
         }
+        let body = out.len();
         match head.mti {
             Encoding::Bcd => {
                 let [a, b, c, d] = mti.map(|digit| digit & 0xf);
@@ -59,6 +64,7 @@ impl<'a> Writer<'a> {
             head,
             out,
             start,
+            body,
             bitmap_at,
             bits: 0,
         }
@@ -101,7 +107,14 @@ impl<'a> Writer<'a> {
 
     /// Fills in bitmap and length.
     #[inline]
-    pub fn close(self) -> Result<(), String> {
+    pub fn close(mut self) -> Result<(), String> {
+        self.finish();
+        self.frame()
+    }
+
+    /// Fills in the bitmap; where the body begins, and the buffer.
+    #[inline]
+    pub(super) fn finish(&mut self) -> (usize, &mut Vec<u8>) {
         let width = half_width(self.head.bitmap);
         let wide = self.bits & u128::from(u64::MAX) != 0;
         write_half(
@@ -118,6 +131,12 @@ impl<'a> Writer<'a> {
                 self.bitmap_at + width,
             );
         }
+        (self.body, self.out)
+    }
+
+    /// Fills in the length.
+    #[inline]
+    pub(super) fn frame(self) -> Result<(), String> {
         if self.head.framing.close(self.out, self.start) {
             Ok(())
         } else {
@@ -281,8 +300,22 @@ impl Dialect {
         preface: Option<&Preface>,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeFault> {
+        self.encode_sealed(mti, values, preface, None, out)
+    }
+
+    /// As `encode`, with a message code where messages of the MTI carry one.
+    pub fn encode_sealed(
+        &self,
+        mti: &str,
+        values: &[(String, Vec<u8>)],
+        preface: Option<&Preface>,
+        seal: Option<&dyn Seal>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeFault> {
         let start = out.len();
-        let result = self.encode_into(mti, values, preface, out);
+        let network = mti.as_bytes().get(1) == Some(&b'8');
+        let seal = seal.filter(|_| !(network && self.unsealed(Kind::Network)));
+        let result = self.encode_into(mti, values, preface, seal, out);
         if result.is_err() {
             out.truncate(start);
         }
@@ -294,6 +327,7 @@ impl Dialect {
         mti: &str,
         values: &[(String, Vec<u8>)],
         preface: Option<&Preface>,
+        seal: Option<&dyn Seal>,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeFault> {
         let digits = <[u8; 4]>::try_from(mti.as_bytes())
@@ -329,9 +363,13 @@ impl Dialect {
                 })
                 .map_err(fault)?;
         }
-        writer
-            .close()
-            .map_err(|problem| self.encode_fault("message", problem))
+        let last = paths.last().map_or(0, |(path, _)| path.number);
+        let name = if last > 64 { Name::Mac2 } else { Name::Mac };
+        let closed = match (seal, self.spec(self.number(name))) {
+            (Some(seal), Some(spec)) => writer.close_sealed(&spec.hot(), seal),
+            _ => writer.close(),
+        };
+        closed.map_err(|problem| self.encode_fault("message", problem))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::codec::encode::{Head, Writer};
 use crate::codec::envelope::Preface;
 use crate::codec::name::{Name, Proved, Source, Wire};
+use crate::codec::seal::Seal;
 use crate::codec::spec::{Hot, Part, Spec};
 use crate::codec::value::push_decimal;
 use crate::error::EncodeFault;
@@ -78,6 +79,8 @@ pub struct Leg {
     pub head: Head,
     /// In ascending field order.
     pub slots: Vec<Slot>,
+    /// The message code behind all of them, where the link has codes.
+    pub seal: Option<Hot>,
 }
 
 /// What a message is built from; a source that is not there has no fields.
@@ -90,6 +93,8 @@ pub struct Sources<'a> {
     pub vault: Option<&'a dyn Source>,
     /// What an answer carries before its body; None: the dialect's own.
     pub preface: Option<Preface>,
+    /// Makes the message code; None: the link has none.
+    pub seal: Option<&'a dyn Seal>,
 }
 
 impl Leg {
@@ -153,7 +158,11 @@ impl Leg {
                     .map_err(|problem| (Some(&*slot.spec), problem))?,
             }
         }
-        writer.close().map_err(|problem| (None, problem))
+        let closed = match (&self.seal, sources.seal) {
+            (Some(hot), Some(seal)) => writer.close_sealed(hot, seal),
+            _ => writer.close(),
+        };
+        closed.map_err(|problem| (None, problem))
     }
 
     #[cold]

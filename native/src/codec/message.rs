@@ -46,6 +46,8 @@ pub struct Message {
     pub(super) attached: OnceLock<Box<dyn Attachment>>,
     pub(super) preface: Preface,
     pub(super) order: AtomicU16,
+    pub(super) wide: bool,
+    pub(super) mac_key: u32,
 }
 
 /// A field's place on the wire.
@@ -187,6 +189,21 @@ impl Message {
     /// The header of its answer will say this instead of what came; the last order counts.
     pub fn set_order(&self, order: Order) {
         self.order.store(order.0, Ordering::Relaxed);
+    }
+
+    /// It has a second bitmap.
+    pub(super) fn wide(&self) -> bool {
+        self.wide
+    }
+
+    /// Which key proved its code; 0 when none did.
+    pub fn mac_key(&self) -> u32 {
+        self.mac_key
+    }
+
+    /// Its code was proved with this key.
+    pub fn set_mac_key(&mut self, key: u32) {
+        self.mac_key = key;
     }
 
     /// Bytes of the body.

@@ -29,6 +29,7 @@ pub mod kind;
 pub mod leg;
 pub mod message;
 pub mod name;
+pub mod seal;
 mod section;
 pub mod spec;
 mod structure;

@@ -166,6 +166,11 @@ pub struct Dialect {
     pub codes: Vec<(Vec<u8>, RcClass)>,
     pub final_reversal: Vec<Vec<u8>>,
     pub tap: TapRules,
+    /// Kinds of messages that carry no message code even where the link has codes, a bit each; None: the dialect does
+    /// not say.
+    pub(super) unsealed: u32,
+    /// The dialect says which messages carry a code.
+    pub sealable: bool,
     pub(super) hot: Box<[Option<Hot>; FIELDS]>,
     pub(super) specs: Vec<Option<Arc<Spec>>>,
     /// By name: its field number, 0 for none.

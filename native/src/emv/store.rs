@@ -433,13 +433,13 @@ fn nonce_of(bytes: &[u8]) -> Nonce {
     nonce
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-fn private(path: &Path, new: bool) -> io::Result<File> {
+pub(crate) fn private(path: &Path, new: bool) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
         .create(true)
@@ -450,7 +450,7 @@ fn private(path: &Path, new: bool) -> io::Result<File> {
 }
 
 /// The caller holds the lock, so a part that lies there was left by a process that died.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreFault> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreFault> {
     let part = beside(path, ".part");
     let _ = std::fs::remove_file(&part);
     let mut file = private(&part, true).map_err(failed("create the file"))?;

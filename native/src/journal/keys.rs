@@ -286,6 +286,21 @@ impl Keys {
         self.derive(Which::Pan, b"card masters", &[])
     }
 
+    /// Seals the keys of links in their file.
+    pub fn link_keys_key(&self) -> Zeroizing<[u8; KEY_BYTES]> {
+        self.derive(Which::Pan, b"link keys", &[])
+    }
+
+    /// Seals terminals' master keys in their file.
+    pub fn terminals_key(&self) -> Zeroizing<[u8; KEY_BYTES]> {
+        self.derive(Which::Pan, b"terminals", &[])
+    }
+
+    /// What terminals' work keys are derived from.
+    pub fn work_keys_key(&self) -> Zeroizing<[u8; KEY_BYTES]> {
+        self.derive(Which::Pan, b"work keys", &[])
+    }
+
     /// Ciphers of the segment with this salt: no two segments share a key, so a nonce may start anew in each.
     pub fn segment(&self, salt: &[u8; SALT_BYTES]) -> Result<Locked<SegmentKeys>, KeysError> {
         let payload = self.derive(Which::Journal, b"segment payload", salt);

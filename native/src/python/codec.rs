@@ -6,19 +6,22 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
+use super::mac::PyGuard;
 use crate::codec::axis::{Length, Pad, Prefix, SIDES, UNITS};
 use crate::codec::charset::{CHARSETS, Charset};
 use crate::codec::class::Class;
 use crate::codec::encode::is_binary;
 use crate::codec::envelope::Preface;
+use crate::codec::seal::Seal;
 use crate::codec::spec::{Layout, Spec, Titles};
 use crate::codec::toml::{self, Node, Table, Value};
 use crate::codec::value::unhex;
-use crate::codec::{self, Dialect, Framer, Leg, compile, emv};
+use crate::codec::{self, Dialect, Framer, Leg, Message, compile, emv};
 use crate::error::EncodeFault;
+use crate::mac::Guard;
 use crate::python::fault::{decode_error, dialect_error, encode_error, framing_error, toml_error};
 use crate::python::message::PyMessage;
-use crate::python::usage_error;
+use crate::python::{python_error, usage_error};
 
 /// TOML to plain values, plus 1-based (line, column) of every key by dotted path.
 #[pyfunction]
@@ -104,6 +107,11 @@ impl PyDialect {
     }
 
     #[getter]
+    fn sealable(&self) -> bool {
+        self.0.sealable
+    }
+
+    #[getter]
     fn length_bytes(&self) -> usize {
         usize::from(self.0.framing.width)
     }
@@ -129,7 +137,7 @@ impl PyDialect {
             .map_err(|refusal| decode_error(py, *refusal))
     }
 
-    #[pyo3(signature = (mti, values, header=None, answers=None))]
+    #[pyo3(signature = (mti, values, header=None, answers=None, guard=None))]
     fn encode<'py>(
         &self,
         py: Python<'py>,
@@ -137,6 +145,7 @@ impl PyDialect {
         values: &Bound<'py, PyAny>,
         header: Option<&Bound<'py, PyAny>>,
         answers: Option<PyRef<'py, PyMessage>>,
+        guard: Option<&PyGuard>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let preface = self.preface(py, header, answers.as_deref())?;
         let mut list = Vec::new();
@@ -146,7 +155,11 @@ impl PyDialect {
             list.push((name, value));
         }
         let mut out = Vec::with_capacity(512);
-        let result = self.0.encode(mti, &list, Some(&preface), &mut out);
+        let sealer = guard.and_then(|guard| guard.0.sealer(answers.as_deref().map(|m| &m.0)));
+        let seal = sealer.as_ref().map(|sealer| sealer as &dyn Seal);
+        let result = self
+            .0
+            .encode_sealed(mti, &list, Some(&preface), seal, &mut out);
         let bytes = PyBytes::new(py, &out);
         codec::wipe(&mut out);
         for (_, value) in &mut list {
@@ -339,11 +352,13 @@ pub(crate) struct PyLeg(Arc<Leg>);
 impl PyLeg {
     #[getter]
     fn names(&self) -> Vec<&'static str> {
-        self.0
-            .slots
-            .iter()
-            .map(|slot| slot.spec.name.as_str())
-            .collect()
+        let slots = self.0.slots.iter();
+        slots.map(|slot| slot.spec.name.as_str()).collect()
+    }
+
+    #[getter]
+    fn sealed(&self) -> bool {
+        self.0.seal.is_some()
     }
 
     fn __repr__(&self) -> String {
@@ -365,6 +380,7 @@ impl PyKeepAlive {
 
 #[pyclass(name = "Framer", module = "switch._native.codec")]
 pub(crate) struct PyFramer {
+    guard: Option<Arc<Guard>>,
     dialect: Arc<Dialect>,
     framer: Framer,
 }
@@ -372,9 +388,10 @@ pub(crate) struct PyFramer {
 #[pymethods]
 impl PyFramer {
     #[new]
-    #[pyo3(signature = (dialect, frame_bytes_max=4096))]
-    fn new(dialect: &PyDialect, frame_bytes_max: usize) -> PyFramer {
+    #[pyo3(signature = (dialect, frame_bytes_max=4096, guard=None))]
+    fn new(dialect: &PyDialect, frame_bytes_max: usize, guard: Option<&PyGuard>) -> PyFramer {
         PyFramer {
+            guard: guard.map(|guard| Arc::clone(&guard.0)),
             dialect: Arc::clone(&dialect.0),
             framer: Framer::new(dialect.0.framing, frame_bytes_max),
         }
@@ -387,7 +404,7 @@ impl PyFramer {
         now_ns: u64,
     ) -> PyResult<Bound<'py, PyList>> {
         let out = PyList::empty(py);
-        let dialect = &self.dialect;
+        let (dialect, guard) = (&self.dialect, &self.guard);
         let mut failure = None;
         let fed = self.framer.feed(data, now_ns, |content, received_ns| {
             if content.is_empty() {
@@ -400,7 +417,10 @@ impl PyFramer {
             let added = match codec::receive(dialect, content, received_ns) {
                 Ok(mut message) => {
                     message.set_complete_ns(now_ns);
-                    Bound::new(py, PyMessage(message)).and_then(|m| out.append(m))
+                    match guard {
+                        Some(guard) => guarded(py, guard, message).and_then(|m| out.append(m)),
+                        None => Bound::new(py, PyMessage(message)).and_then(|m| out.append(m)),
+                    }
                 }
                 Err(refusal) => out.append(decode_error(py, *refusal).value(py)),
             };
@@ -424,6 +444,24 @@ impl PyFramer {
     fn first_byte_ns(&self) -> u64 {
         self.framer.first_byte_ns()
     }
+}
+
+/// The message when its code holds, or a `MacError` with the message in it.
+fn guarded<'py>(
+    py: Python<'py>,
+    guard: &Guard,
+    mut message: Message,
+) -> PyResult<Bound<'py, PyAny>> {
+    let proof = guard.prove(&mut message);
+    let dialect = Arc::clone(message.dialect());
+    let message = Bound::new(py, PyMessage(message))?;
+    if proof.good() {
+        return Ok(message.into_any());
+    }
+    let args = (&*dialect.name, proof.name()).into_pyobject(py)?;
+    let error = python_error(py, "MacError", &args, None);
+    error.value(py).setattr("message", message)?;
+    Ok(error.value(py).clone().into_any())
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use super::codec::PyDialect;
 use super::fault::encode_error;
 use super::journal::{PyJournal, journal_error};
+use super::mac::PyGuard;
 use super::message::PyMessage;
 use super::meter::PyMeter;
 use super::usage_error;
@@ -118,8 +119,16 @@ impl PyGate {
         index.map_err(|e| gate_error(py, &e))
     }
 
-    fn attach(&mut self, py: Python<'_>, institution: u16, dialect: &PyDialect) -> PyResult<u64> {
-        let slot = self.0.attach(institution, dialect.shared());
+    #[pyo3(signature = (institution, dialect, guard = None))]
+    fn attach(
+        &mut self,
+        py: Python<'_>,
+        institution: u16,
+        dialect: &PyDialect,
+        guard: Option<&PyGuard>,
+    ) -> PyResult<u64> {
+        let guard = guard.map(|guard| Arc::clone(&guard.0));
+        let slot = self.0.attach(institution, dialect.shared(), guard);
         slot.map_err(|e| gate_error(py, &e))
     }
 

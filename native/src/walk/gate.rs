@@ -29,6 +29,7 @@ use crate::codec::name::{Name, Source};
 use crate::codec::spec::Dialect;
 use crate::error::EncodeFault;
 use crate::journal::{CONFIG_HASH_BYTES, Field, Journal, JournalError, RecordError, RecordKind};
+use crate::mac::Guard;
 use crate::meter::Meter;
 use crate::tap::proven::{Tap, Vaulted};
 
@@ -174,14 +175,15 @@ impl<T: Ticket> Gate<T> {
         Ok(index)
     }
 
-    /// A number for one connection; never used again.
+    /// A number for one connection; never used again. `guard` seals what goes out on it.
     pub fn attach(
         &mut self,
         institution: u16,
         dialect: &Arc<Dialect>,
+        guard: Option<Arc<Guard>>,
     ) -> Result<SlotId, GateError> {
         self.hold
-            .attach(institution, Rc::new(Legs::of(dialect)))
+            .attach(institution, Rc::new(Legs::of(dialect, guard)))
             .ok_or(GateError::Usage("too many connections"))
     }
 
@@ -268,7 +270,7 @@ impl<T: Ticket> Gate<T> {
             Some(_) => legs.tap()?,
             None => legs.request()?,
         };
-        let start = build(&mut self.hold, f.slot, leg, mti, &sources)?;
+        let start = build(&mut self.hold, f.slot, leg, mti, &sources, None)?;
         let recorded = self.record_accepted(request, mti, f);
         let lsn = match recorded {
             Ok(lsn) => lsn,
@@ -471,7 +473,7 @@ impl<T: Ticket> Gate<T> {
             request: Some(values),
             ..Sources::default()
         };
-        let start = build(&mut self.hold, slot, legs.network()?, mti, &sources)?;
+        let start = build(&mut self.hold, slot, legs.network()?, mti, &sources, None)?;
         let carried = Carried {
             class: class_of(mti),
             waiting: Waiting::Nobody,
@@ -505,7 +507,8 @@ impl<T: Ticket> Gate<T> {
             ..Sources::default()
         };
         let mti = response_mti(request.mti());
-        let start = build(&mut self.hold, slot, legs.network_answer()?, mti, &sources)?;
+        let leg = legs.network_answer()?;
+        let start = build(&mut self.hold, slot, leg, mti, &sources, Some(request))?;
         let carried = Carried {
             class: class_of(mti),
             waiting: Waiting::Nobody,

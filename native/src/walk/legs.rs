@@ -7,6 +7,7 @@ use crate::codec::kind::Kind;
 use crate::codec::leg::Leg;
 use crate::codec::name::{Name, Source};
 use crate::codec::spec::Dialect;
+use crate::mac::Guard;
 
 /// Legs that a dialect has; a dialect for one side need not have those of the other.
 pub struct Legs {
@@ -18,10 +19,12 @@ pub struct Legs {
     reversal_answer: Option<Arc<Leg>>,
     network: Option<Arc<Leg>>,
     network_answer: Option<Arc<Leg>>,
+    /// Message codes of this connection; None: it has none.
+    pub(super) guard: Option<Arc<Guard>>,
 }
 
 impl Legs {
-    pub fn of(dialect: &Dialect) -> Legs {
+    pub fn of(dialect: &Dialect, guard: Option<Arc<Guard>>) -> Legs {
         let leg = |name: &str| dialect.leg(name).cloned();
         Legs {
             dialect: dialect.name.to_string(),
@@ -32,6 +35,7 @@ impl Legs {
             reversal_answer: leg("reversal_answer"),
             network: leg("network"),
             network_answer: leg("network_answer"),
+            guard,
         }
     }
 

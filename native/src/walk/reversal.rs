@@ -141,7 +141,7 @@ impl<T: Ticket> Gate<T> {
             ..Sources::default()
         };
         let mti = if repeat { *b"0421" } else { *b"0420" };
-        let start = build(&mut self.hold, slot, legs.reversal()?, mti, &sources)?;
+        let start = build(&mut self.hold, slot, legs.reversal()?, mti, &sources, None)?;
         original
             .attempts
             .set(original.attempts.get().saturating_add(1));

@@ -18,6 +18,7 @@ use crate::codec::kind::response_mti;
 use crate::codec::leg::{Leg, Own, Sources};
 use crate::codec::message::Message;
 use crate::codec::name::Source;
+use crate::codec::seal::Seal;
 use crate::journal::Journal;
 
 impl<T: Ticket> Gate<T> {
@@ -61,7 +62,7 @@ impl<T: Ticket> Gate<T> {
         };
         let leg = legs.answer_of(request.kind())?;
         let mti = response_mti(request.mti());
-        let start = build(&mut self.hold, slot, leg, mti, &sources)?;
+        let start = build(&mut self.hold, slot, leg, mti, &sources, Some(request))?;
         Ok(Some((slot, start)))
     }
 
@@ -173,19 +174,31 @@ pub(super) fn lend(memory: &RefCell<Memory>) -> Result<RefMut<'_, Memory>, GateE
         .map_err(|_| GateError::Usage("the duplicates table is in use"))
 }
 
-/// Builds a frame at the end of a connection's buffer and returns where it starts.
+/// Builds a frame at the end of a connection's buffer and returns where it starts. Where the connection has message
+/// codes the frame is sealed, an answer with the key that proved what it answers (`asked`).
 pub(super) fn build<T>(
     hold: &mut Hold<Carried<T>, Rc<Legs>>,
     slot: SlotId,
     leg: &Leg,
     mti: [u8; 4],
     sources: &Sources<'_>,
+    asked: Option<&Message>,
 ) -> Result<usize, GateError> {
+    let guard = match &leg.seal {
+        Some(_) => hold.link(slot).and_then(|legs| legs.guard.clone()),
+        None => None,
+    };
+    let sealer = guard.as_ref().and_then(|guard| guard.sealer(asked));
+    let sources = Sources {
+        seal: sealer.as_ref().map(|sealer| sealer as &dyn Seal),
+        ..*sources
+    };
     let buffer = hold
         .buffer(slot)
         .ok_or(GateError::Usage("the connection is not open"))?;
     let start = buffer.len();
-    leg.build(mti, sources, buffer).map_err(GateError::Encode)?;
+    leg.build(mti, &sources, buffer)
+        .map_err(GateError::Encode)?;
     Ok(start)
 }
 

@@ -65,7 +65,42 @@ def test_rule_fires_at_its_key(
 ) -> None:
     assert old in SWITCH
     found = [(f.severity, f.rule, f.key) for f in findings(tmp_path, SWITCH.replace(old, new, 1))]
-    assert [one for one in found if one[1] != "tls"] == [(severity, rule, key)]
+    assert [one for one in found if one[1] not in {"tls", "mac"}] == [(severity, rule, key)]
+
+
+MAC = '[acquirers.mac]\nalgorithm = "{}"\nkey = "a"\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("127.0.0.1:4001", "0.0.0.0:4001", "acquirers.0.listen"),
+        ("127.0.0.1:5001", "10.0.0.9:5001", "issuers.0.addresses.0"),
+        ("127.0.0.1:4102", "[::]:4102", "issuers.1.listen"),
+        (ACQUIRER, ACQUIRER + MAC.format("x9.9") + 'cipher = "3des"\n', "acquirers.0.mac.cipher"),
+        (ACQUIRER, ACQUIRER + MAC.format("x9.19") + "key_bytes = 8\n", "acquirers.0.mac.key_bytes"),
+        (ACQUIRER, ACQUIRER + MAC.format("x9.19") + 'chain = "xor"\n', "acquirers.0.mac.chain"),
+        (ACQUIRER, ACQUIRER + MAC.format("cup-ecb") + 'chain = "retail"\n',
+         "acquirers.0.mac.chain"),
+        (ACQUIRER, ACQUIRER + MAC.format("cup-ecb") + "code_bytes = 4\n",
+         "acquirers.0.mac.code_bytes"),
+        (ACQUIRER, ACQUIRER + '[acquirers.mac]\nalgorithm = "x9.9"\n', "acquirers.0.mac.key"),
+    ],
+)  # fmt: skip
+def test_codes_that_cannot_be_made_or_are_missing(
+    tmp_path: Path, old: str, new: str, key: str
+) -> None:
+    assert old in SWITCH
+    found = [(f.severity, f.rule, f.key) for f in findings(tmp_path, SWITCH.replace(old, new, 1))]
+    assert [one for one in found if one[1] != "tls"] == [("error", "mac", key)]
+
+
+@pytest.mark.parametrize("algorithm", ["cup-ecb", "x9.9", "x9.19"])
+def test_every_algorithm_is_sound_without_further_words(tmp_path: Path, algorithm: str) -> None:
+    outside = SWITCH.replace(
+        ACQUIRER, ACQUIRER.replace("127.0.0.1", "0.0.0.0") + MAC.format(algorithm)
+    )
+    assert [f for f in findings(tmp_path, outside) if f.rule != "tls"] == []
 
 
 def test_two_acquirers_with_one_institution_code(tmp_path: Path) -> None:
