@@ -1,6 +1,6 @@
 """Native load generator and bank for bench/, outside the walk and free of the interpreter's lock. See native/src/load."""
 
-from typing import Self, TypedDict, final, type_check_only
+from typing import NotRequired, Self, TypedDict, final, type_check_only
 
 from switch._native.emv import Ring
 from switch._native.journal import Journal
@@ -9,13 +9,18 @@ __all__ = [
     "Bank",
     "Generator",
     "Histogram",
+    "Progress",
     "Recorder",
+    "Recording",
     "Schedule",
+    "Series",
     "Taps",
     "answers",
     "card",
+    "read_log",
     "request",
     "usage",
+    "write_log",
 ]
 
 @type_check_only
@@ -45,6 +50,8 @@ class Outcome(TypedDict):
     not_sent: int
     stray: int
     """Answers to nothing in flight."""
+    late: int
+    """Answers to what was missing by then."""
     delayed: int
     """Messages that waited because the peer did not read."""
     counted: int
@@ -54,6 +61,9 @@ class Outcome(TypedDict):
     """User and system time of the process under test inside the stretch, all threads."""
     switches: int
     """Its voluntary context switches."""
+    own_cpu_ns: int
+    """CPU time of the generator's thread, over `own_ns`."""
+    own_ns: int
     first_serial: int
     date_s: int
     clean: bool
@@ -62,6 +72,9 @@ class Outcome(TypedDict):
     """Closed loop: from sending. Schedule: from *due* time."""
     lag: Quantiles
     """Schedule only: actual minus planned sending."""
+    lag_histogram: Histogram
+    recording: NotRequired[Recording]
+    """When it was asked for."""
 
 @final
 class Histogram:
@@ -74,7 +87,58 @@ class Histogram:
         """Rounded up within its bucket; 0 when empty."""
     @property
     def maximum(self) -> int: ...
+    def mean(self) -> float:
+        """0 when empty."""
     def __len__(self) -> int: ...
+
+@final
+class Series:
+    """Durations by the slice of time to which they belong, and a histogram of all."""
+
+    def __new__(cls, slice_ms: int) -> Self: ...
+    def record(self, at_ns: int, value_ns: int) -> None:
+        """`at_ns`: after the start of the run."""
+    def merge(self, other: Series, shift_ns: int = 0) -> None:
+        """Takes in what another one has, so much later. Raises switch.errors.UsageError when their slices differ."""
+    def total(self, first: int = 0, last: int | None = None) -> Histogram:
+        """Of all, or of the slices from `first` up to `last`, that one not included."""
+    @property
+    def slice_ms(self) -> int: ...
+    def buckets(self, number: int) -> list[tuple[int, int]]:
+        """Of one slice, rising: largest value of a bucket in nanoseconds, and how many are in it."""
+    def __len__(self) -> int:
+        """Slices."""
+
+@final
+class Recording:
+    """What a window with a schedule has remembered; times count from the start of its counted stretch."""
+
+    @property
+    def due(self) -> Series:
+        """From the time a request was due, in the slice in which it was due."""
+    @property
+    def sent(self) -> Series:
+        """The same from the time it was sent."""
+    def timeline(self) -> list[tuple[int, int, int, int, int]]:
+        """For each slice: offered, answered as expected, answered otherwise, errors, not sent."""
+    def counts(self) -> dict[str, int]:
+        """Of the requests due in the stretch: offered, answered, declined (among the answered), timeouts,
+        closed, wrong, not_sent, late (among the time-outs)."""
+    def told(self) -> list[tuple[str, str]]:
+        """By serial number, warm-up included: answered, given_up, closed, wrong, not_sent or open, and the code
+        of its answer or ''."""
+    def unknown(self) -> list[int]:
+        """Serial numbers that their terminal must reverse."""
+
+@final
+class Progress:
+    """How far a window is, seen and ended from another thread."""
+
+    def __new__(cls) -> Self: ...
+    def seen(self) -> tuple[int, int, int]:
+        """Offered, answered, errors."""
+    def stop(self) -> None:
+        """The window ends as soon as what is in flight has ended."""
 
 @final
 class Schedule:
@@ -91,14 +155,20 @@ class Schedule:
 class Bank:
     """Answers at once on a thread of its own: network management and reversals 00, requests as told."""
 
-    def __new__(cls, address: str = "127.0.0.1:0", answer: str | None = "00") -> Self:
-        """Raises switch.errors.UnreachableError when the address cannot be had."""
+    def __new__(
+        cls, address: str = "127.0.0.1:0", answer: str | None = "00", *, books: bool = False
+    ) -> Self:
+        """`books`: it remembers what it holds. Raises switch.errors.UnreachableError when the address cannot be had."""
     @property
     def address(self) -> str: ...
     def set_answer(self, answer: str | None) -> None:
         """The response code of all requests from now on; None: silence."""
     def seen(self) -> dict[str, int]:
         """requests, reversals, network, malformed, connections (open now)."""
+    def bookings(self) -> list[tuple[str, str, str, str, str, str, int, str, int]]:
+        """Lines of its books since the last call: what (request, copy, released, nothing, again, tombstone), STAN
+        and transmission time (a reversal's: its original's), reference number, terminal, acquirer, amount, code
+        ('' for silence), money held or set free."""
     def close(self) -> None: ...
 
 @final
@@ -147,8 +217,18 @@ class Generator:
         drain_ms: int = 2000,
         expect: str = "00",
         again: tuple[int, int, int] | None = None,
+        timeout_ms: int | None = None,
+        record_ms: int | None = None,
+        progress: Progress | None = None,
     ) -> Outcome:
-        """Each request when it is due, whatever the answers do."""
+        """Each request when it is due, whatever the answers do. `timeout_ms`: without an answer so long after its
+        sending a request is missing, and is recorded as of then. `record_ms`: length of a recording's slices."""
+    def reverse(
+        self, serials: list[int], date_s: int, patience_ms: int = 10_000
+    ) -> list[tuple[int, str]]:
+        """Reverses requests of a window until the switch acknowledges. Returns those that it did, with the code."""
+    def reconnect(self, patience_ms: int = 5000) -> None:
+        """Connects and signs on anew what was lost."""
     def close(self) -> None: ...
 
 @final
@@ -183,6 +263,12 @@ def request(
 
 def answers(requests: bytes, code: str = "00") -> bytes:
     """What the bank answers to framed requests, joined."""
+
+def write_log(series: dict[str, Series], start_s: float, comment: str = "") -> bytes:
+    """An HdrHistogram interval log (V2, compressed) in nanoseconds. Keys are its tags: no space, comma, line end."""
+
+def read_log(log: bytes) -> dict[str, Series]:
+    """Reads back what `write_log` wrote. Raises switch.errors.UsageError."""
 
 def usage(pid: int) -> tuple[int, int]:
     """CPU nanoseconds and voluntary context switches of a process so far, over its living threads."""

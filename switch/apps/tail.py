@@ -25,6 +25,11 @@ class Tail:
         self.timed_out = 0
 
     @property
+    def last(self) -> int:
+        """LSN of the last record that was seen."""
+        return self._last
+
+    @property
     def in_flight(self) -> int:
         """Requests accepted and not yet answered."""
         return len(self._in_flight)

@@ -1,4 +1,4 @@
-"""`tapswitch bench`: floors, and the switch beside them."""
+"""`tapswitch bench`: floors, the switch beside them, and the ladder of rates."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 EXIT_THRESHOLD = 6
+EXIT_INTERRUPTED = 130
 
 
 def _options(function: Any) -> Any:
@@ -103,6 +104,195 @@ def tokens(require: bool, tokens: int, data_dir: Path | None, output: str) -> in
             f"without tokens {cost.without_ready_s:.2f} s"
         )
     return EXIT_THRESHOLD if require and not cost.ok else 0
+
+
+@command.command("ladder")
+@click.option(
+    "--start",
+    type=click.FloatRange(1, 1_000_000),
+    default=500,
+    show_default=True,
+    help="First rate.",
+)
+@click.option(
+    "--factor",
+    type=click.FloatRange(1.01, 10),
+    default=1.5,
+    show_default=True,
+    help="Each step is so much faster, until one fails.",
+)
+@click.option(
+    "--max",
+    "rate_max",
+    type=click.FloatRange(1, 1_000_000),
+    default=50_000,
+    show_default=True,
+    help="No faster than this.",
+)
+@click.option(
+    "--precision",
+    type=click.FloatRange(0.1, 50),
+    default=2,
+    show_default=True,
+    metavar="PERCENT",
+    help="Between the last good rate and the first bad one it halves down to this.",
+)
+@click.option(
+    "--step",
+    "step_s",
+    type=click.FloatRange(1, 3_600),
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    help="Length of a step, without its warm-up.",
+)
+@click.option(
+    "--warm",
+    "warm_s",
+    type=click.FloatRange(0, 600),
+    default=1,
+    show_default=True,
+    metavar="SECONDS",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0.1, 120),
+    default=5,
+    show_default=True,
+    metavar="SECONDS",
+    help="Without an answer so long after sending a request has failed.",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 10),
+    default=1,
+    show_default=True,
+    help="A rate that fails is tried so often again before it counts as failed.",
+)
+@click.option(
+    "--arrivals",
+    type=click.Choice(["poisson", "even"]),
+    default="poisson",
+    show_default=True,
+    help="poisson: as from many terminals that know nothing of each other.",
+)
+@click.option("--connections", type=click.IntRange(1, 4_096), default=32, show_default=True)
+@click.option(
+    "--tokens",
+    type=click.IntRange(0, 10_000_000),
+    default=0,
+    show_default=True,
+    help="Taps of so many tokens (made once, kept in .cache); 0: plain cards.",
+)
+@click.option(
+    "--fail-if",
+    "thresholds",
+    multiple=True,
+    metavar="THRESHOLD",
+    help="When a step has failed, such as 'p99(0200)>10ms'; may be repeated. Default: "
+    "p99(0200)>10ms, error_rate>0.01%, not_sent>0.",
+)
+@click.option(
+    "--connect",
+    default="",
+    metavar="HOST:PORT",
+    help="A switch that runs already, on loopback; its ledgers are not compared.",
+)
+@click.option("--issuer", metavar="DIGITS", help="With --connect: six digits of the cards.")
+@click.option("--acquirer-code", metavar="CODE", help="With --connect: field 32.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the report is made: a new directory; default: out/ladder-TIME.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the journal is made and left; default: a temporary directory on a disk.",
+)
+@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+def ladder(out: Path | None, data_dir: Path | None, output: str, **options: Any) -> int:
+    """The highest rate that the switch holds: steps up until a threshold fails, then halves.
+
+    Requests leave when they are due, whatever the answers do, and latency counts from then. A step
+    in which the generator itself was late says nothing. After each step the ledgers of terminals,
+    journal and bank are compared. Ctrl-C ends in a report. Exit code 6: no rate held, nothing valid
+    was measured, or the ledgers disagree.
+    """
+    import msgspec
+
+    from switch.apps.bench.ladder import Ladder, result
+    from switch.apps.load.report import make_directory, save, text
+
+    ladder = Ladder(_ladder_plan(**options), _say)
+    directory = make_directory(out, "ladder")
+    run, series = ladder.run(data_dir)
+    save(directory, run, series)
+    if output == "json":
+        click.echo(msgspec.json.encode(result(run)).decode())
+    else:
+        click.echo(text(run))
+    _say(f"report: {directory / 'report.html'}")
+    if run.interrupted:
+        return EXIT_INTERRUPTED
+    return 0 if run.passed else EXIT_THRESHOLD
+
+
+def _ladder_plan(
+    start: float,
+    factor: float,
+    rate_max: float,
+    precision: float,
+    issuer: str | None,
+    acquirer_code: str | None,
+    thresholds: tuple[str, ...],
+    **rest: Any,
+) -> Any:
+    from switch.apps.bench.ladder import THRESHOLDS, LadderPlan
+    from switch.apps.bench.search import Climb
+
+    if not rest["connect"] and (issuer or acquirer_code):
+        raise click.UsageError("--issuer and --acquirer-code go with --connect")
+    if rest["connect"] and rest["tokens"]:
+        raise click.UsageError("--tokens needs the ladder's own switch, which knows the tokens")
+    if issuer is not None and not (len(issuer) == 6 and issuer.isdecimal()):
+        raise click.UsageError("--issuer is six digits")
+    named: dict[str, Any] = {"issuer": issuer, "acquirer_code": acquirer_code}
+    return LadderPlan(
+        climb=Climb(start=start, factor=factor, rate_max=rate_max, precision=precision / 100),
+        thresholds=thresholds or THRESHOLDS,
+        **{name: value for name, value in named.items() if value},
+        **rest,
+    )
+
+
+@command.command("report")
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
+def report(directory: Path) -> int:
+    """Draw a run's pictures, page and summary again from report.json and run.hlog."""
+    from switch.apps.load.report import again, text
+
+    click.echo(text(again(directory)))
+    _say(f"report: {directory / 'report.html'}")
+    return 0
+
+
+@command.command("compare")
+@click.argument("before", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("after", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option("--force", is_flag=True, help="Also when machine or conditions differ.")
+@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+def compare(before: Path, after: Path, force: bool, output: str) -> int:
+    """Two runs beside each other; refused when machine, build or conditions differ."""
+    import msgspec
+
+    from switch.apps.load.compare import compare, text
+
+    comparison = compare(before, after, force=force)
+    click.echo(msgspec.json.encode(comparison).decode() if output == "json" else text(comparison))
+    return 0
 
 
 def _asked(

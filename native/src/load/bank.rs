@@ -6,14 +6,15 @@
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::LoadError;
 use super::frame::{self, Asked};
+use super::ledger::{Booking, Ledger};
 use super::link::{Link, Sent};
 use super::poll::{Poll, Watch};
 
@@ -33,6 +34,8 @@ struct Shared {
     network: AtomicU64,
     malformed: AtomicU64,
     connections: AtomicU64,
+    /// None: a bank that remembers nothing.
+    ledger: Option<Mutex<Ledger>>,
 }
 
 /// What a bank has seen since it started.
@@ -61,11 +64,22 @@ impl Bank {
     /// # Errors
     /// When the address cannot be had.
     pub fn start(address: &str, code: Option<[u8; 2]>) -> Result<Self, LoadError> {
+        Self::open(address, code, false)
+    }
+
+    /// The same with `books`, which cost a lock and a copy for each message.
+    ///
+    /// # Errors
+    /// When the address cannot be had.
+    pub fn open(address: &str, code: Option<[u8; 2]>, books: bool) -> Result<Self, LoadError> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            ledger: books.then(Mutex::default),
+            ..Shared::default()
+        });
         shared.code.store(packed(code), Ordering::Relaxed);
         let poll = Poll::new()?;
         poll.add(&listener, LISTENER)?;
@@ -108,6 +122,16 @@ impl Bank {
             malformed: read(&self.shared.malformed),
             connections: read(&self.shared.connections),
         }
+    }
+
+    /// The lines of its books since the last call; none when it keeps none.
+    #[must_use]
+    pub fn bookings(&self) -> Vec<Booking> {
+        let ledger = self.shared.ledger.as_ref();
+        ledger.map_or_else(Vec::new, |ledger| {
+            let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            ledger.take()
+        })
     }
 
     /// Ends the thread and closes all connections.
@@ -211,10 +235,19 @@ fn reply(shared: &Shared, body: &[u8], out: &mut Vec<u8>) -> bool {
         None => (&shared.malformed, SILENT),
     };
     counter.fetch_add(1, Ordering::Relaxed);
-    if code == SILENT {
+    let silent = code == SILENT;
+    let code = (code as u16).to_be_bytes();
+    if let Some(ledger) = &shared.ledger {
+        let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        match frame::asked(body) {
+            Some(Asked::Decision) => ledger.request(body, code),
+            Some(Asked::Reversal) => ledger.reversal(body),
+            _ => {}
+        }
+    }
+    if silent {
         return false;
     }
-    let code = (code as u16).to_be_bytes();
     if frame::answer(body, code, out).is_none() {
         shared.malformed.fetch_add(1, Ordering::Relaxed);
         return false;

@@ -15,6 +15,12 @@ pub fn now() -> u64 {
     nanoseconds(clock_gettime(ClockId::Monotonic))
 }
 
+/// CPU time of the calling thread in nanoseconds.
+#[must_use]
+pub fn thread_cpu() -> u64 {
+    nanoseconds(clock_gettime(ClockId::ThreadCPUTime))
+}
+
 /// CLOCK_REALTIME in whole seconds since 1970.
 #[must_use]
 pub fn wall_seconds() -> u64 {

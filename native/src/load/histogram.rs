@@ -5,7 +5,7 @@
 const HALF: u64 = 1024;
 const HALF_BITS: u32 = 10;
 /// Longer is recorded as this long: no window lasts so long.
-const VALUE_MAX: u64 = (1 << 40) - 1;
+pub(super) const VALUE_MAX: u64 = (1 << 40) - 1;
 const BUCKETS: usize = 32 * 1024;
 
 /// Counts per bucket; recording is an addition, so it can stand in the generator's loop.
@@ -26,14 +26,14 @@ impl Default for Histogram {
     }
 }
 
-fn index(value: u64) -> usize {
+pub(super) fn index(value: u64) -> usize {
     let bits = u64::BITS - value.leading_zeros();
     let shift = bits.saturating_sub(HALF_BITS + 1);
     usize::try_from(u64::from(shift) * HALF + (value >> shift)).unwrap_or(BUCKETS - 1)
 }
 
 /// The largest value that falls into a bucket.
-fn highest(index: usize) -> u64 {
+pub(super) fn highest(index: usize) -> u64 {
     let index = index as u64;
     let shift = (index / HALF).saturating_sub(1);
     let base = index - shift * HALF;
@@ -48,6 +48,15 @@ impl Histogram {
         }
         self.total += 1;
         self.maximum = self.maximum.max(value);
+    }
+
+    /// Adds a bucket's `count` at once.
+    pub(super) fn add(&mut self, index: usize, count: u32) {
+        if let Some(place) = self.counts.get_mut(index) {
+            *place = place.saturating_add(count);
+            self.total += u64::from(count);
+            self.maximum = self.maximum.max(highest(index));
+        }
     }
 
     pub fn merge(&mut self, other: &Self) {
@@ -68,13 +77,32 @@ impl Histogram {
         self.maximum
     }
 
+    /// Of the buckets' largest values; 0 when empty.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        let sum: f64 = self
+            .counts
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
+            .map(|(index, count)| highest(index) as f64 * f64::from(*count))
+            .sum();
+        if self.total == 0 {
+            0.0
+        } else {
+            sum / self.total as f64
+        }
+    }
+
     /// The smallest recorded value (rounded up within its bucket) that at least the share `q` does not exceed; 0 when empty.
     #[must_use]
     pub fn quantile(&self, q: f64) -> u64 {
         if self.total == 0 {
             return 0;
         }
-        let wanted = (q.clamp(0.0, 1.0) * self.total as f64).ceil().max(1.0) as u64;
+        // A product that is whole but for its last bit is whole: 0.999 of 15,000 is 14,985.
+        let rank = q.clamp(0.0, 1.0) * self.total as f64 * (1.0 - 1e-12);
+        let wanted = rank.ceil().max(1.0) as u64;
         let mut seen = 0;
         for (index, count) in self.counts.iter().enumerate() {
             seen += u64::from(*count);
@@ -101,6 +129,15 @@ mod tests {
         assert_eq!(histogram.quantile(0.5), 1023);
         assert_eq!(histogram.quantile(1.0), 2047);
         assert_eq!(histogram.count(), 2048);
+    }
+
+    #[test]
+    fn a_share_that_is_a_whole_number_is_that_rank() {
+        let mut histogram = Histogram::default();
+        (0..1000).for_each(|value| histogram.record(value));
+        for (q, rank) in [(0.999, 999), (0.29, 290), (99.9 / 100.0, 999), (0.57, 570)] {
+            assert_eq!(histogram.quantile(q), rank - 1, "{q}");
+        }
     }
 
     #[test]

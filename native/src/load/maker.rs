@@ -192,6 +192,38 @@ impl Maker {
         &self.frame
     }
 
+    /// The framed reversal of a serial number's request, under the STAN of `own`. Field 90 names the original.
+    pub fn reversal(&mut self, serial: u64, own: u64, mti: [u8; 4], at: [u8; 10]) -> Vec<u8> {
+        let request = self.make(serial).to_vec();
+        let body = &request[PREFIX..];
+        let (mut original, mut forwarder) = ([b'0'; 42], [b'0'; 11]);
+        original[..4].copy_from_slice(&body[..4]);
+        // The template was made above by the same layout, so the walk finds all of them.
+        let _ = frame::walk(body, |field| match field.number {
+            7 => original[10..20].copy_from_slice(field.value),
+            11 => original[4..10].copy_from_slice(field.value),
+            32 => {
+                let code = &field.value[..field.value.len().min(11)];
+                forwarder[11 - code.len()..].copy_from_slice(code);
+            }
+            _ => {}
+        });
+        original[20..31].copy_from_slice(&forwarder);
+        let mut stan_digits = [b'0'; 6];
+        frame::write_decimal(&mut stan_digits, stan(own));
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out, mti, true);
+        let _ = frame::walk(body, |field| match field.number {
+            7 => writer.put(7, &at),
+            11 => writer.put(11, &stan_digits),
+            2 | 3 | 4 | 12 | 13 | 25 | 32 | 37 | 41 | 42 | 49 => writer.copy(&field),
+            _ => {}
+        });
+        writer.put(90, &original);
+        writer.finish();
+        out
+    }
+
     /// Field 7 of every request, MMDDhhmmss.
     #[must_use]
     pub fn transmission_time(&self) -> [u8; 10] {
@@ -345,6 +377,31 @@ mod tests {
         assert!(!agrees(1_000_124, b"000001000123", b"B0001123"));
         let stan = maker.stan_offset();
         assert_eq!(&frame[stan..stan + 6], b"000125");
+    }
+
+    #[test]
+    fn a_reversal_names_its_original_and_carries_no_chip_data() {
+        let mut maker = Maker::new(*b"629900", b"10000001", 1_795_000_000, None);
+        let request = fields(maker.make(7));
+        let frame = maker.reversal(7, 9, *b"0420", *b"1123170001");
+        assert_eq!(&frame[PREFIX..PREFIX + 4], b"0420");
+        let reversal = fields(&frame);
+        let numbers: Vec<u8> = reversal.iter().map(|(number, _)| *number).collect();
+        assert_eq!(
+            numbers,
+            [2, 3, 4, 7, 11, 12, 13, 25, 32, 37, 41, 42, 49, 90]
+        );
+        let of = |from: &[(u8, Vec<u8>)], number| {
+            from.iter()
+                .find(|(n, _)| *n == number)
+                .map(|(_, v)| v.clone())
+                .unwrap()
+        };
+        assert_eq!(of(&reversal, 37), of(&request, 37));
+        assert_eq!(of(&reversal, 11), b"000010");
+        let original = [b"0200".to_vec(), of(&request, 11), of(&request, 7)].concat();
+        assert_eq!(of(&reversal, 90)[..20], original);
+        assert_eq!(&of(&reversal, 90)[20..], b"0001000000100000000000");
     }
 
     /// A ring with the key that a scheme prints in its examples.

@@ -11,11 +11,15 @@ pub mod clock;
 pub mod frame;
 pub mod generator;
 pub mod histogram;
+pub mod hlog;
+pub mod ledger;
 pub mod link;
 pub mod maker;
 pub mod poll;
 pub mod recorder;
+pub mod recording;
 pub mod schedule;
+pub mod series;
 pub mod usage;
 pub mod window;
 

@@ -1,12 +1,14 @@
 //! What a window is asked, and what came of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::histogram::Histogram;
+use super::recording::{Progress, Recording};
 use super::usage::Usage;
 
 /// One measured stretch of time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Window {
     /// Load that is not counted, before.
     pub warm: Duration,
@@ -18,6 +20,13 @@ pub struct Window {
     pub expect: [u8; 2],
     /// An earlier window whose requests are sent again.
     pub again: Option<Again>,
+    /// From sending: what has no answer then is missing, and is recorded as if it had come now. None: only the end
+    /// of the drain tells.
+    pub timeout: Option<Duration>,
+    /// Schedule only: remember each request's end, and durations in slices of this length.
+    pub record: Option<Duration>,
+    /// Where others see how far it is, and tell it to end.
+    pub progress: Option<Arc<Progress>>,
 }
 
 /// Requests of an earlier window, byte for byte.
@@ -46,6 +55,8 @@ pub struct Outcome {
     pub not_sent: u64,
     /// Answers to nothing that was in flight.
     pub stray: u64,
+    /// Answers to what was missing by then.
+    pub late: u64,
     /// Messages that had to wait because the peer did not read.
     pub delayed: u64,
     /// Answers inside the measured stretch, its length, and what the process under test used in it.
@@ -58,6 +69,10 @@ pub struct Outcome {
     pub lag: Histogram,
     pub first_serial: u64,
     pub date_s: u64,
+    /// Of the generator's own thread: CPU time, and how long the window took with what was before and after.
+    pub own_cpu_ns: u64,
+    pub own_ns: u64,
+    pub recording: Option<Box<Recording>>,
 }
 
 impl Outcome {

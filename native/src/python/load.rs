@@ -10,13 +10,15 @@ use pyo3::types::{PyBytes, PyDict};
 use super::emv::PyRing;
 use super::journal::{PyJournal, journal_error};
 use super::python_error;
+use super::series::{PyHistogram, PyProgress, PyRecording};
 use crate::journal::JournalError;
 use crate::load::LoadError;
 use crate::load::bank::Bank;
 use crate::load::clock;
 use crate::load::frame;
-use crate::load::generator::{Generator, Target};
+use crate::load::generator::{self, Generator, Reversed, Target};
 use crate::load::histogram::Histogram;
+use crate::load::ledger::{Booking, Saw};
 use crate::load::maker::{self, Maker, TOKENS_MAX, Taps};
 use crate::load::recorder::Recorder;
 use crate::load::schedule::Schedule;
@@ -30,7 +32,7 @@ const QUANTILES: [(&str, f64); 4] = [
     ("p999_ns", 0.999),
 ];
 
-fn raised(py: Python<'_>, error: &LoadError) -> PyErr {
+pub(super) fn raised(py: Python<'_>, error: &LoadError) -> PyErr {
     let class = match error {
         LoadError::Usage(_) => "UsageError",
         LoadError::Io(_) | LoadError::System(_) => "UnreachableError",
@@ -41,7 +43,7 @@ fn raised(py: Python<'_>, error: &LoadError) -> PyErr {
     }
 }
 
-fn usage_error(py: Python<'_>, problem: String) -> PyErr {
+pub(super) fn usage_error(py: Python<'_>, problem: String) -> PyErr {
     raised(py, &LoadError::Usage(problem))
 }
 
@@ -58,38 +60,6 @@ fn issuer(py: Python<'_>, digits: &str) -> PyResult<[u8; 6]> {
     match digits.as_bytes().try_into() {
         Ok(bytes) if digits.bytes().all(|b| b.is_ascii_digit()) => Ok(bytes),
         _ => Err(usage_error(py, "an issuer is six digits".into())),
-    }
-}
-
-#[pyclass(name = "Histogram", module = "switch._native.load")]
-struct PyHistogram(Histogram);
-
-#[pymethods]
-impl PyHistogram {
-    #[new]
-    fn new() -> Self {
-        Self(Histogram::default())
-    }
-
-    fn record(&mut self, value_ns: u64) {
-        self.0.record(value_ns);
-    }
-
-    fn merge(&mut self, other: PyRef<'_, Self>) {
-        self.0.merge(&other.0);
-    }
-
-    fn quantile(&self, q: f64) -> u64 {
-        self.0.quantile(q)
-    }
-
-    #[getter]
-    fn maximum(&self) -> u64 {
-        self.0.maximum()
-    }
-
-    fn __len__(&self) -> usize {
-        usize::try_from(self.0.count()).unwrap_or(usize::MAX)
     }
 }
 
@@ -119,6 +89,50 @@ impl PySchedule {
     }
 }
 
+/// Saw, STAN, time, reference number, terminal, acquirer, amount, code, money.
+type Line = (
+    &'static str,
+    String,
+    String,
+    String,
+    String,
+    String,
+    u64,
+    String,
+    u64,
+);
+
+fn line(booking: Booking) -> Line {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let saw = match booking.saw {
+        Saw::Request => "request",
+        Saw::Copy => "copy",
+        Saw::Released => "released",
+        Saw::Nothing => "nothing",
+        Saw::Again => "again",
+        Saw::Tombstone => "tombstone",
+    };
+    (
+        saw,
+        text(&booking.stan),
+        text(&booking.time),
+        text(&booking.rrn),
+        text(&booking.terminal),
+        text(&booking.acquirer),
+        booking.amount,
+        answer_code(booking.code),
+        booking.money,
+    )
+}
+
+/// Empty for none.
+pub(super) fn answer_code(code: [u8; 2]) -> String {
+    if code == [0; 2] {
+        return String::new();
+    }
+    String::from_utf8_lossy(&code).into_owned()
+}
+
 #[pyclass(name = "Bank", module = "switch._native.load")]
 struct PyBank(Bank);
 
@@ -126,12 +140,12 @@ struct PyBank(Bank);
 impl PyBank {
     #[new]
     #[pyo3(
-        signature = (address = "127.0.0.1:0", answer = Some("00")),
-        text_signature = "(address='127.0.0.1:0', answer='00')"
+        signature = (address = "127.0.0.1:0", answer = Some("00"), *, books = false),
+        text_signature = "(address='127.0.0.1:0', answer='00', *, books=False)"
     )]
-    fn new(py: Python<'_>, address: &str, answer: Option<&str>) -> PyResult<Self> {
+    fn new(py: Python<'_>, address: &str, answer: Option<&str>, books: bool) -> PyResult<Self> {
         let answer = answer.map(|text| code(py, text)).transpose()?;
-        let started = Bank::start(address, answer);
+        let started = Bank::open(address, answer, books);
         started.map(Self).map_err(|e| raised(py, &e))
     }
 
@@ -156,6 +170,10 @@ impl PyBank {
         dict.set_item("malformed", seen.malformed)?;
         dict.set_item("connections", seen.connections)?;
         Ok(dict)
+    }
+
+    fn bookings(&self) -> Vec<Line> {
+        self.0.bookings().into_iter().map(line).collect()
     }
 
     fn close(&mut self, py: Python<'_>) {
@@ -247,12 +265,16 @@ impl PyGenerator {
             drain: Duration::from_millis(drain_ms),
             expect: code(py, expect)?,
             again: again.map(earlier),
+            timeout: None,
+            record: None,
+            progress: None,
         };
         let outcome = self.with(py, |generator| generator.closed(depth, &window))?;
         report(py, &outcome)
     }
 
-    #[pyo3(signature = (schedule, *, warm_ms, drain_ms = 2000, expect = "00", again = None))]
+    #[pyo3(signature = (schedule, *, warm_ms, drain_ms = 2000, expect = "00", again = None, timeout_ms = None, record_ms = None, progress = None))]
+    #[allow(clippy::too_many_arguments)]
     fn open<'py>(
         &mut self,
         py: Python<'py>,
@@ -261,6 +283,9 @@ impl PyGenerator {
         drain_ms: u64,
         expect: &str,
         again: Option<(u64, u64, u64)>,
+        timeout_ms: Option<u64>,
+        record_ms: Option<u64>,
+        progress: Option<PyRef<'_, PyProgress>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let window = Window {
             warm: Duration::from_millis(warm_ms),
@@ -268,10 +293,40 @@ impl PyGenerator {
             drain: Duration::from_millis(drain_ms),
             expect: code(py, expect)?,
             again: again.map(earlier),
+            timeout: timeout_ms.map(Duration::from_millis),
+            record: record_ms.map(Duration::from_millis),
+            progress: progress.map(|progress| Arc::clone(&progress.0)),
         };
         let schedule = schedule.0.clone();
         let outcome = self.with(py, move |generator| generator.open(&schedule, &window))?;
-        report(py, &outcome)
+        let dict = report(py, &outcome)?;
+        if let Some(recording) = outcome.recording.as_deref() {
+            let unknown = generator::unknown(&outcome);
+            dict.set_item("recording", PyRecording(recording.clone(), unknown))?;
+        }
+        Ok(dict)
+    }
+
+    #[pyo3(signature = (serials, date_s, patience_ms = 10_000))]
+    fn reverse(
+        &mut self,
+        py: Python<'_>,
+        serials: Vec<u64>,
+        date_s: u64,
+        patience_ms: u64,
+    ) -> PyResult<Vec<(u64, String)>> {
+        let patience = Duration::from_millis(patience_ms);
+        let done = self.with(py, move |generator| {
+            generator.reverse(&serials, date_s, patience)
+        })?;
+        let told = |one: Reversed| (one.serial, answer_code(one.code));
+        Ok(done.into_iter().map(told).collect())
+    }
+
+    #[pyo3(signature = (patience_ms = 5000))]
+    fn reconnect(&mut self, py: Python<'_>, patience_ms: u64) -> PyResult<()> {
+        let patience = Duration::from_millis(patience_ms);
+        self.with(py, |generator| generator.reconnect(patience))
     }
 
     fn close(&mut self) {
@@ -311,11 +366,14 @@ fn report<'py>(py: Python<'py>, out: &Outcome) -> PyResult<Bound<'py, PyDict>> {
         ("closed", out.closed),
         ("not_sent", out.not_sent),
         ("stray", out.stray),
+        ("late", out.late),
         ("delayed", out.delayed),
         ("counted", out.counted),
         ("elapsed_ns", out.elapsed_ns),
         ("cpu_ns", out.usage.cpu_ns),
         ("switches", out.usage.switches),
+        ("own_cpu_ns", out.own_cpu_ns),
+        ("own_ns", out.own_ns),
         ("first_serial", out.first_serial),
         ("date_s", out.date_s),
     ];
@@ -325,6 +383,7 @@ fn report<'py>(py: Python<'py>, out: &Outcome) -> PyResult<Bound<'py, PyDict>> {
     dict.set_item("clean", out.is_clean())?;
     dict.set_item("latency", quantiles(py, &out.latency)?)?;
     dict.set_item("lag", quantiles(py, &out.lag)?)?;
+    dict.set_item("lag_histogram", PyHistogram(out.lag.clone()))?;
     Ok(dict)
 }
 
@@ -420,9 +479,9 @@ fn usage(pid: u32) -> (u64, u64) {
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    super::series::register(m)?;
     m.add_class::<PyBank>()?;
     m.add_class::<PyGenerator>()?;
-    m.add_class::<PyHistogram>()?;
     m.add_class::<PyRecorder>()?;
     m.add_class::<PySchedule>()?;
     m.add_class::<PyTaps>()?;

@@ -15,6 +15,7 @@ mod load;
 mod mac;
 mod message;
 mod meter;
+mod series;
 mod tap;
 mod walk;
 

@@ -1,28 +1,15 @@
 """Says what was measured: text for people, one JSON object for programs."""
 
-import os
-import platform
-import sys
-import sysconfig
-import time
 from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from switch import native
 from switch.apps.bench.costs import Cost
 from switch.apps.bench.measure import Row
 from switch.apps.bench.plan import REQUIRED, SWITCH, Plan, Required
 
-__all__ = ["Met", "Report", "environment", "filesystem", "met", "text"]
-
-JOURNAL_MODE: Final = (
-    "small groups on the loop, others on the journal's thread; preallocated segments, "
-    "one fdatasync a group, window 0"
-)
+__all__ = ["Met", "Report", "met", "text"]
 
 
 class Met(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,65 +58,6 @@ def met(rows: list[Row], required: Sequence[Required] = REQUIRED) -> list[Met]:
         ok = value is not None and value <= one.limit
         found.append(Met(name=one.name, value=value, limit=one.limit, aim=one.aim, ok=ok))
     return found
-
-
-def environment(directory: Path, stolen: float) -> dict[str, dict[str, str]]:
-    """What the figures depend on beside the code."""
-    arguments = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
-    wanted = ("--enable-optimizations", "--with-lto")
-    return {
-        "interpreter": {
-            "implementation": platform.python_implementation(),
-            "version": platform.python_version(),
-            "compiler": platform.python_compiler(),
-            "flags": " ".join(flag for flag in wanted if flag in arguments) or "none of note",
-            "executable": sys.executable,
-        },
-        "machine": {
-            "cpu": _cpu_model(),
-            "cores": str(len(os.sched_getaffinity(0))),
-            "kernel": platform.release(),
-            "architecture": platform.machine(),
-            "stolen_percent": f"{stolen:.1f}",
-        },
-        "journal": {"mode": JOURNAL_MODE, "filesystem": filesystem(directory)},
-        "build": {
-            "version": native.__version__,
-            "profile": native.BUILD_PROFILE,
-            "uvloop": version("uvloop"),
-            "msgspec": version("msgspec"),
-        },
-    }
-
-
-def filesystem(directory: Path) -> str:
-    """Type of the file system that holds a directory, "unknown" where nothing tells."""
-    best, found = "", "unknown"
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return found
-    place = str(directory.resolve())
-    for line in lines:
-        left, _, right = line.partition(" - ")
-        mount = left.split()[4]
-        inside = place == mount or place.startswith(mount.rstrip("/") + "/")
-        if inside and len(mount) >= len(best):
-            best, found = mount, right.split()[0]
-    return found
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def text(report: Report) -> str:

@@ -17,10 +17,11 @@ from switch.apps.bench.memory import TokenCost, token_cost
 from switch.apps.bench.plan import PLAIN, PLAIN_SHAPE, REQUIRED, REQUIRED_TAPS, Plan
 from switch.apps.bench.report import Report
 from switch.apps.bench.wallet import prepare
+from switch.apps.load import environment as env
 from switch.errors import OperatorError
 from switch.native import load
 
-__all__ = ["Say", "run_floor", "run_switch", "run_tokens"]
+__all__ = ["Say", "run_floor", "run_switch", "run_tokens", "scratch"]
 
 IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
 """File systems without a disk: a journal there would measure nothing."""
@@ -41,14 +42,14 @@ def run_switch(plan: Plan, data_dir: Path | None, say: Say) -> Report:
 def run_tokens(plan: Plan, data_dir: Path | None, say: Say) -> TokenCost:
     """What so many tokens cost a node. Raises: OperatorError, UnreachableError."""
     wallet = prepare(plan.tokens, say)
-    with _directory(data_dir) as directory:
+    with scratch(data_dir) as directory:
         return token_cost(plan, wallet, directory, say)
 
 
 def _run(name: str, plan: Plan, data_dir: Path | None, say: Say, *, with_switch: bool) -> Report:
     with ExitStack() as stack:
         wallet = prepare(plan.tokens, say) if plan.tokens else None
-        directory = stack.enter_context(_directory(data_dir))
+        directory = stack.enter_context(scratch(data_dir))
         bank = load.Bank()
         stack.callback(bank.close)
         starting: list[AbstractContextManager[systems.System]] = [
@@ -67,7 +68,7 @@ def _run(name: str, plan: Plan, data_dir: Path | None, say: Say, *, with_switch:
                 started.append(replace(node, name=PLAIN))
         for one in started:
             say(f"{one.name}: pid {one.pid}, {one.address}")
-        steal = _steal()
+        steal = env.steal()
         extra = NEEDED_S if with_switch and plan.costs else 0.0
         bench = Bench(started, replace(plan, budget_s=plan.budget_s - extra), say)
         stack.callback(bench.close)
@@ -75,10 +76,10 @@ def _run(name: str, plan: Plan, data_dir: Path | None, say: Say, *, with_switch:
         measured = _all(rows(bench.taken), plan, started)
         found: list[Cost] = costs(bench, node, bank) if extra else []
         required = REQUIRED_TAPS if wallet is not None else REQUIRED
-        environment = reporting.environment(directory, _stolen(steal, _steal()))
+        environment = env.environment(directory, env.stolen(steal, env.steal()))
         return Report(
             bench=name,
-            at=reporting.now(),
+            at=env.now(),
             seconds=round(bench.seconds, 1),
             valid=all(row.valid for row in measured) and all(cost.valid for cost in found),
             interpreter=environment["interpreter"],
@@ -105,7 +106,7 @@ def _all(measured: list[Row], plan: Plan, started: list[systems.System]) -> list
 
 
 @contextmanager
-def _directory(wanted: Path | None) -> Iterator[Path]:
+def scratch(wanted: Path | None) -> Iterator[Path]:
     """A new directory on a real disk; removed at the end unless it was asked for by name."""
     # The second is kept on a disk by convention; mkdtemp makes names that nobody can guess.
     usual = [Path(tempfile.gettempdir()), Path("/var/tmp"), Path.cwd()]  # noqa: S108
@@ -113,7 +114,7 @@ def _directory(wanted: Path | None) -> Iterator[Path]:
     for parent in parents:
         if wanted:
             parent.mkdir(parents=True, exist_ok=True)
-        if reporting.filesystem(parent) in IN_MEMORY:
+        if env.filesystem(parent) in IN_MEMORY:
             continue
         made = Path(tempfile.mkdtemp(prefix="tapswitch-bench-", dir=parent))
         try:
@@ -126,18 +127,3 @@ def _directory(wanted: Path | None) -> Iterator[Path]:
         f"{parents[0]} is in memory, where nothing is durable",
         help="--data-dir with a directory on a disk",
     )
-
-
-def _steal() -> tuple[int, int]:
-    """(stolen, all) ticks of all processors since boot."""
-    try:
-        line = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0]
-    except OSError:
-        return 0, 0
-    ticks = [int(number) for number in line.split()[1:9]]
-    return ticks[7], sum(ticks)
-
-
-def _stolen(before: tuple[int, int], after: tuple[int, int]) -> float:
-    total = after[1] - before[1]
-    return 100 * (after[0] - before[0]) / total if total else 0.0

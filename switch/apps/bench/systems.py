@@ -19,8 +19,22 @@ from switch.apps.bench.wallet import CARDS, TOKENS, Wallet
 from switch.errors import OperatorError, UnreachableError
 from switch.native import load
 from switch.runtime.harden import end_with_parent
+from switch.settings.load import load as load_settings
+from switch.settings.schema import Settings
 
-__all__ = ["CARDS", "TOKENS", "UNROUTED_PREFIX", "System", "durable_relay", "node", "relay"]
+__all__ = [
+    "ACQUIRER_CODE",
+    "CARDS",
+    "TOKENS",
+    "UNROUTED_PREFIX",
+    "System",
+    "durable_relay",
+    "node",
+    "ready_of",
+    "relay",
+    "settings_of",
+    "settings_text",
+]
 
 ROOT: Final = Path(switch.__file__).resolve().parent.parent
 START_S: Final = 20.0
@@ -190,6 +204,25 @@ def _config(
     return config
 
 
+def settings_of(directory: Path) -> Settings:
+    """Of a node that `node` has started in `directory`."""
+    return load_settings(directory / "config")
+
+
+def settings_text(directory: Path, bank: load.Bank) -> str:
+    """The same as text in which nothing differs from run to run."""
+    text = (directory / "config" / "switch.toml").read_text(encoding="utf-8")
+    return text.replace(str(directory), "DIRECTORY").replace(bank.address, "BANK")
+
+
+def ready_of(directory: Path) -> dict[str, Any]:
+    """What its worker says of itself."""
+    file = directory / "data" / "run" / "worker.json"
+    told = json.loads(file.read_text(encoding="utf-8"))
+    assert isinstance(told, dict)
+    return told
+
+
 def _tokens(wallet: Wallet) -> str:
     tokens = wallet.tokens
     (one,) = tokens.ranges
@@ -206,9 +239,7 @@ def _tokens(wallet: Wallet) -> str:
 def _ready(process: subprocess.Popen[bytes], directory: Path) -> dict[str, Any]:
     file = directory / "data" / "run" / "worker.json"
     _until(file.exists, process, directory, "to become ready")
-    told = json.loads(file.read_text(encoding="utf-8"))
-    assert isinstance(told, dict)
-    return told
+    return ready_of(directory)
 
 
 def _until(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from switch.apps.bench.measure import LATE, Row, Taken, judge, rows
 from switch.apps.bench.plan import DURABLE, RELAY, SHAPES, SWITCH, Shape
 from switch.apps.bench.report import met
+from switch.native import load as native_load
 
 if TYPE_CHECKING:
     from switch.native import load
@@ -21,9 +22,10 @@ def outcome(*, lag_p99_us: int = 100, wrong: int = 0) -> "load.Outcome":
     lag: load.Quantiles = {**zero, "p99_ns": lag_p99_us * 1_000}  # type: ignore[typeddict-item]
     return {
         "offered": 1000, "answered": 1000 - wrong, "other_code": 0, "wrong": wrong, "missing": 0,
-        "closed": 0, "not_sent": 0, "stray": 0, "delayed": 0, "counted": 1000,
-        "elapsed_ns": 2_000_000_000, "cpu_ns": 100_000_000, "switches": 4_000, "first_serial": 1,
-        "date_s": 1, "clean": wrong == 0, "latency": latency, "lag": lag,
+        "closed": 0, "not_sent": 0, "stray": 0, "late": 0, "delayed": 0, "counted": 1000,
+        "elapsed_ns": 2_000_000_000, "cpu_ns": 100_000_000, "switches": 4_000, "own_cpu_ns": 1,
+        "own_ns": 2, "first_serial": 1, "date_s": 1, "clean": wrong == 0, "latency": latency,
+        "lag": lag, "lag_histogram": native_load.Histogram(),
     }  # fmt: skip
 
 

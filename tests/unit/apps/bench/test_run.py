@@ -13,6 +13,7 @@ import pytest
 from switch.apps.bench import measure, report, systems
 from switch.apps.bench.plan import SHAPES, Plan
 from switch.apps.bench.run import run_floor, run_switch
+from switch.apps.load import environment
 from switch.cli import run as tapswitch
 from switch.errors import OperatorError
 from switch.native import load
@@ -127,6 +128,6 @@ def test_a_shape_that_is_not_there_is_a_usage_error(capsys: pytest.CaptureFixtur
 
 def test_a_journal_in_memory_is_refused() -> None:
     memory = Path("/dev/shm")
-    assert report.filesystem(memory) == "tmpfs"
+    assert environment.filesystem(memory) == "tmpfs"
     with pytest.raises(OperatorError, match="nothing is durable"):
         run_floor(TINY, memory, lambda _: None)

@@ -4,19 +4,32 @@
 //! sets the pace. With a schedule the answers set nothing: a request is sent when it is due, and its latency
 //! counts from when it was **due**, so a system (or a generator) that stands still cannot hide it.
 //!
-//! Every request ends in exactly one bucket of `Outcome`.
+//! Every request ends in exactly one bucket of `Outcome`. `run` counts, `flights` knows what is on its way,
+//! `reverse` undoes what was given up.
+
+mod answer;
+mod flights;
+mod reverse;
+mod run;
+#[cfg(test)]
+mod tests;
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+pub use self::reverse::Reversed;
+
+use self::answer::Answer;
+use self::flights::{Flight, Flights};
+use self::run::{Pace, Run};
 use super::LoadError;
 use super::clock::{self, Timer};
 use super::frame::{self, Asked, Writer};
 use super::link::{Link, Sent};
-use super::maker::{self, Maker, STAN_MAX, Taps};
+use super::maker::{self, Maker, Taps};
 use super::poll::{Poll, Watch};
+use super::recording::{How, Recording};
 use super::schedule::Schedule;
-use super::usage::Usage;
 use super::window::{Again, Outcome, Window};
 
 const TIMER: usize = usize::MAX;
@@ -27,6 +40,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const START_NS: u64 = 1_000_000;
 /// Taps made before a closed loop begins, for each millisecond of it: more than any system here answers.
 const CLOSED_PER_MS_MAX: u64 = 100;
+/// How soon a window that is watched notices that it is to end.
+const WATCHED: Duration = Duration::from_millis(50);
 
 /// Where the load goes and what its messages carry.
 #[derive(Clone, Debug)]
@@ -43,14 +58,6 @@ pub struct Target {
     pub taps: Option<Taps>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct InFlight {
-    serial: u64,
-    from_ns: u64,
-    /// Link number plus one; 0: nothing in flight under this STAN.
-    link: u32,
-}
-
 /// Open connections to one system under test, used window after window.
 #[derive(Debug)]
 pub struct Generator {
@@ -59,36 +66,15 @@ pub struct Generator {
     poll: Poll,
     timer: Timer,
     ready: Vec<usize>,
-    flights: Vec<InFlight>,
-    in_flight: u64,
+    flights: Flights,
     serial: u64,
     date_s: u64,
     scratch: Vec<u8>,
     turn: usize,
 }
 
-/// State of the window under way.
-struct Run<'a> {
-    window: &'a Window,
-    maker: Maker,
-    out: Outcome,
-    /// Start and end of what is counted.
-    from_ns: u64,
-    until_ns: u64,
-    /// Serial numbers below are used up, also after requests were sent again.
-    resume: u64,
-    /// Serial number at which a closed loop ends.
-    limit: u64,
-    before: Option<Usage>,
-    after: Option<Usage>,
-    pace: Pace,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pace {
-    /// An answer is followed by the next request.
-    Loop,
-    Schedule,
+fn length(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 4)
 }
 
 impl Generator {
@@ -115,8 +101,7 @@ impl Generator {
             poll,
             timer,
             ready: Vec::new(),
-            flights: vec![InFlight::default(); STAN_MAX as usize + 1],
-            in_flight: 0,
+            flights: Flights::default(),
             serial: 1,
             date_s: 0,
             scratch: Vec::new(),
@@ -131,10 +116,11 @@ impl Generator {
     pub fn closed(&mut self, depth: usize, window: &Window) -> Result<Outcome, LoadError> {
         let length = window.warm + window.measure;
         let most = length.as_millis() as u64 * CLOSED_PER_MS_MAX;
-        let mut run = self.begin(window, window.measure, Pace::Loop, most);
+        let mut run = self.begin(window, window.measure, Pace::Loop, most)?;
         for number in 0..self.links.len() {
             for _ in 0..depth {
-                self.send(number, clock::now(), &mut run);
+                let now = clock::now();
+                self.send(number, now, now, &mut run);
             }
         }
         loop {
@@ -153,11 +139,12 @@ impl Generator {
     /// # Errors
     /// As `closed`.
     pub fn open(&mut self, schedule: &Schedule, window: &Window) -> Result<Outcome, LoadError> {
-        let warm = u64::try_from(window.warm.as_nanos()).unwrap_or(u64::MAX);
+        let warm = length(window.warm);
         let measure = Duration::from_nanos(schedule.length_ns().saturating_sub(warm));
         let most = schedule.due_ns().len() as u64;
-        let mut run = self.begin(window, measure, Pace::Schedule, most);
+        let mut run = self.begin(window, measure, Pace::Schedule, most)?;
         let start = run.from_ns - warm;
+        let watched = window.progress.as_ref().map(|_| WATCHED);
         let mut armed_ns = 0;
         let mut due = schedule
             .due_ns()
@@ -173,13 +160,18 @@ impl Generator {
                     run.out.lag.record(now - at);
                 }
                 let link = self.next_link();
-                self.send(link, at, &mut run);
+                self.send(link, at, now, &mut run);
                 sent += 1;
                 now = clock::now();
             }
+            self.expire(now, &mut run);
+            if run.is_stopped() {
+                run.cut(now, self.target.pid);
+                break;
+            }
             if self.all_closed() {
                 for at in due.by_ref() {
-                    self.send(0, at, &mut run);
+                    self.send(0, at, now, &mut run);
                 }
             }
             let next = due.peek().copied();
@@ -201,7 +193,7 @@ impl Generator {
                 self.timer.arm(wake)?;
                 armed_ns = wake;
             }
-            self.receive(None, &mut run)?;
+            self.receive(watched, &mut run)?;
         }
         self.end(run)
     }
@@ -211,25 +203,50 @@ impl Generator {
     /// # Errors
     /// When the answers do not come in time.
     pub fn sign_on(&mut self, patience: Duration) -> Result<(), LoadError> {
+        let all: Vec<usize> = (0..self.links.len()).collect();
+        self.sign_on_these(&all, patience)
+    }
+
+    /// Connects and signs on anew what was lost.
+    ///
+    /// # Errors
+    /// When the system under test does not take the connections.
+    pub fn reconnect(&mut self, patience: Duration) -> Result<(), LoadError> {
+        let mut fresh = Vec::new();
+        for number in 0..self.links.len() {
+            if self.links[number].closed {
+                self.poll.remove(self.links[number].stream());
+                let stream = TcpStream::connect_timeout(&self.target.address, CONNECT)?;
+                let link = Link::new(stream)?;
+                self.poll.add(link.stream(), number)?;
+                self.links[number] = link;
+                fresh.push(number);
+            }
+        }
+        self.sign_on_these(&fresh, patience)
+    }
+
+    fn sign_on_these(&mut self, numbers: &[usize], patience: Duration) -> Result<(), LoadError> {
         let maker = Maker::new(
             self.target.issuer,
             &self.target.acquirer_code,
             clock::wall_seconds(),
             None,
         );
-        for (number, link) in self.links.iter_mut().enumerate() {
+        let mut signed = vec![true; self.links.len()];
+        for number in numbers {
             let mut stan = [0; 6];
-            frame::write_decimal(&mut stan, number as u64 + 1);
+            frame::write_decimal(&mut stan, *number as u64 + 1);
             self.scratch.clear();
             let mut writer = Writer::new(&mut self.scratch, *b"0800", true);
             writer.put(7, &maker.transmission_time());
             writer.put(11, &stan);
             writer.put(70, b"001");
             writer.finish();
-            link.send(&self.scratch);
+            self.links[*number].send(&self.scratch);
+            signed[*number] = false;
         }
-        let until = clock::now() + u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
-        let mut signed = vec![false; self.links.len()];
+        let until = clock::now() + length(patience);
         while !signed.iter().all(|s| *s) {
             if clock::now() >= until || self.all_closed() {
                 return Err(LoadError::Usage("sign-on was not answered".into()));
@@ -258,7 +275,7 @@ impl Generator {
         measure: Duration,
         pace: Pace,
         most: u64,
-    ) -> Run<'a> {
+    ) -> Result<Run<'a>, LoadError> {
         // A date never comes back while serials go on, so that no two windows share a request.
         let Again {
             first_serial: serial,
@@ -272,13 +289,17 @@ impl Generator {
         let resume = self.serial;
         self.serial = serial;
         self.date_s = date_s;
-        let length = |t: Duration| u64::try_from(t.as_nanos()).unwrap_or(u64::MAX / 4);
+        let recording = match window.record {
+            Some(slice) => Some(Box::new(Recording::new(length(slice))?)),
+            None => None,
+        };
         let taps = self.target.taps.clone();
         let mut maker = Maker::new(self.target.issuer, &self.target.acquirer_code, date_s, taps);
         // Before the clock starts; what a quicker system asks for beyond it is made as it goes.
         maker.prepare(serial, most.min(count));
-        let from_ns = clock::now() + START_NS + length(window.warm);
-        Run {
+        let began_ns = clock::now();
+        let from_ns = began_ns + START_NS + length(window.warm);
+        Ok(Run {
             window,
             maker,
             out: Outcome {
@@ -286,14 +307,17 @@ impl Generator {
                 date_s,
                 ..Outcome::default()
             },
+            recording,
             from_ns,
             until_ns: from_ns + length(measure),
             resume,
             limit: serial + count,
+            pace,
             before: None,
             after: None,
-            pace,
-        }
+            own_cpu_ns: clock::thread_cpu(),
+            began_ns,
+        })
     }
 
     fn all_closed(&self) -> bool {
@@ -311,14 +335,13 @@ impl Generator {
         self.turn
     }
 
-    fn send(&mut self, number: usize, from_ns: u64, run: &mut Run<'_>) {
+    fn send(&mut self, number: usize, due_ns: u64, now: u64, run: &mut Run<'_>) {
         let serial = self.serial;
         self.serial += 1;
-        run.out.offered += 1;
-        let flight = &mut self.flights[maker::stan(serial) as usize];
+        run.offered(serial, due_ns);
         // A million in flight, or a connection that has gone: nothing is sent.
-        if flight.link != 0 {
-            run.out.not_sent += 1;
+        if !self.flights.is_free(serial) {
+            run.not_sent(serial, due_ns);
             return;
         }
         let link = &mut self.links[number];
@@ -334,16 +357,28 @@ impl Generator {
                 }
             }
             Sent::Closed => {
-                run.out.not_sent += 1;
+                run.not_sent(serial, due_ns);
                 return;
             }
         }
-        self.in_flight += 1;
-        *flight = InFlight {
+        let flight = Flight {
             serial,
-            from_ns,
+            due_ns,
+            sent_ns: now,
             link: number as u32 + 1,
+            given_up: false,
         };
+        self.flights.put(flight, run.window.timeout.is_some());
+    }
+
+    /// Gives up what has waited too long.
+    fn expire(&mut self, now: u64, run: &mut Run<'_>) {
+        let Some(timeout) = run.window.timeout.map(length) else {
+            return;
+        };
+        while let Some(flight) = self.flights.expire(now.saturating_sub(timeout)) {
+            run.timed_out(&flight, flight.sent_ns + timeout);
+        }
     }
 
     fn receive(&mut self, timeout: Option<Duration>, run: &mut Run<'_>) -> Result<(), LoadError> {
@@ -359,15 +394,10 @@ impl Generator {
     }
 
     fn read(&mut self, number: usize, run: &mut Run<'_>) {
-        let link = &mut self.links[number];
-        if link.is_waiting() {
-            link.flush();
-            if !link.is_waiting() && !link.closed {
-                let _ = self.poll.watch(link.stream(), number, Watch::Reading);
-            }
-        }
-        if link.fill() {
+        if self.take_in(number) {
             let now = clock::now();
+            // Deadlines that passed before these answers were read come first.
+            self.expire(now, run);
             while let Some(place) = self.links[number].next_body() {
                 self.settle(number, place, now, run);
             }
@@ -377,39 +407,49 @@ impl Generator {
         }
     }
 
-    fn settle(&mut self, number: usize, place: (usize, usize), now: u64, run: &mut Run<'_>) {
+    /// Writes what waited and reads once; whether there is something new.
+    fn take_in(&mut self, number: usize) -> bool {
+        let link = &mut self.links[number];
+        if link.is_waiting() {
+            link.flush();
+            if !link.is_waiting() && !link.closed {
+                let _ = self.poll.watch(link.stream(), number, Watch::Reading);
+            }
+        }
+        link.fill()
+    }
+
+    /// The peer's own sign-on or echo is answered; whether it was one.
+    fn answered_network(&mut self, number: usize, place: (usize, usize)) -> bool {
         let link = &mut self.links[number];
         let body = link.body(place);
-        if frame::asked(body) == Some(Asked::Network) {
-            self.scratch.clear();
-            if frame::answer(body, *b"00", &mut self.scratch).is_some() {
-                link.send(&self.scratch);
-            }
+        if frame::asked(body) != Some(Asked::Network) {
+            return false;
+        }
+        self.scratch.clear();
+        if frame::answer(body, *b"00", &mut self.scratch).is_some() {
+            link.send(&self.scratch);
+        }
+        true
+    }
+
+    fn settle(&mut self, number: usize, place: (usize, usize), now: u64, run: &mut Run<'_>) {
+        if self.answered_network(number, place) {
             return;
         }
-        let answer = Answer::read(body);
-        let flight = self.flights.get_mut(answer.stan as usize);
-        let Some(flight) = flight.filter(|f| f.link != 0) else {
+        let answer = Answer::read(self.links[number].body(place), *b"0210");
+        let Some(taken) = self.flights.take(answer.stan) else {
             run.out.stray += 1;
             return;
         };
-        let taken = std::mem::take(flight);
-        self.in_flight -= 1;
         let right = answer.is_reply
             && taken.link == number as u32 + 1
             && maker::agrees(taken.serial, answer.rrn, answer.terminal);
-        let counter = if !right {
-            &mut run.out.wrong
-        } else if answer.code != run.window.expect {
-            &mut run.out.other_code
-        } else {
-            &mut run.out.answered
-        };
-        *counter += 1;
-        run.count(taken.from_ns, now);
+        run.answered(&taken, now, right, answer.code);
         if run.pace == Pace::Loop && now < run.until_ns {
             if self.serial < run.limit {
-                self.send(number, clock::now(), run);
+                let now = clock::now();
+                self.send(number, now, now, run);
             } else {
                 run.until_ns = now;
             }
@@ -419,12 +459,9 @@ impl Generator {
     /// A connection has gone, and what was in flight on it.
     fn lose(&mut self, number: usize, run: &mut Run<'_>) {
         self.poll.remove(self.links[number].stream());
-        for flight in &mut self.flights {
-            if flight.link == number as u32 + 1 {
-                *flight = InFlight::default();
-                self.in_flight -= 1;
-                run.out.closed += 1;
-            }
+        let now = clock::now();
+        for flight in self.flights.remove(|f| f.link == number as u32 + 1) {
+            run.closed(&flight, now);
         }
     }
 
@@ -433,203 +470,36 @@ impl Generator {
         run.mark(clock::now(), self.target.pid);
         // An expiry that nobody takes back would keep every wait from waiting.
         self.timer.arm(u64::MAX / 4)?;
-        let patience = u64::try_from(run.window.drain.as_nanos()).unwrap_or(u64::MAX / 4);
+        let patience = length(run.window.drain.max(run.window.timeout.unwrap_or_default()));
         let until = clock::now() + patience;
-        while self.in_flight > 0 && clock::now() < until {
+        while self.flights.waiting() > 0 && clock::now() < until {
             self.receive(Some(Duration::from_millis(2)), &mut run)?;
+            self.expire(clock::now(), &mut run);
         }
         self.serial = self.serial.max(run.resume);
-        let mut out = run.out;
-        if self.in_flight > 0 {
-            out.missing = self.in_flight;
-            let now = clock::now();
-            for flight in self.flights.iter_mut().filter(|f| f.link != 0) {
-                out.latency.record(now.saturating_sub(flight.from_ns));
-                *flight = InFlight::default();
-            }
-            self.in_flight = 0;
+        let now = clock::now();
+        for flight in self.flights.remove(|f| !f.given_up) {
+            run.timed_out(&flight, now);
         }
+        let mut out = run.out;
         out.elapsed_ns = run.until_ns - run.from_ns;
         if let (Some(before), Some(after)) = (run.before, run.after) {
             out.usage = after.since(before);
         }
+        out.own_cpu_ns = clock::thread_cpu() - run.own_cpu_ns;
+        out.own_ns = now - run.began_ns;
+        out.recording = run.recording;
         Ok(out)
     }
 }
 
-impl Run<'_> {
-    /// Takes the process's figures when the counted stretch begins and when it ends.
-    fn mark(&mut self, now: u64, pid: u32) {
-        if self.before.is_none() && now >= self.from_ns {
-            self.before = Some(Usage::of(pid));
-            self.from_ns = clock::now();
-            if self.pace == Pace::Loop {
-                self.until_ns = self.from_ns
-                    + u64::try_from(self.window.measure.as_nanos()).unwrap_or(u64::MAX / 4);
-            }
-        }
-        if self.after.is_none() && now >= self.until_ns {
-            self.after = Some(Usage::of(pid));
-            self.until_ns = clock::now();
-        }
-    }
-
-    fn count(&mut self, from_ns: u64, now: u64) {
-        let inside = self.before.is_some() && self.after.is_none();
-        if inside {
-            self.out.counted += 1;
-        }
-        let of_stretch = match self.pace {
-            Pace::Loop => inside,
-            Pace::Schedule => from_ns >= self.from_ns,
-        };
-        if of_stretch {
-            self.out.latency.record(now.saturating_sub(from_ns));
-        }
-    }
-}
-
-struct Answer<'a> {
-    is_reply: bool,
-    stan: u64,
-    rrn: &'a [u8],
-    terminal: &'a [u8],
-    code: [u8; 2],
-}
-
-impl<'a> Answer<'a> {
-    /// What does not hold together comes back as no reply with STAN 0, which is never in flight.
-    fn read(body: &'a [u8]) -> Self {
-        let mut answer = Self {
-            is_reply: body.starts_with(b"0210"),
-            stan: 0,
-            rrn: b"",
-            terminal: b"",
-            code: [0; 2],
-        };
-        let walked = frame::walk(body, |field| match field.number {
-            11 => answer.stan = frame::decimal(field.value).unwrap_or(0),
-            37 => answer.rrn = field.value,
-            39 => answer.code = field.value.try_into().unwrap_or([0; 2]),
-            41 => answer.terminal = field.value,
-            _ => {}
-        });
-        answer.is_reply &= walked.is_some();
-        answer
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::bank::Bank;
-    use super::*;
-
-    fn target(address: SocketAddr, connections: usize) -> Target {
-        Target {
-            address,
-            connections,
-            issuer: *b"629900",
-            acquirer_code: b"10000001".to_vec(),
-            pid: std::process::id(),
-            taps: None,
-        }
-    }
-
-    fn window(measure_ms: u64) -> Window {
-        Window {
-            warm: Duration::from_millis(20),
-            measure: Duration::from_millis(measure_ms),
-            drain: Duration::from_millis(500),
-            expect: *b"00",
-            again: None,
-        }
-    }
-
-    fn sums_up(out: &Outcome) {
-        let ends =
-            out.answered + out.other_code + out.wrong + out.missing + out.closed + out.not_sent;
-        assert_eq!(out.offered, ends, "{out:?}");
-    }
-
-    #[test]
-    fn a_closed_loop_straight_to_the_bank_is_clean() -> Result<(), LoadError> {
-        let bank = Bank::start("127.0.0.1:0", Some(*b"00"))?;
-        let mut generator = Generator::connect(target(bank.address(), 4))?;
-        generator.sign_on(Duration::from_secs(2))?;
-        for _ in 0..2 {
-            let out = generator.closed(3, &window(100))?;
-            sums_up(&out);
-            assert!(out.is_clean() && out.counted > 50, "{out:?}");
-            assert!(out.latency.count() == out.counted && out.usage.cpu_ns > 0);
-        }
-        assert_eq!(bank.seen().network, 4);
-        Ok(())
-    }
-
-    #[test]
-    fn a_schedule_is_kept_and_every_request_ends_once() -> Result<(), LoadError> {
-        let bank = Bank::start("127.0.0.1:0", Some(*b"00"))?;
-        let mut generator = Generator::connect(target(bank.address(), 4))?;
-        let schedule = Schedule::poisson(2000.0, 0.3, 11)?;
-        let out = generator.open(&schedule, &window(0))?;
-        sums_up(&out);
-        assert!(out.is_clean());
-        assert_eq!(out.offered, schedule.due_ns().len() as u64);
-        assert_eq!(out.lag.count(), out.latency.count());
-        bank.set_code(Some(*b"51"));
-        let out = generator.open(&schedule, &window(0))?;
-        sums_up(&out);
-        assert_eq!(out.other_code, out.offered);
-        Ok(())
-    }
-
-    #[test]
-    fn silence_is_missing_and_counts_in_the_tail() -> Result<(), LoadError> {
-        let bank = Bank::start("127.0.0.1:0", None)?;
-        let mut generator = Generator::connect(target(bank.address(), 2))?;
-        let out = generator.open(&Schedule::constant(500.0, 0.1)?, &window(0))?;
-        sums_up(&out);
-        assert_eq!(out.missing, 50);
-        assert!(out.latency.quantile(0.5) > 400_000_000);
-        Ok(())
-    }
-
-    #[test]
-    fn a_lost_connection_closes_what_was_in_flight() -> Result<(), LoadError> {
-        let mut bank = Bank::start("127.0.0.1:0", None)?;
-        let mut generator = Generator::connect(target(bank.address(), 2))?;
-        let ender = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(100));
-            bank.stop();
-        });
-        let out = generator.open(&Schedule::constant(500.0, 0.3)?, &window(0))?;
-        let _ = ender.join();
-        sums_up(&out);
-        assert!(out.closed > 20 && out.not_sent > 20, "{out:?}");
-        assert_eq!(out.answered, 0);
-        Ok(())
-    }
-
-    #[test]
-    fn an_earlier_window_can_be_sent_again() -> Result<(), LoadError> {
-        let bank = Bank::start("127.0.0.1:0", Some(*b"00"))?;
-        let mut generator = Generator::connect(target(bank.address(), 1))?;
-        let first = generator.open(&Schedule::constant(200.0, 0.1)?, &window(0))?;
-        let again = Window {
-            again: Some(Again {
-                first_serial: first.first_serial,
-                date_s: first.date_s,
-                count: first.offered,
-            }),
-            ..window(0)
-        };
-        let second = generator.open(&Schedule::constant(200.0, 0.1)?, &again)?;
-        assert_eq!(
-            (second.first_serial, second.date_s),
-            (first.first_serial, first.date_s)
-        );
-        let third = generator.open(&Schedule::constant(200.0, 0.1)?, &window(0))?;
-        assert_eq!(third.first_serial, first.first_serial + first.offered);
-        Ok(())
-    }
+/// Serial numbers of a window whose outcome its terminal does not know, and which it must undo.
+#[must_use]
+pub fn unknown(out: &Outcome) -> Vec<u64> {
+    let told = out.recording.iter().flat_map(|recording| &recording.told);
+    (out.first_serial..)
+        .zip(told)
+        .filter(|(_, told)| matches!(told.how, How::GivenUp | How::Closed | How::Wrong))
+        .map(|(serial, _)| serial)
+        .collect()
 }

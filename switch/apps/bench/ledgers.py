@@ -1,0 +1,142 @@
+"""Conservation of a ladder's step: what the generator was told, what the journal says, what the
+native bank holds, in the words of the simulators' ledgers (`switch.apps.conservation`)."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from switch.apps.conservation import Report, compare
+from switch.apps.tail import Tail
+from switch.native import journal, load
+from switch.sim.ledger import Booking, Did, Effect, Sale, Saw
+
+__all__ = ["Ledgers", "bookings", "sales"]
+
+REST_S: Final = 20.0
+"""How long the switch may take to come to rest after a step."""
+REVERSE_MS: Final = 20_000
+AMOUNT: Final = 200
+"""Of every request of the generator, in minor units."""
+STAN_MAX: Final = 999_999
+TERMINALS: Final = 1_000
+EFFECTS: Final = {
+    "released": Effect.RELEASED,
+    "nothing": Effect.NOTHING,
+    "again": Effect.AGAIN,
+    "tombstone": Effect.TOMBSTONE,
+}
+
+
+class Ledgers:
+    """The three, step after step."""
+
+    def __init__(self, bank: load.Bank, reader: "journal.Reader", issuer: str) -> None:
+        self._bank = bank
+        self._reader = reader
+        self._issuer = issuer
+        self._tail = Tail(lambda after: reader.records(after=after))
+        self._last = 0
+
+    def compare(
+        self, generator: load.Generator, outcome: "load.Outcome", acquirer_code: str
+    ) -> Report | str:
+        """Undoes what the generator does not know, waits for rest, compares what came since the
+        last call. Words instead of a report when it did not come to rest."""
+        recording = outcome["recording"]
+        unknown = recording.unknown()
+        reversed_: list[tuple[int, str]] = []
+        if unknown:
+            generator.reconnect()
+            reversed_ = generator.reverse(unknown, outcome["date_s"], REVERSE_MS)
+        problem = self._rest()
+        lines = self._bank.bookings()
+        after, self._last = self._last, self._tail.last
+        if problem:
+            return problem
+        return compare(
+            lambda: sales(outcome, reversed_, acquirer_code),
+            lambda: self._reader.records(after=after),
+            {self._issuer: lambda: bookings(lines)},
+        )
+
+    def _rest(self) -> str:
+        """Waits until the journal has nothing open; what is, in words, when it does not end."""
+        deadline = time.monotonic() + REST_S
+        while True:
+            self._tail.poll()
+            if not (self._tail.in_flight or self._tail.owed):
+                return ""
+            if time.monotonic() > deadline:
+                return (
+                    f"not at rest after {REST_S:.0f} s: {self._tail.in_flight} requests in flight, "
+                    f"{self._tail.owed} reversals owed"
+                )
+            time.sleep(0.05)
+
+
+def sales(
+    outcome: "load.Outcome", reversed_: Iterable[tuple[int, str]], acquirer_code: str
+) -> Iterator[Sale]:
+    """What the generator's terminals lived through."""
+    codes = dict(reversed_)
+    first, date_s = outcome["first_serial"], outcome["date_s"]
+    at = time.strftime("%m%d%H%M%S", time.gmtime(date_s))
+    at_ms = date_s * 1_000
+    for serial, (how, code) in enumerate(outcome["recording"].told(), first):
+        name = (acquirer_code, terminal(serial), stan(serial), at)
+        yield Sale(
+            Did.INVOKE, at_ms, *name, mti="0200", rrn=f"{serial:012d}", amount=AMOUNT
+        )  # fmt: skip
+        if how == "not_sent":
+            yield Sale(Did.UNSENT, at_ms, *name)
+        elif how == "answered":
+            yield Sale(Did.OK if code == "00" else Did.FAIL, at_ms, *name, code=code)
+        else:
+            yield Sale(Did.INFO, at_ms, *name, why=how)
+            yield Sale(Did.REVERSE, at_ms, *name, mti="0420")
+            if serial in codes:
+                yield Sale(Did.REVERSED, at_ms, *name, code=codes[serial])
+
+
+def stan(serial: int) -> str:
+    """Field 11 of a serial number, as native/src/load/maker.rs has it."""
+    return f"{1 + serial % STAN_MAX:06d}"
+
+
+def terminal(serial: int) -> str:
+    """Field 41."""
+    return f"B{serial // STAN_MAX * TERMINALS + serial % TERMINALS:07d}"
+
+
+def bookings(
+    lines: Iterable[tuple[str, str, str, str, str, str, int, str, int]],
+) -> Iterator[Booking]:
+    """The native bank's lines."""
+    for saw, number, at, rrn, term, acquirer, amount, code, money in lines:
+        if saw in ("request", "copy"):
+            yield Booking(
+                Saw(saw), 0, number, at, rrn=rrn, acquirer=acquirer, terminal=term, amount=amount,
+                code=code, held=money,
+            )  # fmt: skip
+        else:
+            yield Booking(Saw.REVERSAL, 0, number, at, released=money, effect=EFFECTS[saw])
+
+
+def summary(reports: Iterable[Report | str]) -> dict[str, Any]:
+    """All steps together."""
+    several = list(reports)
+    compared = [one for one in several if isinstance(one, Report)]
+    problems = [one for one in several if isinstance(one, str)]
+    findings: list[Mapping[str, Any]] = [
+        {"rule": finding.rule, "text": finding.text} for one in compared for finding in one.findings
+    ]
+    return {
+        "ok": not problems and all(one.ok for one in compared) and bool(compared),
+        "approvals_acquirer": sum(one.approvals_acquirer for one in compared),
+        "approvals_journal": sum(one.approvals_journal for one in compared),
+        "holds_issuer": sum(one.holds_issuer for one in compared),
+        "reversed": sum(one.reversed for one in compared),
+        "findings_total": sum(one.findings_total for one in compared),
+        "findings": findings,
+        "problems": problems,
+    }

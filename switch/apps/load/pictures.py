@@ -1,0 +1,24 @@
+"""All pictures of a run, those for which it has something to show."""
+
+from collections.abc import Mapping
+
+from switch.apps.load.figures import DUE
+from switch.apps.load.latency import heat, percentiles
+from switch.apps.load.model import Run
+from switch.apps.load.picture import Picture
+from switch.apps.load.rate import ladder, rates
+from switch.native import load
+
+__all__ = ["draw"]
+
+
+def draw(run: Run, series: Mapping[str, "load.Series"]) -> list[Picture]:
+    """Those for which the run has something to show."""
+    kinds = [kind.name for kind in run.kinds if kind.name + DUE in series]
+    found = [percentiles(run, kind, series) for kind in kinds]
+    found += [heat(run, kind, series[kind + DUE]) for kind in kinds]
+    if run.timeline:
+        found.append(rates(run))
+    if any(step.p99_us for step in run.steps):
+        found.append(ladder(run))
+    return found
