@@ -35,6 +35,7 @@ from switch.crypto.masters import create_demo_masters, open_masters
 from switch.engine.engine import AcquirerRules, Engine
 from switch.engine.reverse import IssuerRules
 from switch.errors import SettingsError, TapswitchError
+from switch.link.health import HealthRules
 from switch.link.matcher import Matcher
 from switch.link.session import Role, Rules, Session
 from switch.link.window import Window
@@ -261,7 +262,9 @@ class Worker:
             index = self._indexes[i.id]
             matcher = _matcher(marks.get(i.id), i.in_flight_max)
             hold = self.holds.of(i.id).hold
-            self.banks[index] = Bank(index, i.id, matcher, i.connections, hold=hold)
+            self.banks[index] = Bank(
+                index, i.id, matcher, i.connections, hold=hold, health=_health(i)
+            )
 
     def _issuer_rules(self, issuer: schema.Issuer) -> IssuerRules:
         return IssuerRules(
@@ -417,7 +420,12 @@ class Worker:
     def _bank_factory(self, i: schema.Issuer) -> Any:
         bank = self.banks[self._indexes[i.id]]
         dialect = self._dialects[i.dialect]
-        rules = Rules(Role.ISSUER, sign_on=i.sign_on, echo_idle_ms=i.echo_idle_s * 1000)
+        rules = Rules(
+            Role.ISSUER,
+            sign_on=i.sign_on,
+            echo_idle_ms=i.echo_idle_s * 1000,
+            watched=bank.health.suspect_ms > 0,
+        )
         frame_bytes_max = self.settings.limits.frame_bytes_max
         return lambda: BankConnection(
             self.driver,
@@ -458,6 +466,18 @@ def _matcher(mark: tuple[int, int] | None, in_flight_max: int) -> Any:
     """Numbers go on above the highest pair that the journal knows of the institution."""
     window = Window(mark[0], mark[1]) if mark is not None else Window()
     return Matcher(window, in_flight_max)
+
+
+def _health(issuer: schema.Issuer) -> HealthRules:
+    """When the bank's connections are fit. One that agreed on no echo is not tested by any."""
+    return HealthRules(
+        suspect_ms=issuer.suspect_ms,
+        probe_ms=issuer.probe_ms,
+        answered_share_min=issuer.answered_share_min,
+        pause_min_ms=min(HealthRules().pause_min_ms, issuer.health_pause_max_ms),
+        pause_max_ms=issuer.health_pause_max_ms,
+        echo=issuer.echo_idle_s > 0,
+    )
 
 
 def _next_txn(node: int, last: int) -> int:

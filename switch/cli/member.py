@@ -176,14 +176,20 @@ def _lines(answer: "MemberDone") -> list[str]:
             link.peer,
             link.session,
             "yes" if link.open else "no",
+            link.health or "-",
+            f"{link.answered:,}",
+            f"{link.expired:,}",
             f"{link.silent_ms / 1000:.1f} s",
             f"{link.since_ms / 1000:.0f} s",
             f"{link.unread_bytes}",
         ]
         for link in one.links
     ]
-    head = ["LINK", "PEER", "SESSION", "OPEN", "SILENT", "STANDS", "UNREAD"]
-    return [*lines, "", *table([head, *rows], right=(0, 4, 5, 6))]
+    head = [
+        *("LINK", "PEER", "SESSION", "OPEN", "HEALTH", "ANSWERED", "EXPIRED"),
+        *("SILENT", "STANDS", "UNREAD"),
+    ]
+    return [*lines, "", *table([head, *rows], right=(0, 5, 6, 7, 8, 9))]
 
 
 def _echoes(answer: "Echoes") -> list[str]:

@@ -36,6 +36,12 @@ class LinkShown(msgspec.Struct, frozen=True, kw_only=True):
     """Financial traffic may pass."""
     writable: bool
     """The peer takes what we write."""
+    health: str
+    """Of a bank: good, suspect, out, trial (switch/link/health.py)."""
+    answered: int
+    """Of the requests sent on it."""
+    expired: int
+    """Of the requests sent on it, those that reached their deadline without an answer."""
     unread_bytes: int
     """Written by us, not taken by the peer's kernel yet."""
     since_ms: int
@@ -128,6 +134,9 @@ def _link(link: "Connection", now_ns: int) -> LinkShown:
         session=session.state.name.lower() if session is not None else "",
         open=link.open,
         writable=link.writable,
+        health=link.health_state,
+        answered=link.tally.answered,
+        expired=link.tally.expired,
         unread_bytes=link.unread_bytes,
         since_ms=(now_ns - link.made_ns) // 1_000_000,
         silent_ms=max(0, now_ns - heard_ns) // 1_000_000,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from switch.engine.states import State
+from switch.model.tally import NOBODY, Tally
 
 if TYPE_CHECKING:
     from switch.wire import Message
@@ -34,5 +35,7 @@ class Transaction(msgspec.Struct, gc=False):
     """Monotonic; the bank's answer must be read before it."""
     out_stan: int = 0
     out_time: str = ""
+    tally: Tally = NOBODY
+    """Of the connection that it was given to."""
     waiters: list[tuple[Message, int]] | None = None
     """Repeats that wait for the one answer: (message, slot)."""

@@ -24,6 +24,7 @@ from switch.constants import STAN_MAX
 
 if TYPE_CHECKING:
     from switch.link.window import Window
+    from switch.model.tally import Tally
     from switch.wire import Message
 
 __all__ = ["ANSWERED_MAX", "LATE_MAX", "LATE_NS", "InFlight", "Matcher", "OwedReversal"]
@@ -48,6 +49,7 @@ class InFlight(Protocol):
     deadline_ns: int
     out_stan: int
     out_time: str
+    tally: Tally
 
 
 class OwedReversal(Protocol):
@@ -119,6 +121,7 @@ class Matcher(Generic[T, R]):
         else:
             self._last_ns = deadline_ns
         in_flight[stan] = txn
+        txn.tally.sent += 1
         return True
 
     def match(self, reply: Message) -> T | None:
@@ -131,6 +134,7 @@ class Matcher(Generic[T, R]):
         if txn is not None and reply.agrees(txn.request, txn.out_stan, txn.out_time):
             del self.in_flight[txn.out_stan]
             self._answered.append(txn.out_stan)
+            txn.tally.answered += 1
             return txn
         return self._match_late(reply, txn is not None)
 
@@ -173,6 +177,7 @@ class Matcher(Generic[T, R]):
             gone.append(txn)
         for txn in gone:
             self.in_flight.pop(txn.out_stan, None)
+            txn.tally.expired += 1
             self._remember(txn)
         return gone
 
@@ -181,6 +186,7 @@ class Matcher(Generic[T, R]):
         if self.in_flight.get(txn.out_stan) is not txn:
             return False
         del self.in_flight[txn.out_stan]
+        txn.tally.dropped += 1
         return True
 
     def drain(self) -> list[T]:

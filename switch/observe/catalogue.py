@@ -74,10 +74,13 @@ RESPONSE_CODES: Final = (
 )  # fmt: skip
 """At most 60: codes that a dialect lists; any other counts as `_other`."""
 ENDS: Final = end.ALL
+HEALTH_STATES: Final = ("good", "suspect", "out", "trial")
+"""Mirrors switch/link/health.py; a test compares."""
 NOTES: Final = (
     "acquirer_in_flight_full", "callback_raised", "connection_refused", "foreign_institution",
     "frame_unfinished", "ignored", "impossible", "journal_refused", "late_approved",
-    "late_declined", "late_unusable", "link_broken", "peer_does_not_read", "reply_from_acquirer",
+    "late_declined", "late_unusable", "link_broken", "link_put_back", "link_taken_out",
+    "peer_does_not_read", "reply_from_acquirer",
     "request_from_bank", "reversal_parked", "reversal_rejected", "reversal_unknown",
     "still_in_doubt", "undecodable", "undelivered_kept", "waiters_full", "write_to_gone_peer",
     OTHER,
@@ -245,7 +248,7 @@ FAMILIES: Final = (
         "link_disconnects_total",
         "Connections ended.",
         member=None,
-        reason=("peer", "idle", "tls", "protocol", "operator", "other"),
+        reason=("peer", "idle", "tls", "protocol", "operator", "half_open", "other"),
     ),
     _counter(
         "tls_handshakes_total",
@@ -274,6 +277,12 @@ FAMILIES: Final = (
         "member_signed_on",
         "1 when at least one connection of the member is signed on.",
         member=None,
+    ),
+    _gauge(
+        "link_health",
+        "Connections of a bank by what is thought of them; on `out` no new requests go.",
+        issuer=None,
+        state=HEALTH_STATES,
     ),
     _gauge(
         "member_expected_up",

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     Connect = Callable[[Connection, str, int], Awaitable[None]]
 
-__all__ = ["CONNECT_TIMEOUT_S", "Dialer"]
+__all__ = ["CONNECT_TIMEOUT_S", "HALF_OPEN", "Dialer"]
 
 log = structlog.get_logger("dialer")
 
+HALF_OPEN: Final = "half-open"
+"""Why a connection ended whose peer answered nothing any more."""
 CONNECT_TIMEOUT_S: Final = 5.0
 """A host that does not even answer a SYN; the next address may."""
 
@@ -112,7 +114,8 @@ class Dialer:
         connection.ended = asyncio.Event()
         await self._connect(connection, host, port)
         await connection.ended.wait()
-        return connection.was_open
+        # One that was closed for being dead is no proof that its host lives.
+        return connection.was_open and connection.reason != HALF_OPEN
 
 
 async def _plain(connection: "Connection", host: str, port: int) -> None:

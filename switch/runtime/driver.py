@@ -230,6 +230,16 @@ class Driver:
             if other >= 0:
                 self.native.retarget(connection.slot, other)
 
+    def fitness_changed(self, connection: Connection) -> None:
+        """A bank's line was taken out, or put back, or is on trial no more."""
+        self._refresh(connection)
+        bank = self.banks.get(connection.member.index)
+        if bank is not None and not connection.fit:
+            # What waits for its record and was never written may still go another way.
+            other = bank.next_slot()
+            if other >= 0:
+                self.native.retarget(connection.slot, other)
+
     def refused(self, member: Any) -> None:
         """A connection over the cap, or one that came while we drain."""
         self.gauges.connected(member.name, refused=True)

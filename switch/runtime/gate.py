@@ -80,9 +80,10 @@ class Gate:
         if not ready:
             return Forwarding.DOWN
         now = time_ns()
+        bank.turn = turn = (bank.turn + 1) % len(ready)
+        txn.tally = bank.tallies[turn]
         if not bank.matcher.take(txn, now // SECOND):
             return Forwarding.FULL
-        bank.turn = turn = (bank.turn + 1) % len(ready)
         wall_ms = now // MS
         try:
             lsn = self._native.forward(

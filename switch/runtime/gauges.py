@@ -6,12 +6,14 @@ addition each on the walk) and published as totals; the native gate counts every
 itself.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from switch.errors import DecodeError
 from switch.model import end
 from switch.model.kind import Kind
+from switch.observe.catalogue import HEALTH_STATES
 from switch.runtime.clock import wall_s
 from switch.runtime.member import Acquirer, Bank, Hold
 
@@ -38,6 +40,7 @@ REASONS: Final = {
     "undecodable messages": "protocol",
     "requests before sign-on": "protocol",
     "broken": "protocol",
+    "half-open": "half_open",
     "overdue": "idle",
     "drained": "operator",
     "draining": "operator",
@@ -98,6 +101,9 @@ class Gauges:
             metrics.set("inflight_requests", len(bank.matcher.in_flight), issuer=bank.name)
             metrics.set("saf_entries", self._native.owed_to(bank.index), member=bank.name)
             self._member(bank)
+            states = Counter(link.health_state for link in bank.connections.values())
+            for state in HEALTH_STATES:
+                metrics.set("link_health", states[state], issuer=bank.name, state=state)
         for acquirer in self._acquirers.values():
             self._member(acquirer)
 

@@ -13,10 +13,12 @@ import structlog
 
 from switch.engine.states import State
 from switch.errors import DecodeError, MacError
+from switch.link import health
 from switch.model import end
 from switch.model.kind import Kind
 from switch.model.response import FORMAT_ERROR, MAC_ERROR
 from switch.runtime.clock import monotonic_ns, wall_s
+from switch.runtime.dialer import HALF_OPEN
 from switch.runtime.member import Acquirer, Bank, Hold
 from switch.runtime.transport import Connection, Paused
 from switch.wire import Dialect, Guard, KeepAlive, Message
@@ -296,7 +298,7 @@ class AcquirerConnection(_Spoken):
 class BankConnection(_Spoken):
     """One connection of a bank, dialled or accepted."""
 
-    __slots__ = ("_bank", "_engine_reply", "_match")
+    __slots__ = ("_bank", "_engine_reply", "_match", "health")
 
     def __init__(
         self,
@@ -311,6 +313,10 @@ class BankConnection(_Spoken):
         self._bank = bank
         self._match = bank.matcher.match
         self._engine_reply = driver.engine.reply
+        self.health = health.Health(
+            bank.health, self.tally, bank.memory, monotonic_ns(), random.random()
+        )
+        self.fit = self.health.fit
 
     def data_received(self, data: bytes) -> None:
         """Hot: once per chunk, and the loop once per message."""
@@ -367,6 +373,57 @@ class BankConnection(_Spoken):
         else:
             driver.counts["request_from_bank"] += 1
             driver.act(self, self.session.request(item, now_ns, wall_s()))
+
+    def tick(self, now_ns: int, now_s: int) -> None:
+        """Also whether the line is fit for new requests."""
+        super().tick(now_ns, now_s)
+        if self.open:
+            acts = self.health.tick(
+                now_ns,
+                self.session.heard_ns,
+                self.stalled_ns(now_ns),
+                random.random(),
+                deaf=bool(self.paused),
+            )
+            self._judge(acts, now_ns, now_s)
+
+    @property
+    def health_state(self) -> str:
+        return self.health.state.name.lower()
+
+    def echoed(self, took_ns: int) -> None:
+        super().echoed(took_ns)
+        if self.transport is not None:
+            now_ns = monotonic_ns()
+            told = self.health.missed if took_ns < 0 else self.health.echoed
+            self._judge(told(now_ns, random.random()), now_ns, wall_s())
+
+    def _judge(self, acts: tuple[health.Act, ...], now_ns: int, now_s: int) -> None:
+        """Runs what the line's health wants done."""
+        driver, line = self.driver, self.health
+        on_trial = line.state is health.HealthState.TRIAL
+        changed = (self.fit, self.on_trial) != (line.fit, on_trial)
+        self.fit, self.on_trial = line.fit, on_trial
+        for act in acts:
+            match act:
+                case health.Act.PROBE:
+                    # Out, only its own answer counts; under suspicion any sign of life does.
+                    asked = line.state is health.HealthState.OUT
+                    within_ms = self._bank.health.probe_ms
+                    driver.act(self, self.session.echo(now_ns, now_s, within_ms, asked=asked))
+                case health.Act.TAKE_OUT:
+                    driver.counts["link_taken_out"] += 1
+                    log.warning(
+                        "link.taken_out", member=self.member.name, slot=self.slot, why=line.why
+                    )
+                case health.Act.PUT_BACK:
+                    driver.counts["link_put_back"] += 1
+                    log.info("link.put_back", member=self.member.name, slot=self.slot)
+                case health.Act.CLOSE:
+                    log.warning("link.half_open", member=self.member.name, slot=self.slot)
+                    self.abort(HALF_OPEN)
+        if changed:
+            driver.fitness_changed(self)
 
     def lost(self) -> None:
         self._cut_short()

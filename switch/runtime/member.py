@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from switch.link.health import TRIAL_REQUESTS, HealthRules, Memory
 from switch.link.matcher import Matcher
 from switch.model.kind import Kind
+from switch.model.tally import Tally
 
 if TYPE_CHECKING:
     from switch.engine.transaction import Transaction
@@ -73,12 +75,22 @@ class Bank(msgspec.Struct):
     """In accept mode, further connections are closed at once; in dial mode how many we dial."""
     connections: dict[int, "Connection"] = msgspec.field(default_factory=dict)
     ready: list[int] = msgspec.field(default_factory=list)
-    """Slots that are signed on and whose peer reads. They take turns."""
+    """Slots that are signed on, fit, and whose peer reads. They take turns."""
+    tallies: list[Tally] = msgspec.field(default_factory=list)
+    """Theirs, in the same order."""
+    health: HealthRules = HealthRules()
+    memory: Memory = msgspec.field(default_factory=Memory)
+    """Of lines that failed."""
+    in_flight_max: int = 0
+    """Of the settings; the matcher's own is lower while all lines are on trial."""
     turn: int = 0
     messages_in: list[int] = msgspec.field(default_factory=_tally)
     """Messages read, by kind; an answer to a request counts under the request's kind."""
     bytes_in: int = 0
     hold: Hold = Hold.NONE
+
+    def __post_init__(self) -> None:
+        self.in_flight_max = self.in_flight_max or self.matcher.in_flight_max
 
     def next_slot(self) -> int:
         """A slot to send on, -1 when there is none."""
@@ -90,11 +102,17 @@ class Bank(msgspec.Struct):
     def refresh(self) -> bool:
         """Recomputes `ready`; True when the bank has become reachable by it."""
         before = bool(self.ready)
-        self.ready = [
-            slot
+        usable = [
+            (slot, link)
             for slot, link in self.connections.items()
-            if link.open and link.writable and self.hold is Hold.NONE
+            if link.open and link.writable and link.fit and self.hold is Hold.NONE
         ]
+        self.ready = [slot for slot, _ in usable]
+        self.tallies = [link.tally for _, link in usable]
+        limit = self.in_flight_max
+        if usable and all(link.on_trial for _, link in usable):
+            limit = min(limit, len(self.matcher.in_flight) + TRIAL_REQUESTS * len(usable))
+        self.matcher.in_flight_max = limit
         return bool(self.ready) and not before
 
     def signed_on(self) -> int:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import structlog
 
+from switch.model.tally import Tally
 from switch.runtime.clock import monotonic_ns
 from switch.runtime.gauges import TLS
 from switch.runtime.member import Hold
@@ -44,6 +45,9 @@ KEEPALIVE_PROBES: Final = 3
 USER_TIMEOUT_MS: Final = 30_000
 """Bytes that stay unacknowledged so long end the connection: keep-alive probes stop while data
 is under way."""
+
+_BYTES_ACKED: Final = 120
+_TCP_INFO_BYTES: Final = 128
 
 SEND_BUFFER_BYTES: Final = 262_144
 """The kernel's share for one peer; left to itself it grows to megabytes for a peer that does not
@@ -78,22 +82,27 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_acked",
         "_capped",
         "_feed",
         "_paused",
+        "_stalled_ns",
         "dialect",
         "driver",
         "echoes",
         "ended",
+        "fit",
         "framer",
         "guard",
         "last_received_ns",
         "made_ns",
         "member",
+        "on_trial",
         "open",
         "peer",
         "reason",
         "slot",
+        "tally",
         "transport",
         "was_open",
         "writable",
@@ -126,6 +135,12 @@ class Connection(asyncio.Protocol):
         self.echoes: list[asyncio.Future[int]] = []
         """Who waits for the answer to our echo: its time in ns, -1 when there is none."""
         self._paused = 0
+        self.fit = True
+        """Of a bank: its line is trusted with new requests (`link.health`)."""
+        self.on_trial = False
+        self.tally = Tally()
+        self._acked = -1
+        self._stalled_ns = 0
 
     # ------------------------------------------------------------------------------ life
 
@@ -259,6 +274,22 @@ class Connection(asyncio.Protocol):
         return self.transport.get_write_buffer_size() if self.transport is not None else 0
 
     @property
+    def health_state(self) -> str:
+        """What is thought of a bank's line, in small letters; '' of others."""
+        return ""
+
+    def stalled_ns(self, now_ns: int) -> int:
+        """For how long bytes have waited of which the peer's system acknowledged none; call it
+        regularly. It asks the system only while bytes wait."""
+        if not self.unread_bytes:
+            self._acked, self._stalled_ns = -1, 0
+            return 0
+        acked = _acknowledged(self.transport)
+        if acked != self._acked or not self._stalled_ns:
+            self._acked, self._stalled_ns = acked, now_ns
+        return now_ns - self._stalled_ns
+
+    @property
     def paused(self) -> int:
         """Bits of `Paused`."""
         return self._paused
@@ -278,6 +309,22 @@ def _peer_name(transport: asyncio.Transport) -> str:
     if isinstance(address, tuple) and len(address) >= 2:
         return f"{address[0]}:{address[1]}"
     return "?"
+
+
+def _acknowledged(transport: asyncio.Transport | None) -> int:
+    """Bytes of ours that the peer's system has acknowledged since the connection began; 0 where
+    the system does not tell.
+
+    Source: tcpi_bytes_acked of struct tcp_info, Linux 4.1 and later.
+    """
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is None or sys.platform != "linux":
+        return 0
+    with contextlib.suppress(OSError):
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        if len(info) >= _TCP_INFO_BYTES:
+            return int.from_bytes(info[_BYTES_ACKED:_TCP_INFO_BYTES], sys.byteorder)
+    return 0
 
 
 def _set_options(transport: asyncio.Transport) -> None:

@@ -356,6 +356,43 @@ class Issuer(Table, frozen=True, kw_only=True):
     echo_idle_s: Annotated[
         int, Meta(ge=0, le=HOUR_S, description="Echo (0800 301) after idle; 0: never.")
     ] = 60
+    suspect_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=600_000,
+            description="A connection that was sent something and says nothing for so long is "
+            "tested with an echo; one that takes none of our bytes for so long gets no new "
+            "requests; 0: connections are not judged.",
+        ),
+    ] = 2_000
+    probe_ms: Annotated[
+        int,
+        Meta(
+            ge=10,
+            le=60_000,
+            description="Limit for the answer to that echo; then no new requests go to the "
+            "connection until it is well again.",
+        ),
+    ] = 3_000
+    answered_share_min: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100,
+            description="Per cent of requests that must be answered in time on a connection "
+            "(over 30 s, and at least 10 that were not); below it none go to it; 0: not judged.",
+        ),
+    ] = 50
+    health_pause_max_ms: Annotated[
+        int,
+        Meta(
+            ge=1_000,
+            le=HOUR_S * 1_000,
+            description="Longest time that a connection which fails again and again gets no new "
+            "requests although it answers echoes; the first is 1 s.",
+        ),
+    ] = 60_000
     reversal_retry_ms: Annotated[
         Milliseconds,
         Meta(description="First pause before an unanswered reversal is repeated; it doubles."),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from switch.constants import STAN_MAX
 from switch.link.matcher import LATE_MAX, LATE_NS, Matcher
 from switch.link.window import Window
+from switch.model.tally import Tally
 from switch.wire import Message
 from tests.support.message import PURCHASE, message, reply_to
 
@@ -19,6 +20,7 @@ class _Txn(msgspec.Struct, eq=False):
     deadline_ns: int
     out_stan: int = 0
     out_time: str = ""
+    tally: Tally = msgspec.field(default_factory=Tally)
 
 
 class _Reversal(msgspec.Struct, eq=False):
@@ -231,3 +233,16 @@ def test_numbers_of_open_reversals_are_not_given_out_again() -> None:
     matcher.reversal_sent(_Reversal(1, stan, time))
     matcher.window = Window(_NOW_S + 9, STAN_MAX)
     assert matcher.number(_NOW_S + 9)[0] == stan + 1
+
+
+def test_what_became_of_requests_is_tallied_where_they_were_sent() -> None:
+    matcher, tally = _matcher(), Tally()
+    answered, late, dropped, waiting = (_txn(deadline_ns=n * 1_000) for n in (4, 1, 5, 6))
+    for txn in (answered, late, dropped, waiting):
+        txn.tally = tally
+        matcher.take(txn, _NOW_S)
+    matcher.match(_answer(answered))
+    assert matcher.expired(2_000) == [late]
+    matcher.drop(dropped)
+    assert matcher.match(_answer(late)) is late
+    assert (tally.sent, tally.answered, tally.expired, tally.dropped) == (4, 1, 1, 1)

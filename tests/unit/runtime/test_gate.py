@@ -11,6 +11,7 @@ from switch.errors import EncodeError, JournalError
 from switch.link.matcher import Matcher
 from switch.link.window import Window
 from switch.model.state import Cause
+from switch.model.tally import Tally
 from switch.runtime.clock import BusinessDay
 from switch.runtime.gate import Gate
 from switch.runtime.member import Acquirer, Bank
@@ -73,6 +74,7 @@ class Rig:
         self.acquirer = Acquirer(ACQUIRER, "ACQ01", "10001", 100, 4, numbers)
         self.bank = Bank(BANK, "BANK01", matcher, 2)
         self.bank.ready = [7, 9]
+        self.bank.tallies = [Tally(), Tally()]
         self.noted: list[str] = []
         double: Any = self.native
         self.gate = Gate(
