@@ -211,12 +211,12 @@ class Health:
         "_memory",
         "_misses",
         "_probe_ns",
-        "_rules",
         "_sent",
         "_since_ns",
         "_suspicions",
         "_tally",
         "_trial",
+        "rules",
         "state",
         "why",
     )
@@ -225,7 +225,8 @@ class Health:
         self, rules: HealthRules, tally: Tally, memory: Memory, now_ns: int, jitter: float
     ) -> None:
         """`jitter` in [0, 1). A connection in the place of one that was dead begins out."""
-        self._rules = rules
+        self.rules = rules
+        """May be changed while it stands."""
         self._tally = tally
         self._memory = memory
         self.state = HealthState.GOOD
@@ -271,7 +272,7 @@ class Health:
             stalled_ns: for how long bytes have waited of which none was acknowledged.
             deaf: we do not read from it at present, so that it cannot be heard.
         """
-        rules = self._rules
+        rules = self.rules
         if not rules.suspect_ms:
             return ()
         acts: tuple[Act, ...] = ()
@@ -321,9 +322,9 @@ class Health:
 
     def _silent(self, now_ns: int) -> bool:
         """Asked, and silent for longer than this line has lately been forgiven."""
-        if not self._asked_ns or not self._rules.echo:
+        if not self._asked_ns or not self.rules.echo:
             return False
-        patience_ns = (self._rules.suspect_ms * _MS) << min(self._suspicions, SUSPICIONS_MAX)
+        patience_ns = (self.rules.suspect_ms * _MS) << min(self._suspicions, SUSPICIONS_MAX)
         if now_ns - self._asked_ns < patience_ns:
             return False
         if self.state is HealthState.GOOD or self.state is HealthState.TRIAL:
@@ -332,7 +333,7 @@ class Health:
         return True
 
     def _unanswered(self, now_ns: int) -> bool:
-        share_min = self._rules.answered_share_min
+        share_min = self.rules.answered_share_min
         now = (self._tally.answered, self._tally.expired)
         if now_ns - self._half_ns >= WINDOW_NS // 2:
             self._half_ns = now_ns
@@ -346,7 +347,7 @@ class Health:
         return expired >= EXPIRED_MIN and answered * 100 < share_min * (answered + expired)
 
     def _outside(self, now_ns: int, jitter: float, *, deaf: bool) -> tuple[Act, ...]:
-        rules = self._rules
+        rules = self.rules
         ripe = self._good >= rules.good_echoes or not rules.echo
         if ripe and now_ns >= self._back_at_ns:
             return self._step(Input.RIPE, now_ns, jitter)
@@ -363,7 +364,7 @@ class Health:
         if self._tally.answered - self._trial[0] >= TRIAL_REQUESTS:
             return True
         calm = self._tally.expired == self._trial[1]
-        return calm and now_ns - self._since_ns >= self._rules.pause_max_ms * _MS
+        return calm and now_ns - self._since_ns >= self.rules.pause_max_ms * _MS
 
     # --------------------------------------------------------------------------------- transitions
 
@@ -389,7 +390,7 @@ class Health:
 
     def _leave(self, now_ns: int, jitter: float) -> None:
         """Out: for how long at least depends on how soon it failed again."""
-        rules, memory = self._rules, self._memory
+        rules, memory = self.rules, self._memory
         if now_ns - memory.out_ns > SAME_NS:
             soon = memory.out_ns and now_ns - memory.back_ns < 2 * rules.pause_max_ms * _MS
             again = soon or self.why == "probation"

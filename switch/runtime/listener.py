@@ -391,6 +391,9 @@ class BankConnection(_Spoken):
     def health_state(self) -> str:
         return self.health.state.name.lower()
 
+    def retune(self, rules: health.HealthRules) -> None:
+        self.health.rules = rules
+
     def echoed(self, took_ns: int) -> None:
         super().echoed(took_ns)
         if self.transport is not None:

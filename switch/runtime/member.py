@@ -92,6 +92,13 @@ class Bank(msgspec.Struct):
     def __post_init__(self) -> None:
         self.in_flight_max = self.in_flight_max or self.matcher.in_flight_max
 
+    def retune(self, in_flight_max: int, health: HealthRules) -> None:
+        """Takes up other settings, for the connections that stand too."""
+        self.in_flight_max, self.health = in_flight_max, health
+        for link in self.connections.values():
+            link.retune(health)
+        self.refresh()
+
     def next_slot(self) -> int:
         """A slot to send on, -1 when there is none."""
         if not self.ready:

@@ -29,6 +29,7 @@ from switch.runtime.member import Hold
 from switch.wire import Dialect, Framer, Guard, KeepAlive, Message
 
 if TYPE_CHECKING:
+    from switch.link.health import HealthRules
     from switch.runtime.driver import Driver
 
 __all__ = ["WRITE_HIGH_BYTES", "Connection", "Paused"]
@@ -277,6 +278,9 @@ class Connection(asyncio.Protocol):
     def health_state(self) -> str:
         """What is thought of a bank's line, in small letters; '' of others."""
         return ""
+
+    def retune(self, rules: "HealthRules") -> None:
+        """Other rules for a bank's line."""
 
     def stalled_ns(self, now_ns: int) -> int:
         """For how long bytes have waited of which the peer's system acknowledged none; call it

@@ -20,6 +20,7 @@ from switch.control.members import MemberDone
 from switch.control.order import By, Order
 from switch.control.remote import ask
 from switch.errors import OperatorError, OrderError
+from switch.link.health import HealthRules
 from switch.wire import Message
 from tests.support.peer import Acquirer, Bank, BankLink, purchase, until
 from tests.support.rig import Rig, rig
@@ -255,6 +256,16 @@ async def test_every_order_stands_in_the_audit_with_its_result(node: Rig) -> Non
         (4, "refused"),
     ]
     assert records[4].problem == "BANK01 is drained"
+
+
+async def test_bank_takes_up_other_settings_for_the_connections_that_stand(
+    node: Rig, bank: Bank
+) -> None:
+    member = node.member("BANK01")
+    rules = HealthRules(suspect_ms=100)
+    member.retune(5, rules)
+    assert (member.matcher.in_flight_max, member.health) == (5, rules)
+    assert {link.health.rules.suspect_ms for link in member.connections.values()} == {100}
 
 
 def test_damaged_file_of_holds_is_no_reason_to_serve_a_drained_bank(tmp_path: Path) -> None:
