@@ -31,6 +31,9 @@ class Dialect:
     def sealable(self) -> bool:
         """The dialect says which messages carry a message code (``[mac]``)."""
     @property
+    def supplies(self) -> list[str]:
+        """Fields that the switch adds to a message that lacks them (``[supply]``), from the moment it is claimed."""
+    @property
     def length_bytes(self) -> int:
         """Bytes of the length in front of a frame."""
     @property

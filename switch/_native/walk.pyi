@@ -39,6 +39,9 @@ class Entry:
     def card_agrees(self) -> bool:
         """The asking message names the same card."""
     @property
+    def kind(self) -> int:
+        """switch.model.kind.Kind of the remembered request."""
+    @property
     def amount_minor(self) -> int: ...
     @property
     def response_code(self) -> str:
@@ -72,6 +75,8 @@ class Duplicates:
     @property
     def counters_max(self) -> int:
         """How many have room without a pause."""
+    def zone(self, offset_s: int) -> None:
+        """Seconds that the business zone is east of UTC now: for local times that a dialect supplies."""
     def claim(self, message: Message, institution: int, txn: int, now_s: int) -> int:
         """0 (KeyState.NEW) and the key is now IN_FLIGHT under `txn`; else the KeyState of the key that stands
         there, +16 when the body differs. Key: institution, class, dialect key fields, year inferred from
@@ -108,6 +113,9 @@ class Original:
     def cause(self) -> int:
         """switch.model.state.Cause."""
     @property
+    def kind(self) -> int:
+        """switch.model.kind.Kind of the request."""
+    @property
     def attempts(self) -> int:
         """Legs built from it; at least 1 for one that was owed before a restart."""
     @property
@@ -127,6 +135,7 @@ class Gate:
     Every act is whole: when it raises (switch.errors.EncodeError, JournalError, UsageError) nothing was recorded and
     nothing is held. None raises because a peer has gone. Slots are opaque numbers that are never used again; where a
     slot says whom to answer, -1 is nobody. Times: `wall_ms` Unix milliseconds, `now_s` Unix seconds, `now_ns` monotonic.
+    Codes are the engine's: what an acquirer's dialect says otherwise for the end code is sent and recorded instead.
     """
 
     def __new__(
@@ -138,6 +147,8 @@ class Gate:
         as `config_hash`. Raises switch.errors.UsageError for anything else."""
     def institution(self, name: str, code: str) -> int:
         """Interns an institution id; the index used by all other calls. Same name, same index."""
+    def speaks(self, institution: int, dialect: Dialect) -> None:
+        """What an institution speaks: a request of its from before the start is answered in its codes."""
     def attach(self, institution: int, dialect: Dialect, guard: Guard | None = None) -> int:
         """A slot for one connection. With a guard, what goes out on it has message codes where the dialect has them."""
     def detach(self, slot: int) -> list[int]:
@@ -211,8 +222,9 @@ class Gate:
     ) -> int:
         """DECLINED record for a claimed request (or reversal) that is not forwarded; its answer held. `reason`
         (at most 32 characters) stands in the record only."""
-    def refuse(self, request: Message, slot: int, code: str, end: str = "") -> None:
-        """An answer that touches no state and needs no record; goes out with the next release."""
+    def refuse(self, request: Message, slot: int, code: str, end: str = "", now_s: int = 0) -> None:
+        """An answer that touches no state and needs no record; goes out with the next release. `now_s`: for the times
+        that the dialect supplies."""
     def repeat(self, request: Message, slot: int, institution: int, now_s: int) -> bool:
         """The stored answer once more, held until the record it stands on is durable. False: nothing is stored."""
     def reversal(
@@ -242,7 +254,7 @@ class Gate:
     def network(self, slot: int, mti: str, values: dict[str, str], after: int) -> bool:
         """A network management message built natively and held until LSN `after` (0: at once). False when the slot is
         not open."""
-    def network_answer(self, request: Message, slot: int, code: str) -> bool: ...
+    def network_answer(self, request: Message, slot: int, code: str, now_s: int = 0) -> bool: ...
     def commit(self) -> bool:
         """The end of a tick. True when what it appended is durable already (a small group on a quick disk is written
         by the caller): call `release` then. Else the journal's descriptor tells when."""

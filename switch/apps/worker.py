@@ -14,7 +14,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -112,6 +112,8 @@ class Worker:
     finished: bool = False
     _dialects: dict[str, Dialect] = field(default_factory=dict)
     _indexes: dict[str, int] = field(default_factory=dict)
+    _set_zone: Callable[[], None] = field(init=False)
+    """Follows a change of the business zone's offset."""
 
     # ------------------------------------------------------------------------------- assembly
 
@@ -150,6 +152,8 @@ class Worker:
         named += [(i.id, i.institution_code) for i in settings.issuers]
         for name, code in named:
             self._indexes[name] = self.native.institution(name, code)
+        for acquirer in settings.acquirers:
+            self.native.speaks(self._indexes[acquirer.id], self._dialects[acquirer.dialect])
         recovered = walk.recover(self.journal, self.keys, duplicates, self.native)
         self.holds = Holds.load(holds_file(settings.node.data_dir))
         self._members(recovered)
@@ -171,6 +175,8 @@ class Worker:
         settings = self.settings
         self.taps = taps = self._taps(duplicates)
         business_day = BusinessDay(settings.node.business_zone, settings.node.cutover)
+        self._set_zone = lambda: duplicates.zone(business_day.offset_s(wall_ms()))
+        self._set_zone()
         gate = Gate(
             self.native,
             duplicates,
@@ -307,6 +313,7 @@ class Worker:
 
     def _watch(self) -> None:
         self.upkeep.watch()
+        self._set_zone()
         if self.taps is not None:
             self.taps.look()
         self.gauges.refresh(self.driver)

@@ -38,7 +38,7 @@ from switch.engine.reverse import Deliveries, Delivery, IssuerRules
 from switch.engine.states import State
 from switch.engine.transaction import Transaction
 from switch.model import end
-from switch.model.kind import Check, Kind
+from switch.model.kind import FORWARDED, REVERSIBLE, Check, Kind
 from switch.model.response import (
     DUPLICATE,
     INVALID_TRANSACTION,
@@ -67,7 +67,7 @@ _DECLINED: Final = State.DECLINED
 _APPROVE: Final = int(RcClass.APPROVE)
 _DECLINE: Final = int(RcClass.DECLINE)
 _TECHNICAL: Final = int(RcClass.TECHNICAL)
-_AFTER_PURCHASE: Final = int(Kind.PURCHASE) + 1
+_FORWARDED: Final = tuple(kind in FORWARDED for kind in Kind)
 _REVERSALS: Final = frozenset({int(Kind.REVERSAL_REQUEST), int(Kind.REVERSAL_ADVICE)})
 _GENUINE: Final = int(Verdict.GENUINE)
 _MS: Final = 1_000_000
@@ -169,12 +169,12 @@ class Engine:
     def request(
         self, message: Message, slot: int, acquirer: int, now_ns: int, now_s: int
     ) -> Sequence[Effect]:
-        """A financial message of an acquirer: authorisation, purchase, or its reversal.
+        """A financial message of an acquirer: one of `FORWARDED`, or a reversal.
 
         `slot`: where it came in; `now_ns` monotonic, `now_s` Unix seconds. Returns effects for
         `perform`, and the empty tuple when it has acted through the gate.
         """
-        if message.check or not 0 < message.kind < _AFTER_PURCHASE:
+        if message.check or not _FORWARDED[message.kind]:
             return self._unplain(message, slot, acquirer, now_s)
         number = self.next_txn
         found = self._claim(message, acquirer, number, now_s)
@@ -337,6 +337,8 @@ class Engine:
         if entry is None:
             return [AcceptReversal(message, slot, number, acquirer, 0, ReversalEffect.TOMBSTONE)]
         tombstone = entry.state == KeyState.TOMBSTONE
+        if not tombstone and entry.kind not in REVERSIBLE:
+            return [Decline(message, slot, number, acquirer, INVALID_TRANSACTION, end.FIELD_RULE)]
         agrees = entry.card_agrees and entry.amount_minor == message.amount_minor
         if not tombstone and not agrees:
             return [Decline(message, slot, number, acquirer, DUPLICATE, end.FIELD_RULE)]

@@ -12,6 +12,7 @@ from switch.engine.effects import Conclude, Effect, Note, Repeat
 from switch.engine.events import Event
 from switch.engine.states import TABLE, Ignored, State, To
 from switch.model import end
+from switch.model.kind import Kind
 from switch.model.response import (
     BANK_DOWN,
     TIMED_OUT,
@@ -53,13 +54,13 @@ def classify(txn: Transaction, reply: Message) -> Event:
     """What a bank's reply amounts to: APPROVED, DECLINED or UNUSABLE.
 
     A partial approval is unusable until terminals can take one, and so is an approval of another
-    amount: the bank then holds something that the acquirer was not told. A technical answer is a
-    decline with its own code.
+    amount: the bank then holds something that the acquirer was not told. Zero is the amount of a
+    request without one. A technical answer is a decline with its own code.
     """
     outcome = reply.outcome
     if outcome == RcClass.APPROVE:
         amount_minor = reply.amount_minor
-        if amount_minor < 0 or amount_minor == txn.request.amount_minor:
+        if amount_minor < 0 or amount_minor == max(txn.request.amount_minor, 0):
             return Event.APPROVED
         return Event.UNUSABLE
     if outcome in (RcClass.DECLINE, RcClass.TECHNICAL):
@@ -87,6 +88,9 @@ def conclude(txn: Transaction, event: Event, code_of_bank: str = "") -> list[Eff
     if not step(txn, event):
         return [refused_step(before, event, txn.id)]
     code, ending, cause = CONCLUSIONS[event]
+    if txn.request.kind == Kind.BALANCE:
+        # No money moved: there is nothing to take back.
+        cause = Cause.NONE
     effects: list[Effect] = [Conclude(txn, code, ending, cause, code_of_bank)]
     effects += waiting(txn)
     return effects

@@ -75,6 +75,10 @@ class Entry(Protocol):
     @property
     def card_agrees(self) -> bool: ...
     @property
+    def kind(self) -> int:
+        """switch.model.kind.Kind of the request."""
+
+    @property
     def amount_minor(self) -> int: ...
     @property
     def response_code(self) -> str: ...
@@ -118,6 +122,10 @@ class Reversal(Protocol):
     def txn(self) -> int: ...
     @property
     def issuer(self) -> int: ...
+    @property
+    def kind(self) -> int:
+        """Of the request."""
+
     @property
     def reversal_stan(self) -> int: ...
     @property

@@ -4,7 +4,7 @@ In doubt means accepted and never answered. Nobody knows whether the request rea
 is declined and reversed, like a time-out; the acquirer's repeat gets the decline. What was owed
 goes on with the repeat form, since the first may have left. Runs before any link opens; running it
 twice is as good as once, because the outcome of the doubtful is recorded and what is recorded is no
-longer in doubt.
+longer in doubt. A question about a balance is declined and not reversed: no money moved.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from switch.engine.effects import Effect, Undo
 from switch.model import end
+from switch.model.kind import Kind
 from switch.model.response import TIMED_OUT
 from switch.model.state import Cause
 
@@ -28,5 +29,11 @@ def recover(recovered: Recovered, deliveries: Deliveries, now_ns: int) -> list[E
     for reversal in recovered.owed:
         deliveries.add(reversal, now_ns, repeat=True)
     return [
-        Undo(original.txn, TIMED_OUT, end.RESTART, Cause.RESTART) for original in recovered.in_doubt
+        Undo(
+            original.txn,
+            TIMED_OUT,
+            end.RESTART,
+            Cause.NONE if original.kind == Kind.BALANCE else Cause.RESTART,
+        )
+        for original in recovered.in_doubt
     ]

@@ -4,13 +4,15 @@ Mirrored by native/src/codec/kind.rs; a test compares.
 """
 
 from enum import IntEnum, unique
+from typing import Final
 
-__all__ = ["Check", "Kind"]
+__all__ = ["FORWARDED", "REVERSIBLE", "Check", "Kind"]
 
 
 @unique
 class Kind(IntEnum):
-    """The closed table of what a message is: by MTI, first two digits of field 3, and field 25."""
+    """The closed table of what a message is: by MTI, first two digits of field 3, field 25 and,
+    where a dialect has one, its transaction type."""
 
     UNKNOWN = 0
     AUTHORISATION = 1
@@ -21,6 +23,37 @@ class Kind(IntEnum):
     REPLY = 6
     REVERSAL_REPLY = 7
     NETWORK_REPLY = 8
+    BALANCE = 9
+    """What an account holds: no money moves."""
+    PREAUTHORISATION = 10
+    """An amount is put aside."""
+    PREAUTHORISATION_CANCEL = 11
+    """It is given back."""
+    COMPLETION = 12
+    """It is taken, as a request."""
+    COMPLETION_ADVICE = 13
+    """It was taken: the bank is told."""
+    COMPLETION_VOID = 14
+    """A completion is undone."""
+
+
+FORWARDED: Final = frozenset(
+    {
+        Kind.AUTHORISATION,
+        Kind.PURCHASE,
+        Kind.BALANCE,
+        Kind.PREAUTHORISATION,
+        Kind.PREAUTHORISATION_CANCEL,
+        Kind.COMPLETION,
+        Kind.COMPLETION_ADVICE,
+        Kind.COMPLETION_VOID,
+    }
+)
+"""Requests that go to a bank."""
+
+REVERSIBLE: Final = FORWARDED - {Kind.BALANCE, Kind.COMPLETION_ADVICE}
+"""What an acquirer's reversal may name. A balance moves no money, and an advice tells of what has
+happened."""
 
 
 @unique

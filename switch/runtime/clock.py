@@ -59,6 +59,12 @@ class BusinessDay:
         self._text = f"{business:%Y%m%d}"
         return self._text
 
+    def offset_s(self, at_ms: int) -> int:
+        """Seconds that local time is east of UTC at Unix milliseconds `at_ms`."""
+        offset = datetime.fromtimestamp(at_ms / 1000, tz=self._zone).utcoffset()
+        assert offset is not None, "a zone has an offset"
+        return int(offset.total_seconds())
+
     def _change(self, day: date) -> int:
         """Unix milliseconds of the cut-over on local `day`."""
         moment = datetime.combine(day, self._cutover, tzinfo=self._zone)

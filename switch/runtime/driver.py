@@ -290,7 +290,7 @@ class Driver:
                     }
                     self.native.network(connection.slot, mti, values, after)
                 case AnswerNetwork(message, code):
-                    self.native.network_answer(message, connection.slot, code)
+                    self.native.network_answer(message, connection.slot, code, wall_s())
                     self.gate.urgent = True
                 case RefuseRequest(message, code, _):
                     ending = end.NOT_SIGNED_ON if code == NOT_SIGNED_ON else end.FIELD_RULE

@@ -144,14 +144,14 @@ class Gate:
 
     def refuse(self, message: "Message", slot: int, code: str, end: str) -> None:
         """See `ports.Gate.refuse`."""
-        self._native.refuse(message, slot, code, end)
+        self._native.refuse(message, slot, code, end, time_ns() // SECOND)
         self.urgent = True
 
     def repeat(self, message: "Message", slot: int, acquirer: int) -> None:
         """See `ports.Gate.repeat`. Urgent, since the record that the answer stands on is mostly
         durable."""
         if not self._native.repeat(message, slot, acquirer, time_ns() // SECOND):
-            self._native.refuse(message, slot, SYSTEM_ERROR, KEY_TAKEN)
+            self._native.refuse(message, slot, SYSTEM_ERROR, KEY_TAKEN, time_ns() // SECOND)
         self.urgent = True
 
     # ------------------------------------------------------------------------ outcomes of our own
@@ -185,7 +185,7 @@ class Gate:
         bank = self._banks.get(self._native.issuer_of(txn))
         if bank is None:
             return None
-        stan, at = bank.matcher.number(now // SECOND)
+        stan, at = bank.matcher.number(now // SECOND) if cause else (0, "")
         return self._native.undo(txn, code, end, now // MS, cause, stan, at)
 
     # --------------------------------------------------------------------------------- reversals

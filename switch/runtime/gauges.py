@@ -27,8 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["Gauges"]
 
 CLASSES: Final = {
-    "auth": (Kind.AUTHORISATION,),
-    "financial": (Kind.PURCHASE,),
+    "auth": (Kind.AUTHORISATION, Kind.PREAUTHORISATION, Kind.PREAUTHORISATION_CANCEL),
+    "financial": (
+        Kind.PURCHASE,
+        Kind.BALANCE,
+        Kind.COMPLETION,
+        Kind.COMPLETION_ADVICE,
+        Kind.COMPLETION_VOID,
+    ),
     "reversal": (Kind.REVERSAL_REQUEST, Kind.REVERSAL_ADVICE, Kind.REVERSAL_REPLY),
     "network": (Kind.NETWORK, Kind.NETWORK_REPLY),
 }

@@ -15,7 +15,7 @@ from switch.engine.states import State
 from switch.errors import DecodeError, MacError
 from switch.link import health
 from switch.model import end
-from switch.model.kind import Kind
+from switch.model.kind import FORWARDED, Kind
 from switch.model.response import FORMAT_ERROR, MAC_ERROR
 from switch.runtime.clock import monotonic_ns, wall_s
 from switch.runtime.dialer import HALF_OPEN
@@ -51,17 +51,12 @@ UNDECODABLE_NS: Final = 60_000_000_000
 BACKLOG: Final = 512
 UNFINISHED: Final = "unfinished frame"
 
-_FIRST: Final = int(Kind.AUTHORISATION)
-_LAST: Final = int(Kind.REVERSAL_ADVICE)
+_FINANCIAL: Final = tuple(
+    kind in FORWARDED or kind in {Kind.REVERSAL_REQUEST, Kind.REVERSAL_ADVICE} for kind in Kind
+)
+"""By kind: what an acquirer asks of the engine."""
 _REPLY: Final = int(Kind.REPLY)
 _WAITING: Final = (State.AWAITING, State.SUPPRESSED)
-
-assert (Kind.AUTHORISATION, Kind.PURCHASE, Kind.REVERSAL_REQUEST, Kind.REVERSAL_ADVICE) == (
-    1,
-    2,
-    3,
-    4,
-)
 
 
 class _Spoken(Connection):
@@ -190,7 +185,9 @@ class AcquirerConnection(_Spoken):
         super().__init__(driver, acquirer, dialect, frame_bytes_max, session, guard)
         self._acquirer = acquirer
         self._index = acquirer.index
-        self._code = acquirer.institution_code
+        # Where a dialect's messages bring no institution they are the link's own.
+        supplied = "acquirer_code" in dialect.supplies
+        self._code = None if supplied else acquirer.institution_code
         self._engine_request = driver.engine.request
         self._strange = 0
 
@@ -214,7 +211,7 @@ class AcquirerConnection(_Spoken):
                     if (
                         self.open
                         and item.__class__ is Message
-                        and _FIRST <= (kind := item.kind) <= _LAST
+                        and _FINANCIAL[kind := item.kind]
                         and item.get("acquirer_code") == code
                     ):
                         read[kind] += 1
@@ -253,6 +250,7 @@ class AcquirerConnection(_Spoken):
         kind = item.kind
         self._read[kind] += 1
         driver = self.driver
+        acquirer_code = self._acquirer.institution_code
         if kind in {Kind.NETWORK, Kind.NETWORK_REPLY}:
             self._network(item, now_ns)
         elif kind in {Kind.REPLY, Kind.REVERSAL_REPLY}:
@@ -260,7 +258,7 @@ class AcquirerConnection(_Spoken):
             driver.gauges.ended(end.FIELD_RULE)
         elif not self.open:
             self._stranger(item, now_ns, now_s)
-        elif _FIRST <= kind <= _LAST and item.get("acquirer_code") not in {None, self._code}:
+        elif _FINANCIAL[kind] and item.get("acquirer_code") not in {None, acquirer_code}:
             # A link speaks for one institution; another one's number is a fault of set-up, or a
             # fraud.
             driver.counts["foreign_institution"] += 1
@@ -276,7 +274,7 @@ class AcquirerConnection(_Spoken):
         self.driver.counts["mac_refused"] += 1
         message: Message = error.message
         self._read[message.kind] += 1
-        if self.open and _FIRST <= message.kind <= _LAST:
+        if self.open and _FINANCIAL[message.kind]:
             self.driver.gate.refuse(message, self.slot, MAC_ERROR, end.PROOF)
         else:
             self.driver.gauges.ended(end.PROOF)

@@ -75,14 +75,17 @@ class Bank:
         """What the account may still spend, in minor units."""
         return self._available.get(pan, self._opening)
 
-    def request(self, reference: Reference, original: Original) -> Decision:
-        """Decides a request, and books its hold when it has one."""
+    def request(self, reference: Reference, original: Original, *, holds: bool = True) -> Decision:
+        """Decides a request, and books its hold when it has one. `holds` False: it takes no
+        money."""
         if (known := self._entries.get(reference)) is not None:
             return Decision(
                 known.decision.magic, known.decision.code, known.decision.held, copy=True
             )
         magic = find(original.pan, original.amount)
         decision = self._decide(reference, original, magic)
+        if not holds:
+            decision = Decision(magic, decision.code, 0)
         if magic.act is Act.LOST and not self.healed:
             return decision
         self._entries[reference] = _Entry(original, decision)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from switch.client.connection import Connection
+from switch.model.kind import Kind
 from switch.sim.bank import Bank, Decision, Original
 from switch.sim.ledger import Booking, Effect, Ledger, Saw
 from switch.sim.magic import Act
@@ -23,7 +24,9 @@ from switch.wire import Dialect, Message
 
 __all__ = ["Issuer", "IssuerPlan"]
 
-REQUESTS: Final = {"0100": "0110", "0101": "0110", "0200": "0210", "0201": "0210"}
+REQUESTS: Final = {
+    "0100": "0110", "0101": "0110", "0200": "0210", "0201": "0210", "0220": "0230", "0221": "0230",
+}  # fmt: skip
 REVERSALS: Final = {"0400": "0410", "0401": "0410", "0420": "0430", "0421": "0430"}
 ECHOES: Final = (
     "pan", "processing_code", "amount", "transmission_time", "stan", "local_time", "local_date",
@@ -38,6 +41,16 @@ NETWORK_ECHOES: Final = (
     "forwarder_code",
     "network_code",
 )
+MOVING: Final = frozenset(
+    {
+        Kind.AUTHORISATION,
+        Kind.PURCHASE,
+        Kind.PREAUTHORISATION,
+        Kind.COMPLETION,
+        Kind.COMPLETION_ADVICE,
+    }
+)
+"""What takes money, or puts it aside."""
 SIGN_ON: Final = "001"
 SIGN_OFF: Final = "002"
 
@@ -197,7 +210,8 @@ class Issuer:
             connection.send(self._dialect.encode(answer, values | {"response_code": "91"}))
             return
         original = _original(message)
-        decision = self.bank.request((stan, when), original)
+        moving = message.kind in MOVING
+        decision = self.bank.request((stan, when), original, holds=moving)
         self._counts["copies"] += decision.copy
         self._ledger.write(
             Booking(
@@ -217,7 +231,15 @@ class Issuer:
                 held=0 if decision.copy else decision.held,
             )
         )
+        if message.kind == Kind.BALANCE and decision.code == "00":
+            values["additional_amounts"] = self._balance(message, original.pan)
         self._plan_answer(connection, answer, values, decision)
+
+    def _balance(self, message: Message, pan: str) -> str:
+        """Field 54: what is available, of the account that the processing code names."""
+        account = (message.get("processing_code") or "")[2:4]
+        currency = message.get("currency") or "156"
+        return f"{account}02{currency}C{self.bank.available(pan):012d}"
 
     def _plan_answer(
         self, connection: Connection, mti: str, values: dict[str, str], decision: Decision
@@ -235,7 +257,8 @@ class Issuer:
         if decision.code in ("00", "10"):
             self._auth_code = self._auth_code % 999_999 + 1
             answer["auth_code"] = f"{self._auth_code:06d}"
-            answer["amount"] = f"{decision.held:012d}"
+            if "amount" in values and decision.held:
+                answer["amount"] = f"{decision.held:012d}"
             self._counts["approved"] += 1
         else:
             self._counts["declined"] += 1

@@ -29,6 +29,7 @@ from switch.engine.effects import (
 from switch.engine.ports import Forwarding
 from switch.link.matcher import Matcher
 from switch.link.window import Window
+from switch.model.kind import Kind
 from switch.model.response import APPROVED, RcClass
 from switch.model.state import Cause, KeyState, ReversalEffect
 
@@ -57,6 +58,7 @@ class FakeEntry(msgspec.Struct):
     response_code: str = ""
     same_body: bool = True
     card_agrees: bool = True
+    kind: int = Kind.PURCHASE
     durable: bool = False
     """A record stands behind it; what does not is gone after a restart."""
 
@@ -76,6 +78,7 @@ class FakeDuplicates:
         entry = FakeEntry(
             txn, KeyState.IN_FLIGHT, body, _reveal(message, "pan"), message.amount_minor
         )
+        entry.kind = message.kind
         self.entries[key] = self.by_txn[txn] = entry
         return 0
 
@@ -110,6 +113,7 @@ class FakeReversal(msgspec.Struct):
     issuer: int
     reversal_stan: int
     reversal_time: str
+    kind: int = Kind.PURCHASE
 
     def agrees(self, reply: Message) -> bool:
         return (
@@ -275,7 +279,8 @@ class FakeGate:
     def restart(self) -> FakeRecovered:
         """All memory is gone but for what is recorded; connections are up again."""
         in_doubt: list[Reversal] = [
-            FakeReversal(txn, self.issuers[txn], 0, "") for txn in sorted(self.accepted)
+            FakeReversal(txn, self.issuers[txn], 0, "", self.duplicates.by_txn[txn].kind)
+            for txn in sorted(self.accepted)
         ]
         for bank in self.banks.values():
             window = bank.matcher.window

@@ -66,13 +66,23 @@ pub enum Unit {
     Bytes,
     /// Half bytes on the wire.
     Nibbles,
+    /// Of a binary value: bytes where it begins with a mark of two capital letters, else packed digits.
+    Mixed,
 }
 
-pub const UNITS: [(Unit, &str); 3] = [
+pub const UNITS: [(Unit, &str); 4] = [
     (Unit::Chars, "chars"),
     (Unit::Bytes, "bytes"),
     (Unit::Nibbles, "nibbles"),
+    (Unit::Mixed, "mixed"),
 ];
+
+/// Whether what begins at `start` does so with a mark of two capital letters.
+pub fn is_marked(bytes: &[u8], start: usize) -> bool {
+    bytes
+        .get(start..start + 2)
+        .is_some_and(|mark| mark.iter().all(u8::is_ascii_uppercase))
+}
 
 /// A length prefix: `digits` decimal digits, or `digits` bytes when binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,14 +7,16 @@ use sha2::{Digest, Sha256};
 use crate::codec::axis::{ENCODINGS, Encoding, Length};
 use crate::codec::charset::Type;
 use crate::codec::class::Class;
+use crate::codec::elsewhere::{aliases, answer_codes, supply};
 use crate::codec::encode::Head;
 use crate::codec::field::{fields, titles};
 use crate::codec::framing::framing;
 use crate::codec::kind::{KINDS, Kinds, RcClass, Rule};
 use crate::codec::leg::{From, Leg, Proofs, Slot};
-use crate::codec::name::{Name, PROVED, Proved};
+use crate::codec::name::{NAME_END, Name, PROVED, Proved};
 use crate::codec::section::{Outcome, Section, suggest};
 use crate::codec::spec::{Dialect, FIELDS, Hot, Keys, Layout, Part, Path, Spec, TapRules, bit};
+use crate::codec::supply::Supply;
 use crate::codec::toml::{self, Table, Value};
 use crate::codec::value::hex;
 use crate::error::{DialectFault, Position};
@@ -55,20 +57,26 @@ pub(super) fn compile_table(table: &Table, text: &str, file: &str) -> Outcome<Ar
         "bitmap",
         "defaults",
         "fields",
+        "aliases",
+        "supply",
         "kinds",
         "keys",
         "echoes",
         "response_codes",
+        "answer_codes",
         "tap",
         "mac",
         "legs",
     ])?;
     let mut dialect = head(root, text)?;
     fields(root, &mut dialect)?;
+    aliases(root, &mut dialect)?;
+    supply(root, &mut dialect)?;
     dialect.kinds = kinds(root, &dialect)?;
     dialect.keys = keys(root, &dialect)?;
     dialect.echoes = echoes(root, &dialect)?;
     codes(root, &mut dialect)?;
+    answer_codes(root, &mut dialect)?;
     dialect.tap = tap(root, &dialect)?;
     mac(root, &mut dialect)?;
     legs(root, &mut dialect)?;
@@ -117,13 +125,18 @@ fn head(root: Section<'_>, text: &str) -> Outcome<Dialect> {
         sealable: false,
         hot: Box::new([None; FIELDS]),
         specs: vec![None; FIELDS],
-        numbers: [0; FIELDS],
+        numbers: [0; NAME_END],
+        aliases: Box::new([None; NAME_END]),
+        type_number: 0,
+        elsewhere: false,
+        supply: Supply::default(),
+        answer_codes: Vec::new(),
         legs: Vec::new(),
     })
 }
 
-/// Names of fields that the dialect must have.
-fn known_names(
+/// Names that a message of the dialect can have.
+pub(super) fn known_names(
     section: Section<'_>,
     dialect: &Dialect,
     key: &str,
@@ -133,7 +146,7 @@ fn known_names(
         .iter()
         .map(|(text, at)| {
             Name::parse(text)
-                .filter(|name| dialect.number(*name) != 0)
+                .filter(|name| dialect.knows(*name))
                 .ok_or_else(|| no_field(section, dialect, key, text, *at))
         })
         .collect()
@@ -151,7 +164,7 @@ fn no_field(
     section.fault_at(at, &section.join(key), problem, &help)
 }
 
-fn known_path(
+pub(super) fn known_path(
     section: Section<'_>,
     dialect: &Dialect,
     key: &str,
@@ -190,6 +203,8 @@ fn kind(section: Section<'_>, dialect: &Dialect) -> Outcome<(Vec<u16>, Rule)> {
         "mti",
         "processing",
         "condition",
+        "type",
+        "original_mti",
         "mandatory",
         "refuse",
     ])?;
@@ -198,16 +213,7 @@ fn kind(section: Section<'_>, dialect: &Dialect) -> Outcome<(Vec<u16>, Rule)> {
         .choice("kind", &KINDS)?
         .ok_or_else(|| section.wrong("kind", "is missing".to_owned()))?;
     section.need("mti")?;
-    let mtis: Vec<u16> = section
-        .texts("mti")?
-        .iter()
-        .map(|(text, _)| {
-            text.parse::<u16>()
-                .ok()
-                .filter(|_| text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit()))
-                .ok_or_else(|| section.wrong("mti", format!("holds \"{text}\", not four digits")))
-        })
-        .collect::<Outcome<_>>()?;
+    let mtis = mtis(section)?;
     let pairs = |key: &str| -> Outcome<Vec<[u8; 2]>> {
         section
             .texts(key)?
@@ -220,6 +226,10 @@ fn kind(section: Section<'_>, dialect: &Dialect) -> Outcome<(Vec<u16>, Rule)> {
             .collect()
     };
     let mandatory = known_names(section, dialect, "mandatory", &section.texts("mandatory")?)?;
+    let number = |name: Name| match (dialect.number(name), dialect.alias(name)) {
+        (0, Some(path)) => path.number,
+        (number, _) => number,
+    };
     let refused = section.texts("refuse")?;
     for (text, at) in &refused {
         if !["zero_amount", "pin"].contains(text) {
@@ -233,13 +243,42 @@ fn kind(section: Section<'_>, dialect: &Dialect) -> Outcome<(Vec<u16>, Rule)> {
         kind,
         processing: pairs("processing")?,
         condition: pairs("condition")?,
+        types: pairs("type")?,
+        original_mti: original_mti(section)?,
         mandatory: mandatory
             .iter()
-            .fold(0, |bits, name| bits | bit(dialect.number(*name))),
+            .map(|name| number(*name))
+            .filter(|number| *number != 0)
+            .fold(0, |bits, number| bits | bit(number)),
         refuses_zero_amount: refuses("zero_amount"),
         refuses_pin: refuses("pin"),
     };
     Ok((mtis, rule))
+}
+
+/// The MTIs of a row, as numbers.
+fn mtis(section: Section<'_>) -> Outcome<Vec<u16>> {
+    section
+        .texts("mti")?
+        .iter()
+        .map(|(text, _)| {
+            text.parse::<u16>()
+                .ok()
+                .filter(|_| text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit()))
+                .ok_or_else(|| section.wrong("mti", format!("holds \"{text}\", not four digits")))
+        })
+        .collect()
+}
+
+/// The MTI of what a reversal of this row takes back.
+fn original_mti(section: Section<'_>) -> Outcome<Option<[u8; 4]>> {
+    let Some(text) = section.text("original_mti")? else {
+        return Ok(None);
+    };
+    match <[u8; 4]>::try_from(text.as_bytes()) {
+        Ok(digits) if digits.iter().all(u8::is_ascii_digit) => Ok(Some(digits)),
+        _ => Err(section.wrong("original_mti", "is not four digits".to_owned())),
+    }
 }
 
 fn keys(root: Section<'_>, dialect: &Dialect) -> Outcome<Keys> {
@@ -247,6 +286,12 @@ fn keys(root: Section<'_>, dialect: &Dialect) -> Outcome<Keys> {
     section.only(&["request", "body", "original"])?;
     section.need("request")?;
     let request = known_names(section, dialect, "request", &section.texts("request")?)?;
+    for name in &request {
+        if dialect.supplies(*name) {
+            let problem = format!("holds {}, which is new each time", name.as_str());
+            return Err(section.wrong("request", problem));
+        }
+    }
     section.need("body")?;
     let body = section
         .texts("body")?
@@ -269,6 +314,7 @@ fn keys(root: Section<'_>, dialect: &Dialect) -> Outcome<Keys> {
             .map(|name| place(name.as_str()))
             .collect::<Outcome<_>>()?,
         original_mti: place("mti")?,
+        dated: request.contains(&Name::TransmissionTime),
         request,
         body,
     })

@@ -4,10 +4,10 @@
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
-use crate::codec::axis::{Encoding, Length, Prefix, Unit};
+use crate::codec::axis::{Encoding, Length, Prefix, Unit, is_marked};
 use crate::codec::charset::{self, Charset, Type};
 use crate::codec::envelope::{Preface, PrefaceFault};
-use crate::codec::kind::{Check, Kind, Miss, RcClass};
+use crate::codec::kind::{Check, Kind, Miss, RcClass, Rule};
 use crate::codec::message::{CHECK_MTI, CHECK_NOTHING, INDEX_HALF, Message, UNROUTED};
 use crate::codec::name::Name;
 use crate::codec::spec::{Dialect, Hot, Part, bit};
@@ -117,6 +117,7 @@ pub fn decode(
         route: AtomicU8::new(UNROUTED),
         handle: AtomicU64::new(0),
         attached: OnceLock::new(),
+        supplied: OnceLock::new(),
         preface: Preface::default(),
         order: AtomicU16::new(0),
         wide: head.wide,
@@ -398,6 +399,10 @@ fn announced(
     if prefix.unit == Unit::Chars {
         return Ok(length);
     }
+    if prefix.unit == Unit::Mixed {
+        let marked = is_marked(body, at + prefix.width());
+        return Ok(if marked { length } else { length.div_ceil(2) });
+    }
     let halves = match prefix.unit {
         Unit::Nibbles => length,
         _ => length * 2,
@@ -487,12 +492,10 @@ impl Message {
     #[inline]
     fn classify(&mut self) {
         self.stan = self
-            .value(Name::Stan)
-            .and_then(|stan| decimal(&stan))
+            .decimal(Name::Stan)
             .map_or(-1, |stan| stan.min(i32::MAX as u64) as i32);
         self.amount_minor = self
-            .value(Name::Amount)
-            .and_then(|amount| decimal(&amount))
+            .decimal(Name::Amount)
             .map_or(-1, |amount| amount.min(i64::MAX as u64) as i64);
         self.outcome = self
             .value(Name::ResponseCode)
@@ -508,18 +511,27 @@ impl Message {
         let mti = decimal(&self.mti).unwrap_or(0) as u16;
         let processing = self.two(Name::ProcessingCode);
         let condition = self.two(Name::ConditionCode);
-        let rule = match dialect.kinds.find(mti, processing, condition) {
+        let kind = match dialect.type_number {
+            0 => None,
+            number => self.place(number).and_then(|place| place.two()),
+        };
+        let rule = match dialect.kinds.find(mti, processing, condition, kind) {
             Ok(rule) => rule,
             Err(miss) => {
                 let field = match miss {
                     Miss::Mti => CHECK_MTI,
                     Miss::Processing => number(Name::ProcessingCode),
                     Miss::Condition => number(Name::ConditionCode),
+                    Miss::Type => dialect.type_number,
                 };
                 return (Kind::Unknown, Check::UnknownKind, field);
             }
         };
-        let missing = rule.mandatory & !self.bits;
+        let mut missing = rule.mandatory & !self.bits;
+        if missing != 0 && dialect.supply.track2 && self.has_number(number(Name::Track2)) {
+            // The card number stands in the track.
+            missing &= !bit(number(Name::Pan));
+        }
         let (check, field) = if missing != 0 {
             (Check::Format, missing.leading_zeros() as u8 + 1)
         } else if rule.refuses_pin && self.has(Name::PinBlock) {
@@ -532,13 +544,29 @@ impl Message {
         (rule.kind, check, field)
     }
 
+    /// The row of the table that the message is in.
+    pub(super) fn rule(&self) -> Option<&Rule> {
+        let kind = match self.dialect.type_number {
+            0 => None,
+            number => self.place(number).and_then(|place| place.two()),
+        };
+        let mti = decimal(&self.mti).unwrap_or(0) as u16;
+        let (processing, condition) = (
+            self.two(Name::ProcessingCode),
+            self.two(Name::ConditionCode),
+        );
+        let found = self.dialect.kinds.find(mti, processing, condition, kind);
+        found.ok()
+    }
+
+    #[inline]
+    fn decimal(&self, name: Name) -> Option<u64> {
+        self.place(self.dialect.number(name))?.decimal()
+    }
+
     /// The first two characters of a field.
     #[inline]
     fn two(&self, name: Name) -> Option<[u8; 2]> {
-        let value = self.value(name)?;
-        match *value {
-            [a, b, ..] => Some([a, b]),
-            _ => None,
-        }
+        self.place(self.dialect.number(name))?.two()
     }
 }

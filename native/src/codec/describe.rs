@@ -3,6 +3,7 @@
 use crate::codec::axis::{Encoding, Length, Side};
 use crate::codec::charset::{Charset, Type};
 use crate::codec::class::{Class, Mask};
+use crate::codec::form::{self, Form};
 use crate::codec::message::{Message, Place};
 use crate::codec::spec::{Layout, Part, Spec, Titles};
 use crate::codec::value::{Shape, hex, hex_digit};
@@ -142,8 +143,19 @@ fn accounts_inside(
             for (index, sub) in subs.iter().enumerate() {
                 let part = Part::Sub(index as u8);
                 match spec.cut(part, normal) {
-                    Some(value) if sub.mask == Mask::Pan => take(part, value)?,
+                    Some(value) if sub.mask == Mask::Pan => take(part, &value)?,
                     _ => {}
+                }
+            }
+        }
+        Layout::Forms(forms) => {
+            let tail = form::of(forms, normal).map(|(_, form)| form.tail(normal).1);
+            for element in tlv::Ber::new(tail.unwrap_or(&[])).flatten() {
+                // Chip data of an earlier tap may stand inside.
+                for inner in tlv::Ber::new(element.value).flatten() {
+                    if matches!(inner.tag, 0x5a | 0x57 | 0x9f6b) {
+                        take(Part::Tag(element.tag), hex(inner.value).as_bytes())?;
+                    }
                 }
             }
         }
@@ -198,7 +210,11 @@ fn whole(message: &Message, spec: &Spec, place: &Place<'_>, bare: bool) -> Line 
     };
     let before = place.offset.saturating_sub(head)..place.offset;
     let mut raw = hex(message.body().get(before).unwrap_or(&[]));
-    let parts = !matches!(spec.layout, Layout::Whole) && place.count > 0;
+    let parts = match &spec.layout {
+        Layout::Whole => false,
+        Layout::Forms(forms) => form::of(forms, place.wire).is_some(),
+        _ => place.count > 0,
+    };
     if !parts {
         raw.push_str(&raw_value(mask, &spec.shape, place.wire, place.count));
     }
@@ -235,7 +251,7 @@ fn parts(message: &Message, spec: &Spec, place: &Place<'_>, bare: bool, out: &mu
                 let at = usize::from(sub.at);
                 let part = Part::Sub(index as u8);
                 if let Some(value) = spec.cut(part, &normal) {
-                    push(part, &sub.shape, at, at, value);
+                    push(part, &sub.shape, at, at, &value);
                 }
             }
         }
@@ -255,6 +271,7 @@ fn parts(message: &Message, spec: &Spec, place: &Place<'_>, bare: bool, out: &mu
                 );
             }
         }
+        Layout::Forms(forms) => form_parts(message, spec, place, forms, bare, out),
         Layout::Ber => {
             for element in tlv::Ber::new(&normal).flatten() {
                 let part = Part::Tag(element.tag);
@@ -266,6 +283,54 @@ fn parts(message: &Message, spec: &Spec, place: &Place<'_>, bare: bool, out: &mu
                     element.value,
                 );
             }
+        }
+    }
+}
+
+/// What stands in the form of a value, in order.
+fn form_parts(
+    message: &Message,
+    spec: &Spec,
+    place: &Place<'_>,
+    forms: &[Form],
+    bare: bool,
+    out: &mut Vec<Line>,
+) {
+    let Some((first, form)) = form::of(forms, place.wire) else {
+        return;
+    };
+    for (index, sub) in form.subs.iter().enumerate() {
+        let part = Part::Sub((first + index) as u8);
+        let Some(value) = form.cut(sub, place.wire) else {
+            continue;
+        };
+        // Two sub-fields of packed digits may share a byte: then nothing of it shows.
+        let (from, to) = (usize::from(sub.at), usize::from(sub.at + sub.length));
+        let (from, to) = if form.packed {
+            (from / 2, to.div_ceil(2))
+        } else {
+            (from, to)
+        };
+        let line = part_line(spec, place, part, (from, from), &value, &sub.shape, bare);
+        if let Some(mut line) = line {
+            line.length = to - from;
+            line.raw = if form.packed && !bare {
+                "**".repeat(line.length)
+            } else {
+                part_raw(message, spec, place, &line, bare)
+            };
+            out.push(line);
+        }
+    }
+    let (start, tail) = form.tail(place.wire);
+    let elements = form.tlv.then(|| tlv::Ber::new(tail).flatten());
+    for element in elements.into_iter().flatten() {
+        let places = (start + element.at, start + element.value_at);
+        let part = Part::Tag(element.tag);
+        let line = part_line(spec, place, part, places, element.value, &spec.shape, bare);
+        if let Some(mut line) = line {
+            line.raw = part_raw(message, spec, place, &line, bare);
+            out.push(line);
         }
     }
 }
@@ -317,6 +382,12 @@ fn part_titles(spec: &Spec, part: Part) -> Titles {
         (Part::Sub(index), Layout::Positional(subs)) => subs
             .get(usize::from(index))
             .map(|sub| sub.titles.clone())
+            .unwrap_or_default(),
+        (Part::Sub(index), Layout::Forms(forms)) => form::sub(forms, index)
+            .map(|(_, sub)| sub.titles.clone())
+            .unwrap_or_default(),
+        (Part::Tag(tag), Layout::Forms(forms)) => form::tagged(forms, tag)
+            .map(|known| known.titles.clone())
             .unwrap_or_default(),
         (Part::Tag(tag), Layout::Decimal { tags, .. }) => tags
             .iter()

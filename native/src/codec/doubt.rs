@@ -126,7 +126,7 @@ impl Message {
                         (name, 4) if name.ends_with("date") => "MMDD",
                         _ => continue,
                     };
-                    if let Some(problem) = date_fault(form, value) {
+                    if let Some(problem) = date_fault(form, &value) {
                         out.push(doubt(spec, part, problem));
                     }
                 }

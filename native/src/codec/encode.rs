@@ -1,9 +1,10 @@
 //! Values to a framed message: the one place that writes fields, for legs and for tools.
 
-use crate::codec::axis::{Encoding, Length, Prefix, Side, Unit};
+use crate::codec::axis::{Encoding, Length, Prefix, Side, Unit, is_marked};
 use crate::codec::charset::{self, Type};
 use crate::codec::class::Class;
 use crate::codec::envelope::Preface;
+use crate::codec::form::{self, Form};
 use crate::codec::frame::Framing;
 use crate::codec::kind::Kind;
 use crate::codec::name::Name;
@@ -222,6 +223,8 @@ fn put(
             Unit::Bytes => wire,
             Unit::Nibbles if shape.encoding == Encoding::Bcd && shape.kind != Type::Xn => count,
             Unit::Nibbles => wire * 2,
+            Unit::Mixed if is_marked(out, start) => wire,
+            Unit::Mixed => wire * 2,
         };
         if length > prefix.limit() {
             return Err(format!("length {length} does not fit its prefix"));
@@ -389,6 +392,9 @@ fn compose(spec: &Spec, group: &[(Path, &[u8])]) -> Result<Vec<u8>, PartFault> {
     {
         return Ok(value.to_vec());
     }
+    if let Layout::Forms(forms) = &spec.layout {
+        return of_forms(forms, group);
+    }
     let mut out = Vec::new();
     if let (Length::Fixed(length), Layout::Positional(_)) = (spec.length, &spec.layout) {
         out.resize(usize::from(length), filling(spec.shape.kind));
@@ -429,6 +435,15 @@ fn compose(spec: &Spec, group: &[(Path, &[u8])]) -> Result<Vec<u8>, PartFault> {
     Ok(out)
 }
 
+/// The whole value of a field with forms, from parts of one of them.
+fn of_forms(forms: &[Form], group: &[(Path, &[u8])]) -> Result<Vec<u8>, PartFault> {
+    let parts: Vec<(Part, &[u8])> = group.iter().map(|(path, v)| (path.part, *v)).collect();
+    form::compose(forms, &parts).ok_or_else(|| {
+        let problem = "the field has no form with all these parts in these lengths";
+        (Part::Whole, problem.to_owned())
+    })
+}
+
 /// Puts one sub-field into its place: numbers to the right of their zeros, text to the left of its spaces.
 fn place(spec: &Spec, sub: &Sub, value: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     let (at, length) = (usize::from(sub.at), usize::from(sub.length));
@@ -457,6 +472,8 @@ fn filling(kind: Type) -> u8 {
 fn check_inside(spec: &Spec, value: &[u8]) -> Result<(), String> {
     match &spec.layout {
         Layout::Whole => Ok(()),
+        Layout::Forms(forms) => form::check(forms, value)
+            .map_err(|fault| format!("found {}, expected {}", fault.found, fault.expected)),
         Layout::Ber => tlv::check_ber(value)
             .map_err(|fault| format!("TLV: found {}, expected {}", fault.found, fault.expected)),
         Layout::Decimal {
@@ -496,11 +513,14 @@ fn check_inside(spec: &Spec, value: &[u8]) -> Result<(), String> {
 pub fn is_binary(dialect: &Dialect, path: Path) -> bool {
     match (dialect.spec(path.number), path.part) {
         (Some(spec), Part::Whole) => spec.shape.kind == Type::B,
-        (Some(spec), Part::Tag(_)) => matches!(spec.layout, Layout::Ber),
+        (Some(spec), Part::Tag(_)) => matches!(spec.layout, Layout::Ber | Layout::Forms(_)),
         (Some(spec), Part::Sub(index)) => match &spec.layout {
             Layout::Positional(subs) => subs
                 .get(usize::from(index))
                 .is_some_and(|sub| sub.shape.kind == Type::B),
+            Layout::Forms(forms) => {
+                form::sub(forms, index).is_some_and(|(_, sub)| sub.shape.kind == Type::B)
+            }
             _ => false,
         },
         (None, _) => false,

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use crate::codec::axis::{ENCODINGS, Encoding, Length, Pad, Prefix, SIDES, UNITS, Unit};
 use crate::codec::charset::{CHARSETS, Charset, TYPES, Type};
 use crate::codec::class::{CLASSES, Mask};
+use crate::codec::form::Form;
 use crate::codec::name::{NAMES, Name};
 use crate::codec::section::{Outcome, Section, suggest};
 use crate::codec::spec::{Dialect, Layout, Spec, Sub, Tagged, Titles, pack};
 use crate::codec::toml::Value;
-use crate::codec::value::Shape;
+use crate::codec::value::{Shape, unhex};
 
 const MASKS: [(Mask, &str); 3] = [
     (Mask::Clear, "clear"),
     (Mask::Pan, "pan"),
     (Mask::All, "all"),
 ];
-const LAYOUTS: [(u8, &str); 3] = [(0, "positional"), (1, "tlv"), (2, "ber-tlv")];
+const LAYOUTS: [(u8, &str); 4] = [(0, "positional"), (1, "tlv"), (2, "ber-tlv"), (3, "forms")];
 /// `title = { en, zh }`; both languages are required.
 pub(super) fn titles(section: Section<'_>) -> Outcome<Titles> {
     let node = section.need("title")?;
@@ -102,6 +103,7 @@ fn field(section: Section<'_>, number: u8, defaults: &Defaults) -> Outcome<Spec>
         "mask",
         "layout",
         "subs",
+        "forms",
         "tags",
         "tag_digits",
         "length_digits",
@@ -227,6 +229,11 @@ fn length(section: Section<'_>, defaults: &Defaults, shape: &Shape) -> Outcome<L
                 Unit::Chars => max as usize,
                 Unit::Bytes => wire,
                 Unit::Nibbles => wire * 2,
+                // Packed digits may be half as long as marked text.
+                Unit::Mixed if shape.encoding == Encoding::Binary => wire,
+                Unit::Mixed => {
+                    return Err(section.wrong("prefix", "mixed is for type b in binary".to_owned()));
+                }
             };
             if most > prefix.limit() {
                 let problem = format!("is more than its prefix can say ({})", prefix.limit());
@@ -274,9 +281,10 @@ fn layout(section: Section<'_>, spec: &Spec) -> Outcome<Layout> {
     let belongs: &[&str] = match chosen {
         Some(0) => &["subs"],
         Some(1) => &["tags", "tag_digits", "length_digits"],
+        Some(3) => &["forms"],
         _ => &[],
     };
-    for key in ["subs", "tags", "tag_digits", "length_digits"] {
+    for key in ["subs", "tags", "tag_digits", "length_digits", "forms"] {
         if section.node(key).is_some() && !belongs.contains(&key) {
             return Err(section.wrong(key, "does not go with the field's layout".to_owned()));
         }
@@ -284,6 +292,10 @@ fn layout(section: Section<'_>, spec: &Spec) -> Outcome<Layout> {
     match chosen {
         None => Ok(Layout::Whole),
         Some(0) => Ok(Layout::Positional(subs(section, spec)?)),
+        Some(3) if spec.shape.kind == Type::B && spec.shape.encoding == Encoding::Binary => {
+            Ok(Layout::Forms(forms(section, spec)?))
+        }
+        Some(3) => Err(section.wrong("layout", "forms needs type b in binary".to_owned())),
         Some(1) => decimal_layout(section, spec),
         Some(_) if spec.shape.kind == Type::B => Ok(Layout::Ber),
         Some(_) => Err(section.wrong("layout", "ber-tlv needs type b".to_owned())),
@@ -291,6 +303,76 @@ fn layout(section: Section<'_>, spec: &Spec) -> Outcome<Layout> {
 }
 
 fn subs(section: Section<'_>, spec: &Spec) -> Outcome<Vec<Sub>> {
+    let (out, at) = sub_list(section, spec)?;
+    let good = match spec.length {
+        Length::Fixed(length) => at == length,
+        Length::Variable { max, .. } => at <= max,
+    };
+    if !good || out.is_empty() || out.len() > 64 {
+        let problem = format!("take {at} characters, the field has {}", spec.length.max());
+        return Err(section.wrong("subs", problem));
+    }
+    Ok(out)
+}
+
+/// The forms of a field.
+fn forms(section: Section<'_>, spec: &Spec) -> Outcome<Vec<Form>> {
+    let node = section.need("forms")?;
+    let Value::List(elements) = &node.value else {
+        return Err(section.wrong("forms", "is not a list".to_owned()));
+    };
+    let mut out = Vec::with_capacity(elements.len());
+    for (index, element) in elements.iter().enumerate() {
+        let path = format!("{}.{index}", section.join("forms"));
+        out.push(form(section.of(element, &path)?, spec)?);
+    }
+    let subs: usize = out.iter().map(|form: &Form| form.subs.len()).sum();
+    if out.is_empty() || subs > 200 {
+        return Err(section.wrong("forms", "are none, or have over 200 sub-fields".to_owned()));
+    }
+    Ok(out)
+}
+
+fn form(section: Section<'_>, spec: &Spec) -> Outcome<Form> {
+    section.only(&[
+        "name", "starts", "length", "packed", "subs", "tlv", "end", "tags",
+    ])?;
+    let truth = |key: &str| match section.node(key).map(|node| &node.value) {
+        None => Ok(false),
+        Some(Value::Boolean(truth)) => Ok(*truth),
+        Some(_) => Err(section.wrong(key, "is not true or false".to_owned())),
+    };
+    let mark = |key: &str| -> Outcome<Vec<u8>> {
+        Ok(section.text(key)?.unwrap_or("").as_bytes().to_vec())
+    };
+    let (subs, head) = sub_list(section, spec)?;
+    let form = Form {
+        name: section.as_text("name", section.need("name")?)?.to_owned(),
+        starts: mark("starts")?,
+        length: section.integer("length", 1, 9_999)?.map(|n| n as usize),
+        packed: truth("packed")?,
+        tlv: truth("tlv")?,
+        end: mark("end")?,
+        tags: match section.node("tags") {
+            Some(_) => tagged(section, |text| unhex(text.as_bytes()).map(|tag| pack(&tag)))?,
+            None => Vec::new(),
+        },
+        subs,
+    };
+    let told = !form.starts.is_empty() || form.length.is_some();
+    let whole = form
+        .length
+        .is_none_or(|length| form.tlv || length == usize::from(head));
+    let even = !form.packed || head % 2 == 0 && !form.tlv;
+    if !told || !whole || !even || form.starts.len() > form.head() {
+        let problem = "has neither start nor length, or sub-fields that do not make its length";
+        return Err(section.wrong("subs", problem.to_owned()));
+    }
+    Ok(form)
+}
+
+/// Sub-fields in order, and the characters that they take.
+fn sub_list(section: Section<'_>, spec: &Spec) -> Outcome<(Vec<Sub>, u16)> {
     let node = section.need("subs")?;
     let Value::List(elements) = &node.value else {
         return Err(section.wrong("subs", "is not a list".to_owned()));
@@ -307,15 +389,7 @@ fn subs(section: Section<'_>, spec: &Spec) -> Outcome<Vec<Sub>> {
         at += sub.length;
         out.push(sub);
     }
-    let good = match spec.length {
-        Length::Fixed(length) => at == length,
-        Length::Variable { max, .. } => at <= max,
-    };
-    if !good || out.is_empty() || out.len() > 64 {
-        let problem = format!("take {at} characters, the field has {}", spec.length.max());
-        return Err(section.wrong("subs", problem));
-    }
-    Ok(out)
+    Ok((out, at))
 }
 
 /// One sub-field that begins at `at`.
@@ -356,13 +430,25 @@ fn decimal_layout(section: Section<'_>, spec: &Spec) -> Outcome<Layout> {
     section.need("length_digits")?;
     let tag_digits = section.integer("tag_digits", 1, 4)?.unwrap_or(2) as u8;
     let length_digits = section.integer("length_digits", 1, 4)?.unwrap_or(3) as u8;
+    section.need("tags")?;
+    let digits = usize::from(tag_digits);
+    let tags = tagged(section, |text| {
+        (text.len() == digits).then(|| pack(text.as_bytes()))
+    })?;
+    Ok(Layout::Decimal {
+        tag_digits,
+        length_digits,
+        tags,
+    })
+}
+
+/// The tags under `tags`; `read` gives the number of one, None when the text is no tag.
+fn tagged(section: Section<'_>, read: impl Fn(&str) -> Option<u32>) -> Outcome<Vec<Tagged>> {
     let path = section.join("tags");
     let list = section.of(section.need("tags")?, &path)?;
     let mut tags = Vec::new();
     for (key, node) in list.entries() {
-        if key.len() != usize::from(tag_digits) {
-            return Err(list.wrong(key, format!("is not {tag_digits} characters")));
-        }
+        let tag = read(key).ok_or_else(|| list.wrong(key, "is no tag".to_owned()))?;
         let path = list.join(key);
         let inner = list.of(node, &path)?;
         inner.only(&["title", "class", "mask"])?;
@@ -371,7 +457,7 @@ fn decimal_layout(section: Section<'_>, spec: &Spec) -> Outcome<Layout> {
             .choice("class", &CLASSES)?
             .ok_or_else(|| inner.wrong("class", "is missing".to_owned()))?;
         tags.push(Tagged {
-            tag: pack(key.as_bytes()),
+            tag,
             text: key.clone(),
             titles: titles(inner)?,
             class,
@@ -380,9 +466,5 @@ fn decimal_layout(section: Section<'_>, spec: &Spec) -> Outcome<Layout> {
                 .unwrap_or_else(|| Mask::of(class)),
         });
     }
-    Ok(Layout::Decimal {
-        tag_digits,
-        length_digits,
-        tags,
-    })
+    Ok(tags)
 }

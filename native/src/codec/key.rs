@@ -12,7 +12,8 @@ const ABSENT: u16 = u16::MAX;
 impl Message {
     /// Appends what identifies this request at its acquirer: class (the MTI's second digit, so a repeat and a
     /// reversal advice match their first presentation), the dialect's key fields, and the year that its
-    /// transmission time falls in, seen from `now_s` (Unix seconds). The caller puts the institution in front.
+    /// transmission time falls in, seen from `now_s` (Unix seconds), where that is one of them. The caller puts the
+    /// institution in front.
     pub fn key_material(&self, now_s: i64, out: &mut Vec<u8>) {
         let [_, class, _, _] = self.mti();
         out.push(class);
@@ -24,18 +25,25 @@ impl Message {
             }
             push(out, name, value.as_deref());
         }
-        push_year(out, time.as_deref(), now_s);
+        if self.dialect().keys.dated {
+            push_year(out, time.as_deref(), now_s);
+        }
     }
 
     /// Appends the material of the original that this reversal names, exactly as `key_material` wrote it then.
     /// False when the message does not name one (then `out` is as before).
     pub fn original_key_material(&self, now_s: i64, out: &mut Vec<u8>) -> bool {
         let keys = &self.dialect().keys;
-        let mti = keys.original_mti.and_then(|path| self.at(path));
-        let Some([_, class, _, _]) = mti.as_deref() else {
-            return false;
+        let named = keys.original_mti.and_then(|path| self.at(path));
+        let class = match (named.as_deref(), keys.original_mti) {
+            (Some([_, class, _, _]), _) => *class,
+            (_, Some(_)) => return false,
+            (_, None) => match self.rule().and_then(|rule| rule.original_mti) {
+                Some([_, class, _, _]) => class,
+                None => return false,
+            },
         };
-        out.push(*class);
+        out.push(class);
         let mut time = None;
         for (&name, path) in keys.request.iter().zip(&keys.original) {
             let named = path.and_then(|path| self.at(path));
@@ -48,7 +56,9 @@ impl Message {
             }
             push(out, name, value.as_deref());
         }
-        push_year(out, time.as_deref(), now_s);
+        if keys.dated {
+            push_year(out, time.as_deref(), now_s);
+        }
         true
     }
 

@@ -1,6 +1,6 @@
 //! The closed table of what a message is, and what the static rules say of it. Mirrors `switch/model/kind.py`.
 
-/// By MTI, first two digits of field 3, and field 25.
+/// By MTI, first two digits of field 3, field 25 and, where a dialect has one, its transaction type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
@@ -13,10 +13,22 @@ pub enum Kind {
     Reply = 6,
     ReversalReply = 7,
     NetworkReply = 8,
+    /// What an account holds: money does not move.
+    Balance = 9,
+    /// An amount is put aside.
+    Preauthorisation = 10,
+    /// It is given back.
+    PreauthorisationCancel = 11,
+    /// It is taken, as a request.
+    Completion = 12,
+    /// It was taken: a bank is told.
+    CompletionAdvice = 13,
+    /// A completion is undone.
+    CompletionVoid = 14,
 }
 
 /// Spellings in dialect files; `Unknown` has none.
-pub const KINDS: [(Kind, &str); 8] = [
+pub const KINDS: [(Kind, &str); 14] = [
     (Kind::Authorisation, "authorisation"),
     (Kind::Purchase, "purchase"),
     (Kind::ReversalRequest, "reversal_request"),
@@ -25,7 +37,26 @@ pub const KINDS: [(Kind, &str); 8] = [
     (Kind::Reply, "reply"),
     (Kind::ReversalReply, "reversal_reply"),
     (Kind::NetworkReply, "network_reply"),
+    (Kind::Balance, "balance"),
+    (Kind::Preauthorisation, "preauthorisation"),
+    (Kind::PreauthorisationCancel, "preauthorisation_cancel"),
+    (Kind::Completion, "completion"),
+    (Kind::CompletionAdvice, "completion_advice"),
+    (Kind::CompletionVoid, "completion_void"),
 ];
+
+impl Kind {
+    /// It stands on an earlier transaction of the card, and the bank is told which.
+    pub fn follows(self) -> bool {
+        matches!(
+            self,
+            Kind::PreauthorisationCancel
+                | Kind::Completion
+                | Kind::CompletionAdvice
+                | Kind::CompletionVoid
+        )
+    }
+}
 
 /// What the static rules say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +93,10 @@ pub struct Rule {
     pub processing: Vec<[u8; 2]>,
     /// Allowed condition codes, likewise.
     pub condition: Vec<[u8; 2]>,
+    /// Allowed transaction types, likewise.
+    pub types: Vec<[u8; 2]>,
+    /// Of a reversal that names its original by its own fields: the MTI under which that came.
+    pub original_mti: Option<[u8; 4]>,
     /// Fields that must be there, as bitmap bits.
     pub mandatory: u128,
     pub refuses_zero_amount: bool,
@@ -114,6 +149,7 @@ impl Kinds {
         mti: u16,
         processing: Option<[u8; 2]>,
         condition: Option<[u8; 2]>,
+        kind: Option<[u8; 2]>,
     ) -> Result<&Rule, Miss> {
         let first = self.first.get(usize::from(mti)).copied().unwrap_or(0);
         if first == 0 {
@@ -131,10 +167,14 @@ impl Kinds {
             if !listed(&rule.processing, processing) {
                 continue;
             }
-            if listed(&rule.condition, condition) {
+            if !listed(&rule.condition, condition) {
+                miss = Miss::Condition;
+                continue;
+            }
+            if listed(&rule.types, kind) {
                 return Ok(rule);
             }
-            miss = Miss::Condition;
+            miss = Miss::Type;
         }
         Err(miss)
     }
@@ -150,6 +190,7 @@ pub enum Miss {
     Mti,
     Processing,
     Condition,
+    Type,
 }
 
 /// The response MTI of a request: digit 3 plus one, and the origin's first presentation (0201 is answered 0210).
@@ -182,6 +223,8 @@ mod tests {
             kind,
             processing: processing.to_vec(),
             condition: condition.to_vec(),
+            types: Vec::new(),
+            original_mti: None,
             mandatory: 0,
             refuses_zero_amount: false,
             refuses_pin: false,
@@ -199,7 +242,8 @@ mod tests {
             (vec![810], rule(Kind::NetworkReply, &[], &[])),
         ]);
         let find = |mti, processing, condition| {
-            kinds.find(mti, processing, condition).map(|rule| rule.kind)
+            let found = kinds.find(mti, processing, condition, None);
+            found.map(|rule| rule.kind)
         };
         assert_eq!(find(201, Some(*b"00"), Some(*b"08")), Ok(Kind::Purchase));
         assert_eq!(find(200, Some(*b"20"), Some(*b"00")), Err(Miss::Processing));
@@ -209,6 +253,27 @@ mod tests {
         assert_eq!(find(810, None, None), Ok(Kind::NetworkReply));
         assert_eq!(find(500, None, None), Err(Miss::Mti));
         assert_eq!(find(u16::MAX, None, None), Err(Miss::Mti));
+    }
+
+    #[test]
+    fn the_type_tells_apart_what_looks_alike() {
+        let row = |kind, types: &[[u8; 2]]| {
+            let mut row = rule(kind, &[*b"20"], &[*b"06"]);
+            row.types = types.to_vec();
+            (vec![200], row)
+        };
+        let kinds = Kinds::new(vec![
+            row(Kind::CompletionVoid, &[*b"21"]),
+            row(Kind::Completion, &[*b"20"]),
+        ]);
+        let find = |kind| {
+            let found = kinds.find(200, Some(*b"20"), Some(*b"06"), kind);
+            found.map(|rule| rule.kind)
+        };
+        assert_eq!(find(Some(*b"21")), Ok(Kind::CompletionVoid));
+        assert_eq!(find(Some(*b"20")), Ok(Kind::Completion));
+        assert_eq!(find(Some(*b"22")), Err(Miss::Type));
+        assert_eq!(find(None), Ok(Kind::CompletionVoid));
     }
 
     #[test]

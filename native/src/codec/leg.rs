@@ -187,6 +187,8 @@ pub struct Own<'a> {
     pub original: Option<OriginalData<'a>>,
     /// Issuer authentication data (tag 91), without tag and length.
     pub issuer_auth: &'a [u8],
+    /// Institution codes of bank and acquirer, for field 44.
+    pub parties: Option<(&'a str, &'a str)>,
 }
 
 /// The parts of field 90: what the bank was sent.
@@ -219,6 +221,17 @@ impl Source for Own<'_> {
                     out.extend_from_slice(&[0x91, self.issuer_auth.len() as u8]);
                 }
                 self.issuer_auth
+            }
+            Name::AdditionalResponse => {
+                let Some((bank, acquirer)) = self.parties else {
+                    return false;
+                };
+                for code in [bank, acquirer] {
+                    let end = out.len() + 11;
+                    out.extend_from_slice(code.as_bytes());
+                    out.resize(end, b' ');
+                }
+                return true;
             }
             Name::OriginalData => {
                 if let Some(original) = &self.original {

@@ -6,10 +6,13 @@ use std::sync::{Arc, OnceLock};
 
 use crate::codec::axis::Length;
 use crate::codec::envelope::{Order, Preface};
+use crate::codec::form;
 use crate::codec::kind::{Check, Kind, RcClass};
 use crate::codec::name::{Attachment, Name, Source, Wire};
 use crate::codec::spec::{Dialect, Hot, Layout, Part, Path, Spec, bit};
+use crate::codec::supply::Supplied;
 use crate::codec::tlv;
+use crate::codec::value::decimal;
 use crate::codec::wipe;
 
 /// Values of `check_field` that are no field number.
@@ -48,6 +51,7 @@ pub struct Message {
     pub(super) order: AtomicU16,
     pub(super) wide: bool,
     pub(super) mac_key: u32,
+    pub(super) supplied: OnceLock<Box<Supplied>>,
 }
 
 /// A field's place on the wire.
@@ -226,7 +230,9 @@ impl Message {
     }
 
     pub fn has(&self, name: Name) -> bool {
-        name == Name::Mti || self.has_number(self.dialect.number(name))
+        name == Name::Mti
+            || self.has_number(self.dialect.number(name))
+            || self.dialect.elsewhere && self.elsewhere(name).is_some()
     }
 
     /// Where a field stands.
@@ -263,7 +269,11 @@ impl Message {
         if name == Name::Mti {
             return Some(Cow::Borrowed(&self.mti));
         }
-        self.place(self.dialect.number(name)).map(|p| p.normal())
+        match self.place(self.dialect.number(name)) {
+            Some(place) => Some(place.normal()),
+            None if self.dialect.elsewhere => self.elsewhere(name),
+            None => None,
+        }
     }
 
     /// The normal form of a field, sub-field or tag; `path` must come from this message's dialect.
@@ -277,10 +287,10 @@ impl Message {
         }
         let spec = self.dialect.spec(path.number)?;
         match whole {
-            Cow::Borrowed(whole) => spec.cut(path.part, whole).map(Cow::Borrowed),
+            Cow::Borrowed(whole) => spec.cut(path.part, whole),
             Cow::Owned(whole) => spec
                 .cut(path.part, &whole)
-                .map(|part| Cow::Owned(part.to_vec())),
+                .map(|part| Cow::Owned(part.into_owned())),
         }
     }
 
@@ -318,6 +328,29 @@ impl<'a> Place<'a> {
         self.hot.number
     }
 
+    /// Value of a numeric field; None when it is none, or has more than 19 digits.
+    #[inline]
+    pub fn decimal(&self) -> Option<u64> {
+        if self.hot.plain {
+            return decimal(self.wire);
+        }
+        self.hot
+            .shape
+            .packed_number(self.wire, self.count)
+            .or_else(|| decimal(&self.normal()))
+    }
+
+    /// The first two characters of the normal form.
+    #[inline]
+    pub fn two(&self) -> Option<[u8; 2]> {
+        let first = match (self.hot.plain, self.hot.shape.starts_whole(self.count)) {
+            (true, _) => return self.wire.first_chunk().copied(),
+            (false, true) => *self.wire.first()?,
+            (false, false) => return self.normal().first_chunk().copied(),
+        };
+        (self.count >= 2).then_some([b'0' + (first >> 4), b'0' + (first & 0xf)])
+    }
+
     /// The whole field in normal form; borrowed where the wire has it.
     #[inline]
     pub fn normal(&self) -> Cow<'a, [u8]> {
@@ -332,8 +365,11 @@ impl<'a> Place<'a> {
 
 impl Spec {
     /// The part of a whole value in normal form.
-    pub fn cut<'a>(&self, part: Part, whole: &'a [u8]) -> Option<&'a [u8]> {
-        match (part, &self.layout) {
+    pub fn cut<'a>(&self, part: Part, whole: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        let found = match (part, &self.layout) {
+            (_, Layout::Forms(forms)) if part != Part::Whole => {
+                return form::cut(forms, part, whole);
+            }
             (Part::Whole, _) => Some(whole),
             (Part::Sub(at), Layout::Positional(subs)) => {
                 let sub = subs.get(usize::from(at))?;
@@ -353,7 +389,8 @@ impl Spec {
                 .find(|e| e.tag == tag)
                 .map(|e| e.value),
             _ => None,
-        }
+        };
+        found.map(Cow::Borrowed)
     }
 }
 
@@ -369,6 +406,13 @@ impl Source for Message {
                 place.hot.shape.read(place.wire, place.count, out);
                 true
             }
+            None if self.dialect.elsewhere => match self.elsewhere(name) {
+                Some(value) => {
+                    out.extend_from_slice(&value);
+                    true
+                }
+                None => false,
+            },
             None => false,
         }
     }
@@ -379,7 +423,12 @@ impl Source for Message {
             return Wire::Unlike;
         }
         let Some(place) = self.place(number) else {
-            return Wire::Absent;
+            // It may stand elsewhere: `normal` looks there.
+            return if self.dialect.elsewhere {
+                Wire::Unlike
+            } else {
+                Wire::Absent
+            };
         };
         let width = match place.hot.length {
             Length::Fixed(_) => 0,

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | `axis`, `charset`, `value` | how one value is written, each axis independent of the others |
 //! | `frame`, `envelope` | where a message ends, and what stands before its body |
-//! | `spec`, `compile`, `framing`, `field`, `section`, `toml` | a dialect and how its file becomes one |
-//! | `decode`, `structure`, `message` | a body becomes a message, once |
+//! | `spec`, `compile`, `framing`, `field`, `elsewhere`, `section`, `toml` | a dialect and how its file becomes one |
+//! | `decode`, `structure`, `form`, `message` | a body becomes a message, once |
 //! | `encode`, `leg` | fields become a message, from an allow-list |
+//! | `supply` | what the switch adds to a message that lacks it |
 //! | `kind`, `key` | what a message is, and when two are the same |
 //! | `class`, `emv`, `tlv`, `describe` | sensitivity, and what may be shown |
 //! | `doubt`, `vary` | values that were probably read wrongly, and other readings to try |
@@ -18,10 +19,12 @@ pub mod compile;
 pub mod decode;
 pub mod describe;
 pub mod doubt;
+mod elsewhere;
 pub mod emv;
 pub mod encode;
 pub mod envelope;
 mod field;
+pub mod form;
 pub mod frame;
 mod framing;
 pub mod key;
@@ -33,6 +36,7 @@ pub mod seal;
 mod section;
 pub mod spec;
 mod structure;
+pub mod supply;
 pub mod tlv;
 pub mod toml;
 pub mod value;

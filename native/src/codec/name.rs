@@ -134,10 +134,17 @@ pub enum Name {
     Reserved126 = 126,
     Reserved127 = 127,
     Mac2 = 128,
+    /// What a terminal calls the transaction, two digits; in no field of the standard.
+    TransactionType = 129,
+    /// The terminal's batch of transactions, six digits; in no field of the standard.
+    Batch = 130,
 }
 
+/// One above the highest discriminant.
+pub const NAME_END: usize = 131;
+
 /// Every name with its spelling, ordered by discriminant.
-pub const NAMES: [(Name, &str); 127] = [
+pub const NAMES: [(Name, &str); 129] = [
     (Name::Mti, "mti"),
     (Name::Pan, "pan"),
     (Name::ProcessingCode, "processing_code"),
@@ -265,6 +272,8 @@ pub const NAMES: [(Name, &str); 127] = [
     (Name::Reserved126, "reserved_126"),
     (Name::Reserved127, "reserved_127"),
     (Name::Mac2, "mac2"),
+    (Name::TransactionType, "transaction_type"),
+    (Name::Batch, "batch"),
 ];
 
 impl Name {

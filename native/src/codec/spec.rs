@@ -6,10 +6,12 @@ use crate::codec::axis::{Encoding, Length};
 use crate::codec::class::{Class, Mask};
 use crate::codec::emv;
 use crate::codec::envelope::Envelope;
+use crate::codec::form::{self, Form};
 use crate::codec::frame::Framing;
 use crate::codec::kind::{Kinds, RcClass};
 use crate::codec::leg::Leg;
-use crate::codec::name::{Name, Proved};
+use crate::codec::name::{NAME_END, Name, Proved};
+use crate::codec::supply::Supply;
 use crate::codec::value::{Shape, hex, unhex};
 
 /// Field numbers run from 2 to 128; the MTI is 0.
@@ -49,6 +51,8 @@ pub enum Layout {
     },
     /// BER-TLV with the tags of `emv`.
     Ber,
+    /// One of several forms.
+    Forms(Vec<Form>),
 }
 
 /// A sub-field at a fixed place.
@@ -133,8 +137,10 @@ pub struct Keys {
     pub body: Vec<Path>,
     /// For each of `request`: where a reversal names it of its original; None is the same field.
     pub original: Vec<Option<Path>>,
-    /// Where a reversal names the original's MTI.
+    /// Where a reversal names the original's MTI; None: the row of its kind says it.
     pub original_mti: Option<Path>,
+    /// The transmission time is one of them.
+    pub dated: bool,
 }
 
 /// What a dialect says of taps.
@@ -174,7 +180,16 @@ pub struct Dialect {
     pub(super) hot: Box<[Option<Hot>; FIELDS]>,
     pub(super) specs: Vec<Option<Arc<Spec>>>,
     /// By name: its field number, 0 for none.
-    pub(super) numbers: [u8; FIELDS],
+    pub(super) numbers: [u8; NAME_END],
+    /// By name: where it stands when that is no field of its own.
+    pub(super) aliases: Box<[Option<Path>; NAME_END]>,
+    /// The field that begins with the transaction type, 0 for none.
+    pub(super) type_number: u8,
+    /// A name may stand elsewhere than in its field.
+    pub(super) elsewhere: bool,
+    pub supply: Supply,
+    /// What an acquirer is answered under an end code, where it is not what the engine says.
+    pub answer_codes: Vec<([u8; 2], [u8; 2])>,
     pub(super) legs: Vec<(String, Arc<Leg>)>,
 }
 
@@ -195,6 +210,40 @@ impl Dialect {
         self.numbers[name as usize]
     }
 
+    /// Where a name stands when that is no field of its own.
+    #[inline]
+    pub fn alias(&self, name: Name) -> Option<Path> {
+        self.aliases.get(name as usize).copied().flatten()
+    }
+
+    /// Whether a message can have that name: as a field, or elsewhere.
+    pub fn knows(&self, name: Name) -> bool {
+        self.number(name) != 0 || self.alias(name).is_some() || self.supplies(name)
+    }
+
+    /// Whether the switch adds anything to messages.
+    #[inline]
+    pub fn supplies_any(&self) -> bool {
+        !self.supply.rules.is_empty()
+    }
+
+    /// Whether the switch adds it where a message lacks it.
+    pub fn supplies(&self, name: Name) -> bool {
+        self.supply.rules.iter().any(|(known, _)| *known == name)
+    }
+
+    /// The name of a supplied field.
+    pub fn supply_of(&self, text: &str) -> Option<Name> {
+        Name::parse(text).filter(|name| self.supplies(*name))
+    }
+
+    /// What an acquirer is answered for `code` under an end code.
+    #[inline]
+    pub fn answer_code(&self, end: [u8; 2], code: [u8; 2]) -> [u8; 2] {
+        let listed = self.answer_codes.iter().find(|(known, _)| *known == end);
+        listed.map_or(code, |(_, answered)| *answered)
+    }
+
     /// A leg of the file.
     pub fn leg(&self, name: &str) -> Option<&Arc<Leg>> {
         self.legs
@@ -207,7 +256,7 @@ impl Dialect {
         self.legs.iter().map(|(name, _)| name.as_str())
     }
 
-    /// `pan`, `original_data.stan`, `icc.9F26`.
+    /// `pan`, `original_data.stan`, `icc.9F26`; a name alone may be an alias.
     pub fn path(&self, text: &str) -> Option<Path> {
         let (name, rest) = match text.split_once('.') {
             Some((name, rest)) => (name, Some(rest)),
@@ -220,6 +269,9 @@ impl Dialect {
                 number: 0,
                 part: Part::Whole,
             });
+        }
+        if let (Some(path), None) = (self.alias(name), rest) {
+            return Some(path);
         }
         let spec = self.spec(number)?;
         let part = match rest {
@@ -262,6 +314,12 @@ impl Spec {
                 .filter(
                     |part| matches!(part, Part::Tag(tag) if crate::codec::tlv::is_ber_tag(*tag)),
                 ),
+            Layout::Forms(forms) => form::named(forms, text).map(Part::Sub).or_else(|| {
+                let tag = unhex(text.as_bytes()).filter(|tag| (1..=4).contains(&tag.len()))?;
+                let tag = pack(&tag);
+                let known = forms.iter().any(|form| form.tlv);
+                (known && crate::codec::tlv::is_ber_tag(tag)).then_some(Part::Tag(tag))
+            }),
         }
     }
 
@@ -271,6 +329,10 @@ impl Spec {
             (Part::Sub(at), Layout::Positional(subs)) => subs
                 .get(usize::from(at))
                 .map_or((Class::Sad, Mask::All), |sub| (sub.class, sub.mask)),
+            (Part::Sub(at), Layout::Forms(forms)) => form::sub(forms, at)
+                .map_or((Class::Sad, Mask::All), |(_, sub)| (sub.class, sub.mask)),
+            (Part::Tag(tag), Layout::Forms(forms)) => form::tagged(forms, tag)
+                .map_or((self.class, Mask::All), |known| (known.class, known.mask)),
             (Part::Tag(tag), Layout::Decimal { tags, .. }) => tags
                 .iter()
                 .find(|known| known.tag == tag)
@@ -302,7 +364,10 @@ impl Spec {
             (Part::Sub(at), Layout::Positional(subs)) => {
                 subs.get(usize::from(at)).map(|sub| sub.name.clone())
             }
-            (Part::Tag(tag), Layout::Ber) => {
+            (Part::Sub(at), Layout::Forms(forms)) => {
+                form::sub(forms, at).map(|(_, sub)| sub.name.clone())
+            }
+            (Part::Tag(tag), Layout::Ber | Layout::Forms(_)) => {
                 let bytes = tag.to_be_bytes();
                 let skip = (tag.leading_zeros() / 8).min(3) as usize;
                 Some(hex(bytes.get(skip..).unwrap_or(&[])))

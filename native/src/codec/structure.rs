@@ -2,8 +2,10 @@
 
 use crate::codec::axis::Encoding;
 use crate::codec::charset;
+use crate::codec::charset::Type;
 use crate::codec::decode::Wrong;
-use crate::codec::spec::{Dialect, Layout, Part, Spec};
+use crate::codec::form;
+use crate::codec::spec::{Dialect, Layout, Part, Spec, Sub};
 use crate::codec::tlv;
 
 /// Checks what stands inside a field.
@@ -29,7 +31,23 @@ pub(super) fn structure(
             })
         });
     }
+    if let Layout::Positional(subs) = &spec.layout
+        && spec.shape.kind == Type::N
+        && spec.shape.encoding == Encoding::Bcd
+        && subs.iter().all(|sub| sub.shape.kind == Type::N)
+        && ends_between(subs, count)
+    {
+        // All of it was checked to be digits, and it ends where a sub-field does.
+        return Ok(());
+    }
     structure_of(spec, wire, start, count)
+}
+
+/// Whether a value of that many characters ends behind a sub-field.
+#[inline]
+fn ends_between(subs: &[Sub], count: usize) -> bool {
+    subs.iter()
+        .any(|sub| usize::from(sub.at) + usize::from(sub.length) == count)
 }
 
 fn structure_of(spec: &Spec, wire: &[u8], start: usize, count: usize) -> Result<(), Box<Wrong>> {
@@ -54,6 +72,15 @@ fn structure_of(spec: &Spec, wire: &[u8], start: usize, count: usize) -> Result<
     match &spec.layout {
         Layout::Whole => Ok(()),
         Layout::Ber => tlv::check_ber(&whole).map_err(tlv_fault),
+        Layout::Forms(forms) => form::check(forms, &whole).map_err(|fault| {
+            Box::new(Wrong {
+                number,
+                part: fault.part,
+                offset: offset(fault.at),
+                found: fault.found,
+                expected: fault.expected,
+            })
+        }),
         Layout::Decimal {
             tag_digits,
             length_digits,
@@ -61,32 +88,39 @@ fn structure_of(spec: &Spec, wire: &[u8], start: usize, count: usize) -> Result<
         } => tlv::Decimal::new(&whole, *tag_digits, *length_digits)
             .find_map(Result::err)
             .map_or(Ok(()), |fault| Err(tlv_fault(fault))),
-        Layout::Positional(subs) => {
-            for (index, sub) in subs.iter().enumerate() {
-                let at = usize::from(sub.at);
-                if at == whole.len() {
-                    return Ok(());
-                }
-                let part = Part::Sub(index as u8);
-                let fail = |at: usize, found: &str, expected: String| {
-                    Box::new(Wrong {
-                        number,
-                        part,
-                        offset: offset(at),
-                        found: found.to_owned(),
-                        expected,
-                    })
-                };
-                let Some(value) = whole.get(at..at + usize::from(sub.length)) else {
-                    return Err(fail(at, "the end", format!("{} characters", sub.length)));
-                };
-                let kind = sub.shape.kind;
-                if let Some(bad) = charset::first_wrong(kind, sub.shape.charset, value) {
-                    let expected = kind.as_str().to_owned();
-                    return Err(fail(at + bad, "a byte outside the type", expected));
-                }
-            }
-            Ok(())
+        Layout::Positional(subs) => positional(number, subs, &whole, &offset),
+    }
+}
+
+/// Each sub-field holds what its type may; the value may end behind any of them.
+fn positional(
+    number: u8,
+    subs: &[Sub],
+    whole: &[u8],
+    offset: &dyn Fn(usize) -> usize,
+) -> Result<(), Box<Wrong>> {
+    for (index, sub) in subs.iter().enumerate() {
+        let at = usize::from(sub.at);
+        if at == whole.len() {
+            return Ok(());
+        }
+        let fail = |at: usize, found: &str, expected: String| {
+            Box::new(Wrong {
+                number,
+                part: Part::Sub(index as u8),
+                offset: offset(at),
+                found: found.to_owned(),
+                expected,
+            })
+        };
+        let Some(value) = whole.get(at..at + usize::from(sub.length)) else {
+            return Err(fail(at, "the end", format!("{} characters", sub.length)));
+        };
+        let kind = sub.shape.kind;
+        if let Some(bad) = charset::first_wrong(kind, sub.shape.charset, value) {
+            let expected = kind.as_str().to_owned();
+            return Err(fail(at + bad, "a byte outside the type", expected));
         }
     }
+    Ok(())
 }

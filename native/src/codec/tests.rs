@@ -133,7 +133,7 @@ fn static_checks_name_their_field() {
         named(Check::Format, "field 25")
     );
     assert_eq!(
-        check("0200", &with("processing_code", b"200000")),
+        check("0200", &with("processing_code", b"900000")),
         named(Check::UnknownKind, "field 3")
     );
     assert_eq!(

@@ -46,6 +46,11 @@ fn size(field: u8) -> Size {
     }
 }
 
+/// Field 3 of a question about a balance begins so.
+const BALANCE: &[u8] = b"31";
+/// What it is answered in field 54: every account has as much.
+const AMOUNTS: &[u8] = b"0002156C000001000000";
+
 /// What an answer keeps of its request; the rest is the bank's own or nobody's business on the way back.
 const KEPT: [u8; 15] = [2, 3, 4, 7, 11, 12, 13, 32, 33, 37, 41, 42, 49, 70, 90];
 
@@ -234,10 +239,12 @@ pub fn answer(request: &[u8], code: [u8; 2], out: &mut Vec<u8>) -> Option<()> {
     let mut kept = [empty; KEPT.len()];
     let mut count = 0;
     let mut stan: &[u8] = b"000000";
+    let mut balance = false;
     walk(request, |field| {
         if field.number == 11 {
             stan = field.value;
         }
+        balance |= field.number == 3 && field.value.starts_with(BALANCE);
         if KEPT.contains(&field.number) {
             if let Some(place) = kept.get_mut(count) {
                 *place = field;
@@ -254,6 +261,11 @@ pub fn answer(request: &[u8], code: [u8; 2], out: &mut Vec<u8>) -> Option<()> {
         writer.put(38, stan);
     }
     writer.put(39, &code);
+    let (before, after) = after.split_at(after.partition_point(|field| field.number < 54));
+    before.iter().for_each(|field| writer.copy(field));
+    if balance && code == *b"00" {
+        writer.put(54, AMOUNTS);
+    }
     after.iter().for_each(|field| writer.copy(field));
     writer.finish();
     Some(())

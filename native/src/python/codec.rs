@@ -112,6 +112,12 @@ impl PyDialect {
     }
 
     #[getter]
+    fn supplies(&self) -> Vec<&'static str> {
+        let rules = &self.0.supply.rules;
+        rules.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[getter]
     fn length_bytes(&self) -> usize {
         usize::from(self.0.framing.width)
     }
@@ -294,6 +300,20 @@ fn part_rows(py: Python<'_>, spec: &Spec, out: &Bound<'_, PyList>) -> PyResult<(
         Layout::Decimal { tags, .. } => {
             for tag in tags {
                 out.append(part(&tag.text, &tag.text, &tag.titles, tag.class)?)?;
+            }
+        }
+        Layout::Forms(forms) => {
+            for form in forms {
+                for (index, sub) in form.subs.iter().enumerate() {
+                    let place = format!("{}.{}", form.name, index + 1);
+                    let row = part(&place, &sub.name, &sub.titles, sub.class)?;
+                    row.set_item("type", sub.shape.kind.as_str())?;
+                    row.set_item("max", sub.length)?;
+                    out.append(row)?;
+                }
+                for tag in &form.tags {
+                    out.append(part(&tag.text, &tag.text, &tag.titles, tag.class)?)?;
+                }
             }
         }
         Layout::Ber => {

@@ -119,6 +119,10 @@ impl PyGate {
         index.map_err(|e| gate_error(py, &e))
     }
 
+    fn speaks(&mut self, institution: u16, dialect: &PyDialect) {
+        self.0.speaks(institution, dialect.shared());
+    }
+
     #[pyo3(signature = (institution, dialect, guard = None))]
     fn attach(
         &mut self,
@@ -286,17 +290,20 @@ impl PyGate {
         lsn.map_err(|e| gate_error(py, &e))
     }
 
-    #[pyo3(signature = (request, slot, code, end = ""))]
+    #[pyo3(signature = (request, slot, code, end = "", now_s = 0))]
     fn refuse(
         &mut self,
         request: &Bound<'_, PyMessage>,
         slot: i64,
         code: &str,
         end: &str,
+        now_s: i64,
     ) -> PyResult<()> {
         let py = request.py();
         let (code, end) = (exactly(py, "code", code)?, exactly_or_none(py, "end", end)?);
-        let done = self.0.refuse(request.get(), waiting(slot), code, end);
+        let done = self
+            .0
+            .refuse(request.get(), waiting(slot), code, end, now_s);
         done.map_err(|e| gate_error(py, &e))
     }
 
@@ -403,15 +410,18 @@ impl PyGate {
         held.map_err(|e| gate_error(py, &e))
     }
 
+    #[pyo3(signature = (request, slot, code, now_s = 0))]
     fn network_answer(
         &mut self,
         request: &Bound<'_, PyMessage>,
         slot: i64,
         code: &str,
+        now_s: i64,
     ) -> PyResult<bool> {
         let py = request.py();
         let code = exactly(py, "code", code)?;
-        let held = self.0.network_answer(request.get(), connection(slot), code);
+        let gate = &mut self.0;
+        let held = gate.network_answer(request.get(), connection(slot), code, now_s);
         held.map_err(|e| gate_error(py, &e))
     }
 

@@ -85,9 +85,15 @@ impl PyMessage {
     }
 
     fn get<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let path = self.path(py, name)?;
-        if is_readable(self.0.dialect(), path) {
-            return self.read(py, path);
+        let dialect = self.0.dialect();
+        let Some(path) = dialect.path(name) else {
+            return self.elsewhere(py, name, dialect.supply_of(name));
+        };
+        if is_readable(dialect, path) {
+            return match self.read(py, path)? {
+                None if dialect.supplies_any() => Ok(self.supplied(py, name)),
+                found => Ok(found),
+            };
         }
         let problem = format!("{name} is not for reading: account number, C3 or SAD");
         Err(usage_error(py, &problem))
@@ -105,7 +111,14 @@ impl PyMessage {
     }
 
     fn reveal<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.read(py, self.path(py, name)?)
+        let dialect = self.0.dialect();
+        let Some(path) = dialect.path(name) else {
+            return self.elsewhere(py, name, dialect.supply_of(name));
+        };
+        match self.read(py, path)? {
+            None if dialect.supplies_any() => Ok(self.supplied(py, name)),
+            found => Ok(found),
+        }
     }
 
     #[getter]
@@ -158,6 +171,28 @@ impl PyMessage {
 }
 
 impl PyMessage {
+    /// A name that is no field of the dialect: what the switch supplied, when it supplies it.
+    fn elsewhere<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        supplied: Option<Name>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match supplied {
+            Some(_) => Ok(self.supplied(py, name)),
+            None => Err(self
+                .path(py, name)
+                .err()
+                .unwrap_or_else(|| usage_error(py, &format!("{name} is not a field")))),
+        }
+    }
+
+    /// Text of a supplied field.
+    fn supplied<'py>(&self, py: Python<'py>, name: &str) -> Option<Bound<'py, PyAny>> {
+        let value = self.0.value(Name::parse(name)?)?;
+        Some(text(py, &value).into_any())
+    }
+
     fn path(&self, py: Python<'_>, name: &str) -> PyResult<Path> {
         let dialect = self.0.dialect();
         dialect

@@ -85,6 +85,11 @@ impl PyEntry {
     }
 
     #[getter]
+    fn kind(&self) -> u8 {
+        self.0.entry.kind
+    }
+
+    #[getter]
     fn amount_minor(&self) -> u64 {
         self.0.entry.amount
     }
@@ -168,6 +173,10 @@ impl PyDuplicates {
     #[getter]
     fn counters_max(&self, py: Python<'_>) -> PyResult<usize> {
         self.with(py, |memory| memory.atc.capacity())
+    }
+
+    fn zone(&self, py: Python<'_>, offset_s: i64) -> PyResult<()> {
+        self.with(py, |memory| memory.zone_offset_s = offset_s)
     }
 
     fn claim(
@@ -272,6 +281,11 @@ impl PyOriginal {
     #[getter]
     fn sent_ns(&self) -> u64 {
         self.0.sent_ns.get()
+    }
+
+    #[getter]
+    fn kind(&self) -> u8 {
+        self.0.kind
     }
 
     #[getter]

@@ -125,6 +125,8 @@ pub struct Gate<T> {
     pub(super) checkpoint: Checkpoint,
     /// Last numbers used towards each institution, by index.
     pub(super) marks: Vec<Numbers>,
+    /// What each institution speaks, by index.
+    dialects: Vec<Option<Arc<Dialect>>>,
     pub(super) last_txn: u64,
 }
 
@@ -148,6 +150,7 @@ impl<T: Ticket> Gate<T> {
             undelivered: Vec::new(),
             checkpoint: Checkpoint::default(),
             marks: Vec::new(),
+            dialects: Vec::new(),
             last_txn: 0,
         }
     }
@@ -173,6 +176,25 @@ impl<T: Ticket> Gate<T> {
             figures.member(index, name);
         }
         Ok(index)
+    }
+
+    /// What an institution speaks, whether it is connected or not: a request of its from before the start is answered in
+    /// its codes.
+    pub fn speaks(&mut self, institution: u16, dialect: &Arc<Dialect>) {
+        let at = usize::from(institution);
+        if self.dialects.len() <= at {
+            self.dialects.resize(at + 1, None);
+        }
+        if let Some(place) = self.dialects.get_mut(at) {
+            *place = Some(Arc::clone(dialect));
+        }
+    }
+
+    /// What an acquirer is answered for `code` under an end code.
+    pub(super) fn answer_code(&self, acquirer: u16, end: [u8; 2], code: [u8; 2]) -> [u8; 2] {
+        let dialect = self.dialects.get(usize::from(acquirer));
+        let dialect = dialect.and_then(Option::as_ref);
+        dialect.map_or(code, |dialect| dialect.answer_code(end, code))
     }
 
     /// A number for one connection; never used again. `guard` seals what goes out on it.
@@ -268,7 +290,7 @@ impl<T: Ticket> Gate<T> {
         };
         let leg = match vaulted {
             Some(_) => legs.tap()?,
-            None => legs.request()?,
+            None => legs.request(request.kind())?,
         };
         let start = build(&mut self.hold, f.slot, leg, mti, &sources, None)?;
         let recorded = self.record_accepted(request, mti, f);
@@ -347,7 +369,7 @@ impl<T: Ticket> Gate<T> {
         let code = reply.value(Name::ResponseCode).unwrap_or_default();
         let auth = Tap::of(request).map(|tap| tap.answer(&code, reply.outcome()));
         let auth = auth.as_deref().unwrap_or(&[]);
-        let built = self.build_reply(request, slot, reply, &code, auth)?;
+        let built = self.build_reply(request, slot, reply, &code, auth, None)?;
         let latency = Latency {
             received_ns: request.received_ns(),
             sent_ns: request.sent_ns(),
@@ -483,16 +505,18 @@ impl<T: Ticket> Gate<T> {
         Ok(true)
     }
 
-    /// The answer to a peer's network management message; no record.
+    /// The answer to a peer's network management message; no record. `now_s`: for what the dialect supplies.
     pub fn network_answer(
         &mut self,
         request: &Message,
         slot: SlotId,
         code: [u8; 2],
+        now_s: i64,
     ) -> Result<bool, GateError> {
         let Some(legs) = self.hold.link(slot).cloned() else {
             return Ok(false);
         };
+        self.supply_unclaimed(request, Some(slot), now_s)?;
         let answer = Code(code);
         let own = Own {
             response_code: &code,

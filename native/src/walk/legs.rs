@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::gate::GateError;
 use crate::codec::kind::Kind;
-use crate::codec::leg::Leg;
+use crate::codec::leg::{From, Leg};
 use crate::codec::name::{Name, Source};
 use crate::codec::spec::Dialect;
 use crate::mac::Guard;
@@ -14,6 +14,7 @@ pub struct Legs {
     dialect: String,
     request: Option<Arc<Leg>>,
     tap: Option<Arc<Leg>>,
+    follow_up: Option<Arc<Leg>>,
     answer: Option<Arc<Leg>>,
     reversal: Option<Arc<Leg>>,
     reversal_answer: Option<Arc<Leg>>,
@@ -21,6 +22,8 @@ pub struct Legs {
     network_answer: Option<Arc<Leg>>,
     /// Message codes of this connection; None: it has none.
     pub(super) guard: Option<Arc<Guard>>,
+    /// An answer says who the two sides are.
+    pub parties: bool,
 }
 
 impl Legs {
@@ -30,6 +33,13 @@ impl Legs {
             dialect: dialect.name.to_string(),
             request: leg("request"),
             tap: leg("tap"),
+            follow_up: leg("follow_up"),
+            parties: ["answer", "reversal_answer"].into_iter().any(|name| {
+                let slots = dialect.leg(name).map_or(&[][..], |leg| &leg.slots);
+                slots
+                    .iter()
+                    .any(|slot| slot.name == Name::AdditionalResponse && slot.from == From::Own)
+            }),
             answer: leg("answer"),
             reversal: leg("reversal"),
             reversal_answer: leg("reversal_answer"),
@@ -39,9 +49,12 @@ impl Legs {
         }
     }
 
-    /// A request to a bank.
-    pub fn request(&self) -> Result<&Leg, GateError> {
-        self.found(&self.request, "request")
+    /// A request to a bank. One that stands on an earlier transaction has a leg of its own where the dialect has one.
+    pub fn request(&self, kind: Kind) -> Result<&Leg, GateError> {
+        match &self.follow_up {
+            Some(leg) if kind.follows() => Ok(leg),
+            _ => self.found(&self.request, "request"),
+        }
     }
 
     /// A request to a bank for a tap that was proved.

@@ -4,10 +4,14 @@ use std::borrow::Cow;
 
 use super::digest::{CardRef, Digest, Digester};
 use super::duplicates::{Duplicates, Entry, Handle};
+use super::original::trimmed;
+use super::reference::reference;
 use super::state::KeyState;
 use super::veil::Veil;
+use crate::codec::kind::Kind;
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
+use crate::codec::supply::Receipt;
 use crate::codec::wipe;
 use crate::journal::keys::KeysError;
 use crate::tap::Tap;
@@ -42,6 +46,8 @@ pub struct Memory {
     pub atc: AtcTable,
     pub veil: Veil,
     institutions: Vec<Institution>,
+    /// Seconds that the business zone is east of UTC now.
+    pub zone_offset_s: i64,
     /// Holds card numbers for the length of a call; wiped after each.
     scratch: Vec<u8>,
 }
@@ -59,6 +65,7 @@ impl Memory {
             atc: AtcTable::new(counters),
             veil: Veil::new()?,
             institutions: Vec::new(),
+            zone_offset_s: 0,
             scratch: Vec::with_capacity(512),
         })
     }
@@ -89,6 +96,62 @@ impl Memory {
         self.institutions
             .get(usize::from(institution))
             .map_or("", |i| i.name.as_str())
+    }
+
+    /// The institution code of an index; empty when there is none such.
+    pub fn code(&self, institution: u16) -> &str {
+        self.institutions
+            .get(usize::from(institution))
+            .map_or("", |i| i.code.as_str())
+    }
+
+    /// Adds to a message what its dialect says and it lacks. `txn` 0: it has no reference of its own.
+    pub fn supply(
+        &self,
+        message: &Message,
+        institution: u16,
+        txn: u64,
+        now_s: i64,
+        before: Option<&dyn Source>,
+    ) {
+        let made = reference(txn, now_s);
+        message.supply(&Receipt {
+            now_s,
+            zone_offset_s: self.zone_offset_s,
+            link: self.code(institution),
+            reference: if txn == 0 { &[] } else { &made },
+            before,
+        });
+    }
+
+    /// As `supply`, of a message that is claimed: a repeat gets what its first presentation got, a reversal the
+    /// reference of its original.
+    #[cold]
+    fn supply_claimed(
+        &mut self,
+        message: &Message,
+        institution: u16,
+        txn: u64,
+        now_s: i64,
+        known: Option<Handle>,
+    ) {
+        let first = known.and_then(|handle| self.table.get(handle)).copied();
+        let original = match (first, message.kind()) {
+            (None, Kind::ReversalRequest | Kind::ReversalAdvice) => self
+                .original_key_of(message, institution, now_s)
+                .and_then(|key| self.table.get(self.table.find(&key)?).copied()),
+            _ => None,
+        };
+        let before = match (&first, &original) {
+            (Some(entry), _) => Some(Before { entry, times: true }),
+            (None, Some(entry)) => Some(Before {
+                entry,
+                times: false,
+            }),
+            (None, None) => None,
+        };
+        let before = before.as_ref().map(|before| before as &dyn Source);
+        self.supply(message, institution, txn, now_s, before);
     }
 
     /// Digest of the message's own request key.
@@ -148,11 +211,11 @@ impl Memory {
     ) -> (KeyState, bool) {
         let key = self.key_of(message, institution, now_s);
         let body = self.body_of(message);
-        if let Some(entry) = self
-            .table
-            .find(&key)
-            .and_then(|handle| self.table.get(handle))
-        {
+        let known = self.table.find(&key);
+        if message.dialect().supplies_any() {
+            self.supply_claimed(message, institution, txn, now_s, known);
+        }
+        if let Some(entry) = known.and_then(|handle| self.table.get(handle)) {
             return (entry.state, entry.body == body);
         }
         let card = self.card_of(message);
@@ -238,6 +301,26 @@ impl Memory {
     /// As `entry_of`, to settle it.
     pub fn entry_of_mut(&mut self, message: &Message) -> Option<&mut Entry> {
         self.table.get_mut(Handle::from_bits(message.handle())?)
+    }
+}
+
+/// What was supplied to an earlier message, as far as it is remembered.
+struct Before<'a> {
+    entry: &'a Entry,
+    /// The times too: it is the same message.
+    times: bool,
+}
+
+impl Source for Before<'_> {
+    fn normal(&self, name: Name, out: &mut Vec<u8>) -> bool {
+        let value = match name {
+            Name::Rrn => trimmed(&self.entry.rrn),
+            Name::LocalTime if self.times => trimmed(&self.entry.local_time),
+            Name::LocalDate if self.times => trimmed(&self.entry.local_date),
+            _ => &[],
+        };
+        out.extend_from_slice(value);
+        !value.is_empty()
     }
 }
 

@@ -18,6 +18,7 @@ mod original;
 mod outcome;
 mod records;
 mod recover;
+mod reference;
 mod reversal;
 mod routes;
 mod state;

@@ -11,6 +11,7 @@ use super::original::{Numbers, Original};
 use super::records::{Paper, Sides};
 use super::state::{Cause, KeyState};
 use super::steps::{facts, lend, micros};
+use crate::codec::kind::Kind;
 use crate::codec::message::Message;
 use crate::journal::{Field, Journal, RecordKind};
 
@@ -36,6 +37,11 @@ impl<T: Ticket> Gate<T> {
         c: &Conclude<'_>,
     ) -> Result<Option<Rc<Original>>, GateError> {
         let request = ticket.message();
+        let meant = c.code;
+        let c = &Conclude {
+            code: request.dialect().answer_code(c.end, c.code),
+            ..*c
+        };
         let built = self.build_answer(request, c.slot, c.code)?;
         let recorded = self.record_concluded(request, c);
         let (lsn, entry, original) = self.or_discard(built, recorded)?;
@@ -44,7 +50,7 @@ impl<T: Ticket> Gate<T> {
             sent_ns: request.sent_ns(),
             reply_ns: 0,
         };
-        self.count_concluded(&entry, class_of(request.mti()), c.code, c.end);
+        self.count_concluded(&entry, class_of(request.mti()), meant, c.end);
         self.hold_answer(built, request, lsn, c.txn, latency);
         Ok(original.map(|original| self.owe(original, lsn)))
     }
@@ -105,14 +111,17 @@ impl<T: Ticket> Gate<T> {
         memory.entry_of(ticket.message()).map(|entry| entry.issuer)
     }
 
-    /// As `conclude` for a request without a live object. None when nothing can be held at its bank.
+    /// As `conclude` for a request without a live object. None when nothing can be held at its bank: it declined, or the
+    /// cause is that nothing is owed.
     pub fn undo(&mut self, c: &Conclude<'_>) -> Result<Option<Rc<Original>>, GateError> {
         if let Some(at) = self.withdrawn.iter().position(|(txn, _)| *txn == c.txn) {
             let (_, ticket) = self.withdrawn.swap_remove(at);
             let approved = self
                 .memory()?
                 .entry_of(ticket.message())
-                .is_some_and(|entry| entry.state == KeyState::Approved);
+                .is_some_and(|entry| {
+                    entry.state == KeyState::Approved && entry.kind != Kind::Balance as u8
+                });
             return if approved {
                 self.conclude(&ticket, c)
             } else {
@@ -122,7 +131,13 @@ impl<T: Ticket> Gate<T> {
         let Some(doubtful) = self.in_doubt.get(&c.txn).cloned() else {
             return Ok(None);
         };
+        let meant = c.code;
+        let c = &Conclude {
+            code: self.answer_code(doubtful.acquirer, c.end, c.code),
+            ..*c
+        };
         let original = doubtful.with_reversal(c.cause, c.reversal);
+        let owes = c.cause != Cause::None;
         let Gate {
             paper,
             journal,
@@ -140,15 +155,16 @@ impl<T: Ticket> Gate<T> {
             acquirer: memory.name(settled.acquirer),
             issuer: memory.name(settled.issuer),
         };
-        let lsn = append_concluded(paper, journal, &settled, sides, c, None, Some(&original))?;
+        let owed = owes.then_some(&original);
+        let lsn = append_concluded(paper, journal, &settled, sides, c, None, owed)?;
         settled.lsn = lsn;
         if let Some(entry) = handle.and_then(|handle| memory.table.get_mut(handle)) {
             *entry = settled;
         }
         drop(memory);
         self.in_doubt.remove(&c.txn);
-        self.count_concluded(&settled, class_of(settled.out_mti), c.code, c.end);
-        Ok(Some(self.owe(original, lsn)))
+        self.count_concluded(&settled, class_of(settled.out_mti), meant, c.end);
+        Ok(owes.then(|| self.owe(original, lsn)))
     }
 
     fn count_concluded(&mut self, entry: &Entry, class: usize, code: [u8; 2], end: [u8; 2]) {
@@ -177,6 +193,8 @@ impl<T: Ticket> Gate<T> {
         at: Moment,
         reason: &str,
     ) -> Result<u64, GateError> {
+        let meant = code;
+        let code = request.dialect().answer_code(end, code);
         let built = self.build_answer(request, slot, code)?;
         let recorded = self.record_declined(request, txn, acquirer, code, end, at, reason);
         let lsn = self.or_discard(built, recorded)?;
@@ -184,7 +202,7 @@ impl<T: Ticket> Gate<T> {
             figures.outcome(
                 acquirer,
                 class_of(request.mti()),
-                Outcome::of_code(code),
+                Outcome::of_code(meant),
                 end,
             );
         }
@@ -240,22 +258,27 @@ impl<T: Ticket> Gate<T> {
         Ok(lsn)
     }
 
-    /// An answer that touches no state and needs no record. A tap that was proved claims nothing then.
+    /// An answer that touches no state and needs no record. A tap that was proved claims nothing then. `now_s`: for what
+    /// the dialect supplies.
     pub fn refuse(
         &mut self,
         request: &Message,
         slot: Option<SlotId>,
         code: [u8; 2],
         end: [u8; 2],
+        now_s: i64,
     ) -> Result<(), GateError> {
         self.memory()?.release_tap(request);
+        self.supply_unclaimed(request, slot, now_s)?;
+        let meant = code;
+        let code = request.dialect().answer_code(end, code);
         let Some((slot, start)) = self.build_answer(request, slot, code)? else {
             return Ok(());
         };
         let class = class_of(request.mti());
         let acquirer = self.hold.institution(slot).unwrap_or(NO_ISSUER);
         if let Some(figures) = &mut self.figures {
-            figures.outcome(acquirer, class, Outcome::of_code(code), end);
+            figures.outcome(acquirer, class, Outcome::of_code(meant), end);
         }
         let carried = Carried {
             class,
@@ -285,7 +308,7 @@ impl<T: Ticket> Gate<T> {
             figures.repeat(class);
         }
         let auth = entry.issuer_auth();
-        let built = self.build_reply(request, slot, &entry, &entry.code, auth)?;
+        let built = self.build_reply(request, slot, &entry, &entry.code, auth, Some(&entry))?;
         let Some((slot, start)) = built else {
             return Ok(true);
         };

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::digest::Digest;
-use super::duplicates::Entry;
+use super::duplicates::{Entry, NO_ISSUER};
 use super::figures::{Figures, class_of};
 use super::gate::{Carried, Gate, GateError, Latency, Ticket, Waiting};
 use super::hold::{Frame, Hold, Role, SlotId};
@@ -35,7 +35,7 @@ impl<T: Ticket> Gate<T> {
 
     /// Builds the answer to a message when there is somebody to be answered: `reply` is what it is made of beside the
     /// request, `code` its response code where the dialect takes that from the switch, `auth` what its device is told of
-    /// the bank's decision.
+    /// the bank's decision, `known` what is remembered of it where the message itself does not lead there.
     pub(super) fn build_reply(
         &mut self,
         request: &Message,
@@ -43,14 +43,26 @@ impl<T: Ticket> Gate<T> {
         reply: &dyn Source,
         code: &[u8],
         auth: &[u8],
+        known: Option<&Entry>,
     ) -> Result<Option<(SlotId, usize)>, GateError> {
         let Some((slot, legs)) = self.open(slot) else {
             return Ok(None);
+        };
+        let memory;
+        let parties = if legs.parties {
+            memory = lend(&self.memory)?;
+            let issuer = known.or_else(|| memory.entry_of(request)).map(|e| e.issuer);
+            let acquirer = self.hold.institution(slot);
+            let code = |side: Option<u16>| side.map_or("", |side| memory.code(side));
+            Some((code(issuer), code(acquirer)))
+        } else {
+            None
         };
         let own = Own {
             response_code: code,
             forwarder_code: &self.forwarder,
             issuer_auth: auth,
+            parties,
             ..Own::default()
         };
         let sources = Sources {
@@ -73,7 +85,22 @@ impl<T: Ticket> Gate<T> {
         slot: Option<SlotId>,
         code: [u8; 2],
     ) -> Result<Option<(SlotId, usize)>, GateError> {
-        self.build_reply(request, slot, &Code(code), &code, &[])
+        self.build_reply(request, slot, &Code(code), &code, &[], None)
+    }
+
+    /// Adds to a message without a key what its dialect says and it lacks; no reference, since it is no transaction.
+    pub(super) fn supply_unclaimed(
+        &self,
+        message: &Message,
+        slot: Option<SlotId>,
+        now_s: i64,
+    ) -> Result<(), GateError> {
+        if message.dialect().supplies_any() {
+            let institution = slot.and_then(|slot| self.hold.institution(slot));
+            let institution = institution.unwrap_or(NO_ISSUER);
+            lend(&self.memory)?.supply(message, institution, 0, now_s, None);
+        }
+        Ok(())
     }
 
     /// Passes a recorded result on, or takes back the frame built for it.
