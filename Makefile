@@ -1,6 +1,6 @@
 # The front door: people, hooks and CI use the same words. The logic is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench fuzz fmt clean
+.PHONY: help setup demo test check bench load fuzz fmt clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -19,6 +19,9 @@ check: setup ## format, lint, types, stubs, layers, native lints
 
 bench: setup ## micro-benchmarks against the committed baseline, then the switch beside its floors
 	@scripts/bench
+
+load: setup ## locust in front of a switch with simulated banks (LOAD="--headless -u 50 -r 50 -t 30s")
+	@scripts/load $(LOAD)
 
 fuzz: setup ## each fuzz target for FUZZ_SECONDS (60)
 	@scripts/fuzz

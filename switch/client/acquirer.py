@@ -11,13 +11,14 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from switch.client.clock import Calendar, next_stan
 from switch.client.connection import Connection
+from switch.client.messages import Values, answer_mti, repeat_mti, reversal_values
 from switch.errors import UnreachableError
 from switch.wire import Dialect, Message
 
@@ -34,8 +35,6 @@ __all__ = [
 
 ECHOED: Final = ("amount", "rrn", "merchant_id", "currency")
 """Fields that an answer must carry as the request did, when it carries them."""
-
-Values = Mapping[str, str | bytes]
 
 
 class ConnectionBrokenError(Exception):
@@ -370,35 +369,3 @@ class Acquirer:
         names = ("transmission_time", "stan", "acquirer_code", "forwarder_code", "network_code")
         values = {name: value for name in names if (value := message.get(name)) is not None}
         connection.send(self.dialect.encode("0810", values | {"response_code": "00"}))
-
-
-def answer_mti(mti: str) -> str:
-    """The MTI that answers a request, an advice, or a repeat of either."""
-    return f"{mti[:2]}{int(mti[2]) + 1}0"
-
-
-def repeat_mti(mti: str) -> str:
-    """The MTI of a request's repeat."""
-    return f"{mti[:3]}1"
-
-
-def reversal_values(
-    mti: str, request: Values, stan: str, transmission_time: str
-) -> dict[str, str | bytes]:
-    """The reversal advice that undoes `request`, under numbers of its own; field 90 names the
-    original.
-    """
-    kept = (
-        "pan", "processing_code", "amount", "local_time", "local_date", "acquirer_code", "rrn",
-        "terminal_id", "merchant_id", "currency", "condition_code",
-    )  # fmt: skip
-    values = {name: request[name] for name in kept if name in request}
-    return values | {
-        "stan": stan,
-        "transmission_time": transmission_time,
-        "original_data.mti": mti,
-        "original_data.stan": request["stan"],
-        "original_data.transmission_time": request["transmission_time"],
-        "original_data.acquirer_code": str(request["acquirer_code"]).zfill(11),
-        "original_data.forwarder_code": "0" * 11,
-    }

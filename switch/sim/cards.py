@@ -114,11 +114,13 @@ class Wallet:
         mixture: Mixture,
         rng: Random,
         pocket: Pocket | None = None,
+        tap_share: float = TAP_SHARE,
     ) -> None:
         if not prefixes or sum(mixture.values()) > 1:
             raise ValueError("a wallet needs a prefix, and shares that sum to at most 1")
         self._rng = rng
         self._pocket = pocket
+        self._tap_share = tap_share
         self._cards = [
             card_number(prefix, serial=serial)
             for prefix in prefixes
@@ -142,7 +144,7 @@ class Wallet:
     def draw(self) -> Purchase:
         """One purchase of 1.00 to 89.99, or of a magic amount in the same order of size."""
         rng = self._rng
-        pocket = self._pocket if rng.random() < TAP_SHARE else None
+        pocket = self._pocket if rng.random() < self._tap_share else None
         if pocket is not None and rng.random() < self._tricks:
             return self._trick(pocket)
         amount = rng.randrange(100, CODE_MIN)

@@ -15,7 +15,7 @@ BASICS = (
     "bash", "cat", "cut", "dirname", "env", "find", "flock", "mkdir", "sed", "sha256sum", "sort",
     "uname",
 )  # fmt: skip
-TARGETS = {"help", "setup", "demo", "test", "check", "bench", "fuzz", "fmt", "clean"}
+TARGETS = {"help", "setup", "demo", "test", "check", "bench", "load", "fuzz", "fmt", "clean"}
 
 
 @pytest.fixture

@@ -5,14 +5,33 @@ from collections.abc import Mapping, Sequence
 from switch.apps.load.model import Kind
 from switch.native import load
 
-__all__ = ["DUE", "SENT", "Measured"]
+__all__ = ["DUE", "SENT", "Counted", "Measured"]
 
 DUE = " due"
 SENT = " sent"
 
 
-class Measured:
-    """Figures of a stretch. A kind's bare name ("0200") means from due time."""
+class Counted:
+    """Counts of a stretch, by kind; "0200 due" is of kind 0200."""
+
+    def __init__(self, kinds: Sequence[Kind], seconds: float) -> None:
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._seconds = seconds
+
+    @property
+    def seconds(self) -> float:
+        return self._seconds
+
+    def count(self, entry: str, name: str) -> int | None:
+        kind = entry.removesuffix(DUE).removesuffix(SENT)
+        if kind and kind not in self._kinds:
+            return None
+        kinds = [self._kinds[kind]] if kind else list(self._kinds.values())
+        return sum(_count(one, name) for one in kinds)
+
+
+class Measured(Counted):
+    """With histograms. A kind's bare name ("0200") means from due time."""
 
     def __init__(
         self,
@@ -20,17 +39,12 @@ class Measured:
         kinds: Sequence[Kind],
         seconds: float,
     ) -> None:
+        super().__init__(kinds, seconds)
         self._histograms = histograms
-        self._kinds = {kind.name: kind for kind in kinds}
-        self._seconds = seconds
 
     @property
     def entries(self) -> Sequence[str]:
         return list(self._histograms)
-
-    @property
-    def seconds(self) -> float:
-        return self._seconds
 
     def duration_ns(self, entry: str, figure: str) -> float | None:
         histogram = self._histograms.get(entry) or self._histograms.get(entry + DUE)
@@ -43,13 +57,6 @@ class Measured:
                 return histogram.mean()
             case _:
                 return histogram.quantile(float(figure) / 100)
-
-    def count(self, entry: str, name: str) -> int | None:
-        kind = entry.removesuffix(DUE).removesuffix(SENT)
-        if kind and kind not in self._kinds:
-            return None
-        kinds = [self._kinds[kind]] if kind else list(self._kinds.values())
-        return sum(_count(one, name) for one in kinds)
 
 
 def _count(kind: Kind, name: str) -> int:

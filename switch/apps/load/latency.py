@@ -7,6 +7,7 @@ from typing import Final
 from switch.apps.load.figures import DUE, SENT
 from switch.apps.load.model import Run
 from switch.apps.load.picture import (
+    ABOVE,
     COLUMNS_MAX,
     FRAME_TOP,
     LEFT,
@@ -103,7 +104,7 @@ def heat(run: Run, kind: str, due: "load.Series") -> Picture:
     rows = [row for cells in columns for row in cells]
     bottom_row, top_row = min(rows, default=0), max(rows, default=0) + 1
     low, high = 10 ** (bottom_row / ROWS_PER_DECADE), 10 ** (top_row / ROWS_PER_DECADE)
-    seconds = max(slices * run.slice_ms / 1e3, 0.001)
+    seconds = max(slices * run.slice_ms / 1e3, run.shown[1], 0.001)
     across, up = linear(0, seconds, LEFT, RIGHT), logarithmic(low, high, 350, FRAME_TOP)
     most = max((count for cells in columns for count in cells.values()), default=1)
     title = f"Latency of {kind} over time"
@@ -117,7 +118,7 @@ def heat(run: Run, kind: str, due: "load.Series") -> Picture:
     drawing.across(
         [(one, f"{one:g}") for one in linear_ticks(seconds, 8)], across, frame, "due, seconds"
     )
-    drawing.up([(one, tick(one)) for one in log_ticks(low, high)], up, frame, "latency")
+    drawing.up([(one, tick(one)) for one in log_ticks(low, high)], up, frame, "latency", ABOVE)
     steps_marked(drawing, run.steps, across, FRAME_TOP, 350)
     width = across(per_column * run.slice_ms / 1e3) - across(0)
     for number, cells in enumerate(columns):

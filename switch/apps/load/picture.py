@@ -13,6 +13,7 @@ from switch.apps.load.threshold import Threshold, duration_text, parse
 from switch.native import load
 
 __all__ = [
+    "ABOVE",
     "COLUMNS_MAX", "FRAME_TOP", "LEFT", "RIGHT", "TABLE_ROWS_MAX", "Picture", "key", "limit_line",
     "limits", "said", "span", "steps_marked", "tick", "us",
 ]  # fmt: skip
@@ -21,6 +22,8 @@ LEFT: Final = 74
 RIGHT: Final = WIDTH - 20
 FRAME_TOP: Final = 48
 COLUMNS_MAX: Final = 240
+ABOVE: Final = 28
+"""An axis label above the marks of steps."""
 TABLE_ROWS_MAX: Final = 60
 
 
@@ -102,6 +105,6 @@ def steps_marked(
         drawing.rect(x, top, end - x, bottom - top, "band")
         mark = "✓" if step.passed else ("✗" if step.valid else "?")
         text = f"{step.rate:g} {mark}"
-        if x >= free:
+        if x >= free and x + 7 * len(text) <= RIGHT:
             drawing.text((x + 2, top - 4), text)
             free = x + 7 * (len(text) + 1)

@@ -6,6 +6,7 @@ from typing import Final
 
 from switch.apps.load.model import Moment, Run, Step
 from switch.apps.load.picture import (
+    ABOVE,
     COLUMNS_MAX,
     FRAME_TOP,
     LEFT,
@@ -53,7 +54,9 @@ def rates(run: Run) -> Picture:
     )
     ticks = [(one, f"{one:g}") for one in linear_ticks(seconds, 8)]
     drawing.across(ticks, across, lower, "seconds")
-    drawing.up([(one, f"{one:,.0f}") for one in linear_ticks(top)], up, upper, "requests a second")
+    drawing.up(
+        [(one, f"{one:,.0f}") for one in linear_ticks(top)], up, upper, "requests a second", ABOVE
+    )
     drawing.line([(LEFT, 220), (RIGHT, 220)], "axis")
     marks = linear_ticks(failed, 2) if failed else [0.0]
     drawing.up([(one, f"{one:,.4g}") for one in marks], down, lower, "errors a second")

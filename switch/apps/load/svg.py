@@ -153,15 +153,16 @@ class Drawing:
         scale: Scale,
         frame: tuple[float, float, float, float],
         label: str,
+        above: float = 12,
     ) -> None:
-        """The axis at the left."""
+        """The axis at the left; its label stands so far above."""
         left, top, right, bottom = frame
         for value, said in ticks:
             y = scale(value)
             self.line([(left, y), (right, y)], "grid")
             self.text((left - 8, y + 4), said, "end")
         self.line([(left, top), (left, bottom)], "axis")
-        self.text((left - 58, top - 12), label)
+        self.text((left - 58, top - above), label)
 
     def render(self) -> str:
         """The element, with a style of its own, so that it can stand alone."""

@@ -1,0 +1,114 @@
+"""The instruments themselves: a switch that stands still for one second of thirty.
+
+A thirtieth of all requests waits between 0 and 1 s, evenly, so p99 from due is 0.7 s: the hundredth
+that waited longest was due in the first 0.3 s of the stop. A generator that waits for answers
+before it asks again would report a few milliseconds, as locust does by itself. Nothing here is
+about our speed.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from switch.apps.bench import ladder
+from switch.apps.bench.ladder import Ladder, LadderPlan
+from switch.apps.bench.search import Climb
+from switch.apps.load import model
+from switch.native import load
+from tests.support.node import MakeNode
+from tests.support.peer import ACQUIRER_CODE, until
+from tests.support.tree import ROOT
+
+RATE = 100
+STOP_S = 1.0
+SECONDS = 30
+NEAR_S = (0.55, 0.95)
+CLASH_MAX = 0.10
+
+
+@pytest.mark.system
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+async def test_a_stop_of_one_second_shows_in_both_generators_and_they_agree(
+    make_node: MakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whether this machine is quiet enough to say something about speed does not matter here.
+    monkeypatch.setattr(ladder, "fault_of", lambda *_: "")
+    bank = load.Bank()
+    node = await make_node(
+        [bank.address],
+        acquirer="connections_max = 256\necho_idle_s = 0",
+        deadline="deadline_ms = 4000",
+    ).start()
+    out = tmp_path / "out"
+    locust = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "loadtest", "--connect", node.acquirer, "--out", str(out)),
+        *("--institution", ACQUIRER_CODE, "--mix", "plain", "--headless"),
+        *("-u", str(RATE // 2), "-r", str(RATE // 2), "-t", f"{SECONDS}s"),
+        *("--fail-if", "p99(0200)>60s"),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said = asyncio.create_task(locust.communicate())
+    try:
+        await until(lambda: said.done() or any(out.glob("ledgers/*.jsonl")), 60, "locust asks")
+        run = await measured(node.acquirer, tmp_path, node.worker_pid)
+        text, _ = await asyncio.wait_for(said, 60)
+    finally:
+        if locust.returncode is None:
+            locust.kill()
+        bank.close()
+    assert locust.returncode == 0, text.decode()
+    ours = p99_s(run)
+    theirs = p99_s(model.read(out)[0])
+    assert NEAR_S[0] < ours < NEAR_S[1], (ours, theirs)
+    assert NEAR_S[0] < theirs < NEAR_S[1], (ours, theirs)
+    assert abs(ours - theirs) / max(ours, theirs) < CLASH_MAX, (ours, theirs)
+    # What locust itself says, on its page and to thresholds, is the same.
+    (verdict,) = model.read(out)[0].verdicts
+    assert verdict.value is not None
+    assert verdict.value / 1e9 == pytest.approx(theirs, rel=0.02)
+    # From the time of sending the pause hides in locust: one request a terminal waits for it.
+    hidden = next(one for one in model.read(out)[0].entries if one.name == "0200 sent")
+    assert hidden.count > 0.9 * RATE * SECONDS
+
+
+async def measured(address: str, directory: Path, pid: int) -> model.Run:
+    """The ladder's generator at one rate, the switch stopped in the middle."""
+    plan = LadderPlan(
+        climb=Climb(start=RATE, rate_max=RATE),
+        step_s=SECONDS,
+        warm_s=0.5,
+        timeout_s=20.0,
+        retries=0,
+        arrivals="even",
+        connections=8,
+        connect=address,
+        acquirer_code=ACQUIRER_CODE,
+        thresholds=("p99(0200)>60s",),
+    )
+    under_way = threading.Event()
+    climbing = Ladder(plan, lambda line: under_way.set() if "offered" in line else None)
+    work = asyncio.create_task(asyncio.to_thread(climbing.run, directory / "ladder"))
+    await asyncio.to_thread(under_way.wait, 60)
+    await asyncio.sleep(6)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(STOP_S)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    run, _ = await work
+    return run
+
+
+def p99_s(run: model.Run) -> float:
+    """From due, in seconds."""
+    entry = next(one for one in run.entries if one.name == "0200 due")
+    assert entry.p99_us is not None
+    return entry.p99_us / 1e6
