@@ -28,6 +28,8 @@ COMMANDS: Final[dict[str, str]] = {
     "encode": "Make a test message from names and values.",
     "diff": "Compare two messages field by field, masked.",
     "journal": "Verify, search and show the journal.",
+    "top": "Members, rates, times and waiting reversals of a node, live.",
+    "tail": "Transactions as they come to their end, masked.",
     "trace": "The whole life of one transaction, from the journal.",
     "explain": "What an error, end, rule or response code means, and what to do.",
     "bench": "Measure the switch beside its floors.",
@@ -36,7 +38,7 @@ COMMANDS: Final[dict[str, str]] = {
 }
 """Command to its one line of help, in the order of `--help`; the module has the command's name."""
 
-OPENS_KEYS: Final = frozenset({"check", "config", "keys", "journal", "token", "trace"})
+OPENS_KEYS: Final = frozenset({"check", "config", "keys", "journal", "tail", "token", "trace"})
 """Commands that open keys in their own process, which is hardened first. The worker of `run` and
 `demo` hardens itself."""
 
