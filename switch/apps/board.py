@@ -31,7 +31,9 @@ def head(board: Board) -> str:
     if board.worker == "not running":
         return f"node {board.node}  THE WORKER IS NOT RUNNING: there is no meter file"
     dead = ""
-    if board.worker == "silent":
+    if board.worker == "dead":
+        dead = "  THE WORKER IS DEAD: its process has gone"
+    elif board.worker == "silent":
         dead = f"  THE WORKER IS DEAD OR STANDS STILL: no heartbeat for {board.silent_s} s"
     success = "–" if board.success is None else f"{100 * board.success:.3f} %"
     p50, p99 = (milliseconds(value) for value in board.ours_us)

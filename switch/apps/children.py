@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from switch.apps.said import last_words
 from switch.errors import OperatorError, UnreachableError
 
 __all__ = ["Child"]
@@ -122,8 +123,8 @@ class Child:
             self._reports.notify_all()
 
     def _ended(self) -> OperatorError:
-        lines = self._log.read_text(errors="replace").strip().splitlines()
+        said = last_words(self._log)
         return OperatorError(
-            f"{self.name} ended by itself" + (f": {lines[-1]}" if lines else ""),
+            f"{self.name} ended by itself" + (f": {said}" if said else ""),
             help=f"its output is in {self._log}",
         )

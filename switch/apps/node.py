@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from switch.apps.said import last_words
 from switch.crypto.keyfile import open_keys
 from switch.errors import OperatorError, UnreachableError
 from switch.native import journal, meter
@@ -115,10 +116,10 @@ class Node:
     def check(self) -> None:
         """Raises OperatorError when it has ended by itself."""
         if self._process is not None and self._process.returncode is not None:
-            lines = self._log.read_text(errors="replace").strip().splitlines()
+            said = last_words(self._log)
             raise OperatorError(
                 f"the switch ended with exit code {self._process.returncode}"
-                + (f": {lines[-1]}" if lines else ""),
+                + (f": {said}" if said else ""),
                 file=str(self._log),
             )
 

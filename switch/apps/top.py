@@ -4,6 +4,7 @@ The file is mapped memory that the worker counts into: reading it asks nothing o
 beside a busy one, and says when it is dead. A worker that starts again begins a new file.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -56,9 +57,10 @@ class Board(msgspec.Struct, kw_only=True):
 
     node: int
     at_ms: int
-    worker: Literal["running", "silent", "not running"]
+    worker: Literal["running", "silent", "dead", "not running"]
+    """silent: no heartbeat for `SILENT_S`; dead: its process has gone without a word."""
     silent_s: int
-    """Since its last heartbeat; 0 while it runs."""
+    """Since its last heartbeat; 0 while it has one."""
     up_s: int
     rate: float
     success: float | None
@@ -124,6 +126,7 @@ class Sampler:
         elapsed_s = (now_ns - self._looked_ns) / 1e9 if again else max(1.0, beat - started)
         silent_s = max(0, wall_s() - beat) if reader else 0
         silent = silent_s > SILENT_S
+        dead = reader is not None and self._gone()
         if reader is not None:
             self._ours.read(reader)
             for bank in self._banks.values():
@@ -139,10 +142,10 @@ class Sampler:
         board = Board(
             node=self._settings.node.id,
             at_ms=wall_ms(),
-            worker="silent" if silent else ("running" if reader else "not running"),
+            worker=_worker(running=reader is not None, silent=silent, dead=dead),
             silent_s=silent_s if silent else 0,
             up_s=max(0, beat - started),
-            rate=0.0 if silent else all_of / elapsed_s,
+            rate=0.0 if silent or dead else all_of / elapsed_s,
             success=1 - outcomes.get("system_error", 0) / all_of if all_of else None,
             ours_us=(ours[0], ours[1]),
             in_flight=sum(row.in_flight or 0 for row in rows),
@@ -155,6 +158,19 @@ class Sampler:
         )
         self._counters, self._file, self._looked_ns = counters, found, now_ns
         return board
+
+    def _gone(self) -> bool:
+        """True when the process that said it was ready is there no more, or only its corpse."""
+        file = self._data / "run" / "worker.json"
+        try:
+            pid = int(json.loads(file.read_text(encoding="utf-8"))["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return True
+        return stat.rpartition(")")[2].split()[:1] == ["Z"]
 
     def _open(self) -> tuple[meter.MeterReader | None, Path | None]:
         """The meter of the worker; None when there is none. One lane per node."""
@@ -239,6 +255,16 @@ class _Grown:
                 value = name.partition(f'{label}="')[2].partition('"')[0]
                 found[value] = found.get(value, 0) + self.of(name.removeprefix(PREFIX))
         return found
+
+
+def _worker(
+    *, running: bool, silent: bool, dead: bool
+) -> Literal["running", "silent", "dead", "not running"]:
+    if dead:
+        return "dead"
+    if silent:
+        return "silent"
+    return "running" if running else "not running"
 
 
 def _state(gauges: Mapping[str, int], name: str) -> State:

@@ -33,6 +33,8 @@ def command(directory: Path, strict: bool, output: str) -> int:
             click.echo(_text(placed))
         errors = sum(p.finding.severity == "error" for p in found)
         click.echo(f"{errors} errors, {len(found) - errors} warnings")
+        if found:
+            click.echo("more: tapswitch explain RULE, the word in brackets", err=True)
     return 1 if counted else 0
 
 

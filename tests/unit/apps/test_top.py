@@ -1,6 +1,9 @@
 """The board of `top`, read from a meter file as a worker leaves it."""
 
 import io
+import json
+import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,6 +107,21 @@ def test_a_worker_without_a_heartbeat_is_dead(settings: Settings, metrics: Metri
     board = Sampler(settings).look()
     assert board.worker == "silent"
     assert "DEAD OR STANDS STILL" in head(board)
+
+
+def test_a_worker_whose_process_has_gone_is_dead_at_once(
+    settings: Settings, metrics: Metrics
+) -> None:
+    run = Path(settings.node.data_dir) / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    child = subprocess.Popen(["true"])
+    child.wait()
+    (run / "worker.json").write_text(json.dumps({"ready": True, "pid": child.pid}))
+    board = Sampler(settings).look()
+    assert board.worker == "dead"
+    assert "THE WORKER IS DEAD" in head(board)
+    (run / "worker.json").write_text(json.dumps({"ready": True, "pid": os.getpid()}))
+    assert Sampler(settings).look().worker == "running"
 
 
 def test_without_a_meter_no_worker_runs(settings: Settings) -> None:
