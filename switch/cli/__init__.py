@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "member": "Show a running node's institutions, drain them, test their lines.",
     "audit": "Show what was ordered of a node, and verify that record.",
     "keys": "Make a node's keys, show which they are.",
+    "cert": "Certificates of links: what they are, when they end, new ones.",
     "token": "Issue tokens, suspend them, change the card behind them.",
     "decode": "Take messages apart: offsets, bytes, names and values, masked.",
     "encode": "Make a test message from names and values.",

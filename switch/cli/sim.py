@@ -9,6 +9,8 @@ import click
 from switch.sim.magic import text
 
 if TYPE_CHECKING:
+    import ssl
+
     from switch.sim.cards import Mixture
     from switch.sim.process import Devices
     from switch.sim.terminal import Habit
@@ -26,6 +28,13 @@ def _common(function: Any) -> Any:
         click.option("--connections", default=4, show_default=True, type=click.IntRange(1, 256)),
         click.option("--sign-on/--no-sign-on", default=True, show_default=True),
         click.option("--seed", type=int, help="Draw the same again; default: a new draw."),
+        click.option(
+            "--tls",
+            type=(str, str, str),
+            metavar="CERTIFICATE KEY CA",
+            help="TLS with these files, the other side's CA last; key of mode 0600.",
+        ),
+        click.option("--tls-name", help="The switch's name in its certificate; default: the host."),
         click.option("--steered", is_flag=True, help="Take orders as JSON lines on stdin."),
     )
     for option in reversed(options):
@@ -62,6 +71,8 @@ def issuer(
     connections: int,
     sign_on: bool,
     seed: int | None,
+    tls: tuple[str, str, str] | None,
+    tls_name: str | None,
     steered: bool,
     listen: str | None,
     dial: str | None,
@@ -95,6 +106,8 @@ def issuer(
         slow_ms=slow_ms,
         late_ms=late_ms,
         opening_balance=balance,
+        tls=_tls(tls, server=listen is not None),
+        tls_name=tls_name,
     )
     run_issuer(plan, dialect, ledger, seed, steered=steered)
 
@@ -144,6 +157,8 @@ def terminal(
     connections: int,
     sign_on: bool,
     seed: int | None,
+    tls: tuple[str, str, str] | None,
+    tls_name: str | None,
     steered: bool,
     addresses: tuple[str, ...],
     prefixes: tuple[str, ...],
@@ -183,7 +198,7 @@ def terminal(
     )
     run_fleet(
         plan,
-        Policy(connections=connections, sign_on=sign_on),
+        Policy(connections, sign_on, tls=_tls(tls, server=False), tls_name=tls_name),
         [parse_address(address) for address in addresses],
         (prefixes, cards),
         devices,
@@ -192,6 +207,14 @@ def terminal(
         seed,
         steered=steered,
     )
+
+
+def _tls(files: tuple[str, str, str] | None, *, server: bool) -> "ssl.SSLContext | None":
+    if files is None:
+        return None
+    from switch.crypto.tls import peer_context
+
+    return peer_context(*files, server=server)
 
 
 def _mixture(name: str) -> "tuple[Mapping[Habit, float], Mixture]":

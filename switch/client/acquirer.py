@@ -10,6 +10,7 @@ reversal, which is repeated under its own unchanged numbers until it is acknowle
 import asyncio
 import contextlib
 import random
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -51,6 +52,10 @@ class Policy(msgspec.Struct, frozen=True):
     reconnect_max: float = 2.0
     reversal_retry: float = 1.0
     """Pause before an unacknowledged reversal is repeated."""
+    tls: ssl.SSLContext | None = None
+    """None: plain TCP."""
+    tls_name: str | None = None
+    """The switch's name in its certificate; None: the host."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -219,7 +224,13 @@ class Acquirer:
             connection = Connection(self.dialect, self._received, self._gone)
             gone = self._lost[connection] = asyncio.Event()
             try:
-                await loop.create_connection(lambda c=connection: c, host, port)  # type: ignore[misc]
+                await loop.create_connection(
+                    lambda c=connection: c,
+                    host,
+                    port,
+                    ssl=self.policy.tls,
+                    server_hostname=self.policy.tls_name if self.policy.tls else None,
+                )
                 self.connects += 1
                 if not self.policy.sign_on or await self._network(connection, "001"):
                     connection.signed_on = True

@@ -18,7 +18,7 @@ from switch.crypto.keyfile import secret
 from switch.errors import CertificateError, KeyFileError
 from switch.settings.schema import Tls
 
-__all__ = ["CIPHERS", "Material", "client_context", "load_material", "stamp"]
+__all__ = ["CIPHERS", "Material", "load_material", "peer_context", "stamp"]
 
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
 """Of TLS 1.2; those of 1.3 are all good. Level 2: keys of 112 bits of strength, so no RSA below
@@ -78,9 +78,15 @@ def stamp(tls: Tls) -> tuple[object, ...]:
     return tuple(stamps)
 
 
-def client_context(certificate: str, key: str, ca: str) -> Material:
-    """For whoever connects to a switch: simulators and tests. Raises as `load_material`."""
-    return load_material(Tls(certificate=certificate, key=key, ca=ca), server=False)
+def peer_context(certificate: str, key: str, ca: str, *, server: bool) -> ssl.SSLContext:
+    """For whoever stands at the other end: simulators. Who connects compares the switch's name.
+
+    Raises as `load_material`.
+    """
+    table = Tls(certificate=certificate, key=key, ca=ca)
+    context = load_material(table, server=server).context
+    context.check_hostname = not server
+    return context
 
 
 def _own(context: ssl.SSLContext, tls: Tls) -> tuple[Certificate, ...]:

@@ -7,6 +7,7 @@ leaves.
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import Mapping
 from random import Random
@@ -76,6 +77,10 @@ class IssuerPlan(msgspec.Struct, frozen=True):
     late_ms: float = 3000
     """When a late answer comes; must lie beyond the switch's deadline."""
     opening_balance: int = 100_000_000
+    tls: ssl.SSLContext | None = None
+    """Of the side that the bank is on; None: plain."""
+    tls_name: str | None = None
+    """The switch's name, when the bank dials; None: the host."""
 
 
 class Issuer:
@@ -114,7 +119,7 @@ class Issuer:
         loop = asyncio.get_running_loop()
         if self.plan.listen is not None:
             host, port = self.plan.listen
-            self._server = await loop.create_server(self._connection, host, port)
+            self._server = await loop.create_server(self._connection, host, port, ssl=self.plan.tls)
             self.address = self._server.sockets[0].getsockname()[:2]
         elif self.plan.dial is not None:
             self._dialers = [
@@ -170,7 +175,13 @@ class Issuer:
 
             connection = Connection(self._dialect, self._received, lost)
             try:
-                await loop.create_connection(lambda c=connection: c, host, port)  # type: ignore[misc]
+                await loop.create_connection(
+                    lambda c=connection: c,
+                    host,
+                    port,
+                    ssl=self.plan.tls,
+                    server_hostname=self.plan.tls_name if self.plan.tls else None,
+                )
             except OSError:
                 await asyncio.sleep(self._rng.uniform(0.02, 0.2))
                 continue
