@@ -39,7 +39,9 @@ COMMANDS: Final[dict[str, str]] = {
 }
 """Command to its one line of help, in the order of `--help`; the module has the command's name."""
 
-OPENS_KEYS: Final = frozenset({"check", "config", "keys", "journal", "tail", "token", "trace"})
+OPENS_KEYS: Final = frozenset(
+    {"cert", "check", "config", "keys", "journal", "tail", "token", "trace"}
+)
 """Commands that open keys in their own process, which is hardened first. The worker of `run` and
 `demo` hardens itself."""
 

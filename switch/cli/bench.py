@@ -65,15 +65,20 @@ def floor(**options: Any) -> int:
 @command.command("run")
 @click.option("--no-costs", is_flag=True, help="Without declines, duplicates and time-outs.")
 @click.option("--require", is_flag=True, help="Exit code 6 when a required figure is not reached.")
+@click.option("--tls", is_flag=True, help="Beside it one with TLS on both legs; plain cards.")
 @_options
-def run(no_costs: bool, require: bool, **options: Any) -> int:
+def run(no_costs: bool, require: bool, tls: bool, **options: Any) -> int:
     """The switch, its journal durable, beside both floors in one run."""
     import msgspec
 
     from switch.apps.bench import run_switch
 
     output, data_dir, plan = _asked(**options)
-    plan = msgspec.structs.replace(plan, costs=not no_costs)
+    plan = msgspec.structs.replace(plan, costs=not no_costs, tls=tls)
+    if tls:
+        if options["tokens"]:
+            raise click.UsageError("--tls measures plain cards: one vault has one switch")
+        plan = msgspec.structs.replace(plan, tokens=0)
     report = run_switch(plan, data_dir, _say)
     code = _print(report, output)
     return EXIT_THRESHOLD if require and not report.reached else code

@@ -1,5 +1,6 @@
 """`tapswitch sim`: banks and terminals to test a switch against, each a process of its own."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,13 @@ if TYPE_CHECKING:
     import ssl
 
     from switch.sim.cards import Mixture
+    from switch.sim.pay import Paid
     from switch.sim.process import Devices
     from switch.sim.terminal import Habit
 
 __all__ = ["command"]
+
+EXIT_REFUSED = 5
 
 
 def _common(function: Any) -> Any:
@@ -207,6 +211,80 @@ def terminal(
         seed,
         steered=steered,
     )
+
+
+@command.command("pay")
+@click.option("--connect", "address", metavar="HOST:PORT", required=True)
+@click.option("--institution-code", required=True, help="The acquirer's, up to 11 digits.")
+@click.option("--prefix", required=True, help="Of the test card, 6299xx; the rest is drawn.")
+@click.option(
+    "--digits",
+    default="0000",
+    show_default=True,
+    help="Digits 7 to 10 of the card; they choose the bank's answer.",
+)
+@click.option("--amount", default="12.34", show_default=True, help="Below 90.00, with two places.")
+@click.option("--take-back", is_flag=True, help="Reverse it after the answer.")
+@click.option("--sign-on/--no-sign-on", default=True, show_default=True)
+@click.option(
+    "--tls", type=(str, str, str), metavar="CERTIFICATE KEY CA", help="As for the others."
+)
+@click.option("--tls-name", help="The switch's name in its certificate; default: the host.")
+@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+def pay_(
+    address: str,
+    institution_code: str,
+    prefix: str,
+    digits: str,
+    amount: str,
+    take_back: bool,
+    sign_on: bool,
+    tls: tuple[str, str, str] | None,
+    tls_name: str | None,
+    output: str,
+) -> int:
+    """Pay once with a test card, and print the answer. Exit code 5: no answer came; reversed."""
+    import msgspec
+
+    from switch.client.acquirer import Policy
+    from switch.sim.pay import Sale, pay
+    from switch.sim.steering import load_dialect, parse_address
+
+    if not (re.fullmatch("6299[0-9]{2}", prefix) and re.fullmatch("[0-9]{4}", digits)):
+        raise click.UsageError("--prefix is 6299 and two digits, --digits are four digits")
+    if not re.fullmatch(r"[0-9]{1,10}\.[0-9]{2}", amount):
+        raise click.UsageError("--amount is like 12.34")
+    sale = Sale(
+        institution_code=institution_code,
+        prefix=prefix,
+        digits=digits,
+        amount_minor=int(amount.replace(".", "")),
+        take_back=take_back,
+    )
+    policy = Policy(1, sign_on, tls=_tls(tls, server=False), tls_name=tls_name)
+    paid = pay(load_dialect(None), parse_address(address), policy, sale)
+    if output == "json":
+        click.echo(msgspec.json.encode(paid).decode())
+    else:
+        _print(paid)
+    return 0 if paid.code else EXIT_REFUSED
+
+
+def _print(paid: "Paid") -> None:
+    from switch.observe.codes import title_of
+
+    click.echo(
+        f"{paid.amount_minor / 100:.2f} with {paid.card}, terminal's number {paid.stan}, "
+        f"reference {paid.rrn}"
+    )
+    if paid.code:
+        said = f"{paid.code} {title_of('response', paid.code)}".strip()
+        authorised = f", authorisation {paid.auth_code}" if paid.code == "00" else ""
+        click.echo(f"{said}{authorised}, after {paid.ms:.1f} ms")
+    else:
+        click.echo(f"no answer within {paid.ms / 1000:.0f} s")
+    if paid.reversed:
+        click.echo("reversed")
 
 
 def _tls(files: tuple[str, str, str] | None, *, server: bool) -> "ssl.SSLContext | None":

@@ -13,6 +13,8 @@ from switch.apps.bench.plan import (
     PLAIN,
     PLAIN_SHAPE,
     RELAY,
+    SECURED,
+    SWITCH,
     Plan,
     Shape,
 )
@@ -57,6 +59,8 @@ class Row(msgspec.Struct, kw_only=True):
     """CPU, as multiple of the plain relay's."""
     ratio_to_plain: float | None = None
     """CPU, as multiple of the same switch's for a plain card."""
+    ratio_without_tls: float | None = None
+    """CPU of a switch with TLS, as multiple of the one without."""
     p99_added_us: float | None = None
     """p99 minus the relay's p99 of the same run."""
     switches_per_auth: float | None = None
@@ -187,6 +191,8 @@ def rows(taken: Sequence[Taken]) -> list[Row]:
         relay, durable = made.get((shape, RELAY)), made.get((shape, DURABLE))
         row.ratio_to_relay = _ratio(row, relay)
         row.ratio_to_plain = _ratio(row, made.get((shape, PLAIN)))
+        if row.system == SECURED:
+            row.ratio_without_tls = _ratio(row, made.get((shape, SWITCH)))
         row.ratio_to_durable_floor = _ratio(row, durable)
         if row.p99_us is not None and relay is not None and relay.p99_us is not None:
             row.p99_added_us = round(row.p99_us - relay.p99_us, 1)

@@ -12,6 +12,7 @@ __all__ = [
     "RELAY",
     "REQUIRED",
     "REQUIRED_TAPS",
+    "SECURED",
     "SHAPES",
     "SWITCH",
     "Plan",
@@ -24,6 +25,8 @@ DURABLE: Final = "durable_relay"
 SWITCH: Final = "switch"
 PLAIN: Final = "switch_plain"
 """The same switch, asked by plain cards: what a tap costs beside them."""
+SECURED: Final = "switch_tls"
+"""Another switch, with TLS on both legs."""
 PLAIN_SHAPE: Final = "1000/s"
 """The one shape in which plain cards are measured beside taps."""
 
@@ -66,6 +69,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     costs: bool = True
     tokens: int = 1_000_000
     """Every request is a tap of one of so many tokens; 0: plain cards."""
+    tls: bool = False
+    """A second switch beside the first, with TLS on both legs."""
     seed: int = 1
 
 

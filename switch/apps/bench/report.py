@@ -68,6 +68,9 @@ def text(report: Report) -> str:
         lines.append(f"  {name:<12}" + ", ".join(f"{k} {v}" for k, v in facts.items()))
     lines += ["", _HEAD]
     lines += [_row(row) for row in report.shapes]
+    for row in report.shapes:
+        if row.ratio_without_tls is not None:
+            lines.append(f"{row.shape:<8} TLS on both legs: {row.ratio_without_tls:.2f} x CPU")
     if report.costs:
         lines += ["", "CPU of the worker for one message, by how it ends:"]
         lines += [_cost(cost) for cost in report.costs]

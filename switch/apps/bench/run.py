@@ -61,6 +61,8 @@ def _run(name: str, plan: Plan, data_dir: Path | None, say: Say, *, with_switch:
             starting.append(systems.node(bank, plan, directory / "switch", wallet))
         started = [stack.enter_context(one) for one in starting]
         node = started[-1]
+        if with_switch and plan.tls:
+            started.append(stack.enter_context(systems.secured(bank, plan, directory)))
         if wallet is not None:
             # Each has devices of its own: their counters go up apart.
             started = [replace(one, taps=wallet.taps()) for one in started]

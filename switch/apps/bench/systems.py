@@ -7,15 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 import switch
-from switch.apps.bench.plan import DURABLE, RELAY, SWITCH, Plan
+from switch.apps.bench.plan import DURABLE, RELAY, SECURED, SWITCH, Plan
 from switch.apps.bench.wallet import CARDS, TOKENS, Wallet
+from switch.crypto.issue import practice
 from switch.errors import OperatorError, UnreachableError
 from switch.native import load
 from switch.runtime.harden import end_with_parent
@@ -64,7 +65,7 @@ terminal_timeout_ms = 20000
 timeout_ms = 10000
 connections_max = 256
 echo_idle_s = 0
-
+{acquirer}
 [[issuers]]
 id = "BANK01"
 institution_code = "20000001"
@@ -73,6 +74,13 @@ connections = {connections}
 deadline_ms = {deadline_ms}
 in_flight_max = 4096
 echo_idle_s = 0
+{issuer}"""
+TLS: Final = """\
+[{side}.tls]
+certificate = "{directory}/switch.bench.pem"
+key = "{directory}/switch.bench.key"
+ca = "{directory}/ca.pem"
+names = ["peer.bench"]
 """
 ROUTES: Final = '[[routes]]\nprefix = "{prefix}"\nissuer = "BANK01"\n'
 
@@ -104,15 +112,22 @@ def durable_relay(bank: load.Bank, plan: Plan, directory: Path) -> AbstractConte
 
 @contextmanager
 def _relay(name: str, bank: load.Bank, plan: Plan, extra: list[str]) -> Iterator[System]:
-    if not (ROOT / "bench" / "floor" / "relay.py").exists():
+    _, offset = load.request(1)
+    words = ["--bank", bank.address, "--bank-connections", str(plan.bank_connections)]
+    words += ["--stan-offset", str(offset), *extra]
+    with _floor("relay", words) as told:
+        yield System(name=name, address=told["address"], pid=told["pid"])
+
+
+@contextmanager
+def _floor(program: str, words: list[str]) -> Iterator[dict[str, Any]]:
+    """A program of bench/floor, and the line that it says when it listens."""
+    if not (ROOT / "bench" / "floor" / f"{program}.py").exists():
         raise OperatorError(
             "the floors are not installed", help="run from a clone of the repository"
         )
-    _, offset = load.request(1)
-    command = [sys.executable, "-m", "bench.floor.relay", "--bank", bank.address]
-    command += ["--bank-connections", str(plan.bank_connections), "--stan-offset", str(offset)]
     process = subprocess.Popen(
-        command + extra,
+        [sys.executable, "-m", f"bench.floor.{program}", *words],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -123,13 +138,28 @@ def _relay(name: str, bank: load.Bank, plan: Plan, extra: list[str]) -> Iterator
     try:
         line = process.stdout.readline()
         if not line:
-            raise UnreachableError(f"the {name} ended with code {process.wait()}")
-        told = json.loads(line)
-        yield System(name=name, address=told["address"], pid=told["pid"])
+            raise UnreachableError(f"the {program} ended with code {process.wait()}")
+        yield json.loads(line)
     finally:
         process.stdin.close()
         _ended(process)
         process.stdout.close()
+
+
+@contextmanager
+def secured(bank: load.Bank, plan: Plan, directory: Path) -> Iterator[System]:
+    """A switch with TLS on both legs. A tunnel on either side speaks it for generator and bank."""
+    tls, home = directory / "tls", directory / "switch_tls"
+    practice(tls, ["switch.bench", "peer.bench"], int(time.time()))
+    home.mkdir()
+    files = [str(tls / name) for name in ("peer.bench.pem", "peer.bench.key", "ca.pem")]
+    with ExitStack() as stack:
+        words = ["--tls", "listen", "--to", bank.address, *files]
+        beyond = stack.enter_context(_floor("tunnel", words))["address"]
+        made = stack.enter_context(node(bank, plan, home, tls=(tls, beyond)))
+        words = ["--tls", "connect", "--to", made.address, "--name", "switch.bench", *files]
+        before = stack.enter_context(_floor("tunnel", words))["address"]
+        yield msgspec.structs.replace(made, name=SECURED, address=before)
 
 
 @contextmanager
@@ -139,12 +169,14 @@ def node(
     directory: Path,
     wallet: Wallet | None = None,
     deadline_ms: int = 1_500,
+    tls: tuple[Path, str] | None = None,
 ) -> Iterator[System]:
-    """The switch, started by `tapswitch run`, with one acquirer and one bank.
+    """The switch, started by `tapswitch run`, with one acquirer and one bank; `tls`: certificates
+    of `secured`, and where the tunnel to the bank listens.
 
     Its journal is in `directory`, keys and tokens come from the wallet (without one: keys of its
     own). Ready when the bank has seen every connection sign on."""
-    config = _config(bank, plan, directory, wallet, deadline_ms)
+    config = _config(bank, plan, directory, wallet, deadline_ms, tls)
     signed = bank.seen()["network"]
     parent = os.getpid()
     began = time.monotonic()
@@ -182,7 +214,12 @@ def node(
 
 
 def _config(
-    bank: load.Bank, plan: Plan, directory: Path, wallet: Wallet | None, deadline_ms: int
+    bank: load.Bank,
+    plan: Plan,
+    directory: Path,
+    wallet: Wallet | None,
+    deadline_ms: int,
+    tls: tuple[Path, str] | None,
 ) -> Path:
     config = directory / "config"
     (config / "routes").mkdir(parents=True)
@@ -192,7 +229,9 @@ def _config(
         keys=wallet.key_file if wallet else str(directory / "keys" / "switch.keys"),
         sealing=wallet.sealing_key if wallet else str(directory / "keys" / "sealing.key"),
         acquirer_code=ACQUIRER_CODE,
-        bank=bank.address,
+        bank=bank.address if tls is None else tls[1],
+        acquirer=TLS.format(side="acquirers", directory=tls[0]) if tls else "",
+        issuer=TLS.format(side="issuers", directory=tls[0]) if tls else "",
         connections=plan.bank_connections,
         deadline_ms=deadline_ms,
     )
