@@ -23,6 +23,7 @@ __all__ = [
     "OperatorError",
     "OrderError",
     "PeerError",
+    "ReloadError",
     "SettingsError",
     "StorageError",
     "TapswitchError",
@@ -252,6 +253,13 @@ class AuditError(OperatorError):
     """The audit of orders is damaged, or cannot be written: no order is carried out."""
 
     code = "TSW-O0121"
+
+
+class ReloadError(OperatorError):
+    """A reload is refused although the files are good; nothing was changed."""
+
+    code = "TSW-O0130"
+    exit_code = 5
 
 
 class StorageError(TapswitchError):

@@ -17,6 +17,14 @@ class Meter:
     def __new__(
         cls, path: str, counters: Sequence[str], gauges: Sequence[str], histograms: Sequence[str]
     ) -> Meter: ...
+    @staticmethod
+    def draft(
+        path: str, counters: Sequence[str], gauges: Sequence[str], histograms: Sequence[str]
+    ) -> Meter:
+        """One that nobody reads before it succeeds another of the same path."""
+    def succeed(self, old: Meter) -> None:
+        """Takes the place of `old`, with the values of every series that both have; nobody may count in `old` any
+        more. A counter never falls for a reader. Raises OSError; `old` stands as before then."""
     def counter(self, name: str) -> int | None:
         """Index of a counter by its whole name; None when there is none. Likewise `gauge` and `histogram`."""
     def gauge(self, name: str) -> int | None: ...

@@ -30,6 +30,8 @@ class Verifier:
         """Opens the index (nothing there is no error: taps are declined then) and takes the ring's keys.
         `ranges`: prefix and number of digits of tokens; all other numbers are plain cards. `gap_max`: how far
         above its token's highest counter one may lie."""
+    def adopt(self, ring: Ring, gap_max: int) -> None:
+        """Takes the keys of `ring` in place of those before, from the next tap on."""
     def look(self) -> None:
         """Takes up a rebuilt index. From a timer."""
     @property

@@ -145,6 +145,8 @@ class Gate:
     def configured(self, digest: str) -> None:
         """From now on every record of a decision carries this version of the configuration, 16 lower-case hex digits,
         as `config_hash`. Raises switch.errors.UsageError for anything else."""
+    def remeter(self, meter: Meter) -> None:
+        """Counts in `meter` from now on, which has succeeded the one before."""
     def institution(self, name: str, code: str) -> int:
         """Interns an institution id; the index used by all other calls. Same name, same index."""
     def speaks(self, institution: int, dialect: Dialect) -> None:

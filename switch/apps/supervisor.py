@@ -24,8 +24,10 @@ from typing import Any, Final
 import structlog
 
 from switch.constants import DRAIN_S_MAX
+from switch.errors import OperatorError
 from switch.observe import log as observe_log
 from switch.settings.load import load
+from switch.settings.sources import in_force_file
 
 __all__ = ["BACKOFF_MAX_S", "STARTS_MAX", "Plan", "Supervisor", "run_node"]
 
@@ -42,6 +44,8 @@ STABLE_S: Final = 30.0
 """A worker that lived this long starts again without delay."""
 READY_S: Final = 60.0
 """A start that takes longer is counted as failed. Recovery of a full journal takes seconds."""
+REFUSED: Final = 3
+"""Exit code of a worker that its settings do not allow to run."""
 INTERRUPTED: Final = 130
 TERMINATED: Final = 128 + signal.SIGTERM
 
@@ -52,11 +56,16 @@ class Plan:
     NAME=HOST:PORT``."""
 
     worker: Sequence[str]
+    again: Sequence[str] = ()
+    """What to run after the first ready worker, with the configuration in force; empty: the
+    same."""
+    last_good: Sequence[str] = ()
+    """What to run when the very first worker refuses its settings; empty: nothing."""
     beside: Sequence[Sequence[str]] = ()
     """Processes that the node can live without (the exporter): restarted, never waited for."""
     keyed: Sequence[Sequence[str]] = ()
     """As `beside`, for those that open keys (the gateway): they get `inherit` too."""
-    drain_s: float = 15.0
+    drain_s: float | Callable[[], float] = 15.0
     """How long a draining worker may take before it is killed (its journal has all it needs)."""
     inherit: Sequence[int] = ()
     """Descriptors passed on, for example the sealing key."""
@@ -81,6 +90,9 @@ class Supervisor:
     _worker: asyncio.subprocess.Process | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _interrupted: bool = False
+    _fell_back: bool = False
+    _ready_now: bool = False
+    _reload_owed: bool = False
     _bound: dict[str, str] = field(default_factory=dict)
     _beside: list[_Beside] = field(default_factory=list)
 
@@ -94,6 +106,7 @@ class Supervisor:
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGTERM, self.stop)
             loop.add_signal_handler(signal.SIGINT, self._interrupt)
+            loop.add_signal_handler(signal.SIGHUP, self.hang_up)
         try:
             code = await self._keep_worker()
         finally:
@@ -108,6 +121,12 @@ class Supervisor:
         if self._stopping.is_set():
             self._signal(self._worker, signal.SIGKILL)
         self._stopping.set()
+
+    def hang_up(self) -> None:
+        """Passes SIGHUP on: the worker reloads; one that is starting does so when it is ready."""
+        self._reload_owed = not self._ready_now
+        if self._ready_now:
+            self._signal(self._worker, signal.SIGHUP)
 
     def _interrupt(self) -> None:
         self._interrupted = not self._stopping.is_set() or self._interrupted
@@ -130,7 +149,11 @@ class Supervisor:
             if self._stopping.is_set():
                 return code
             if not ready and (self.restarts == 0 and not self._bound):
-                return code or 1
+                if code != REFUSED or not self.plan.last_good or self._fell_back:
+                    return code or 1
+                self._fell_back = True
+                log.error("config.last_good", exit_code=code, help=_MEND)
+                continue
             failures = 0 if ready else failures + 1
             if failures >= STARTS_MAX:
                 log.error("worker.gave_up", exit_code=code, starts=failures)
@@ -159,7 +182,7 @@ class Supervisor:
         """One worker from start to end: (was it ever ready, exit code)."""
         reader, writer = os.pipe()
         binds = [part for name, at in self._bound.items() for part in ("--bind", f"{name}={at}")]
-        command = [*self.plan.worker, "--ready-fd", str(writer), *binds]
+        command = [*self._command(), "--ready-fd", str(writer), *binds]
         try:
             self._worker = await asyncio.create_subprocess_exec(
                 *command, pass_fds=(writer, *self.plan.inherit), process_group=0
@@ -173,8 +196,11 @@ class Supervisor:
             line = await self._ready_line(reader)
             if line is not None:
                 self._bound = {**line.get("acquirers", {}), **line.get("issuers", {})}
+                self._ready_now = True
                 self._start_beside()
                 self.on_ready(line)
+                if self._reload_owed:
+                    self.hang_up()
             elif process.returncode is None and not ended.done():
                 self._signal(process, signal.SIGTERM)
             await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -182,7 +208,13 @@ class Supervisor:
                 await self._drain(process, ended)
             return line is not None, _exit_code(await ended)
         finally:
+            self._ready_now = False
             stopping.cancel()
+
+    def _command(self) -> Sequence[str]:
+        if self._bound and self.plan.again:
+            return self.plan.again
+        return self.plan.last_good if self._fell_back else self.plan.worker
 
     async def _ready_line(self, descriptor: int) -> dict[str, Any] | None:
         """The worker's ready line; None when it ended, or was told to, before it was ready."""
@@ -212,9 +244,10 @@ class Supervisor:
     ) -> None:
         """SIGTERM, then a bounded wait, then SIGKILL."""
         self._signal(process, signal.SIGTERM)
-        done, _ = await asyncio.wait({ended}, timeout=self.plan.drain_s)
+        drain_s = self.plan.drain_s() if callable(self.plan.drain_s) else self.plan.drain_s
+        done, _ = await asyncio.wait({ended}, timeout=drain_s)
         if not done:
-            log.error("worker.killed", reason="did not drain", drain_s=self.plan.drain_s)
+            log.error("worker.killed", reason="did not drain", drain_s=drain_s)
             self._signal(process, signal.SIGKILL)
 
     @staticmethod
@@ -278,21 +311,49 @@ def module_command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
-def run_node(config: str) -> int:
-    """Runs worker, exporter and, with tokens, the gateway; returns the exit code."""
+def run_node(config: str, last_good: str = "") -> int:
+    """Runs worker, exporter and, with tokens, the gateway; returns the exit code.
+
+    After the first ready worker every process comes up with the configuration in force, whatever
+    stands in the files by then. `last_good` is a snapshot for a first worker that refuses the
+    files; empty: the node ends then.
+    """
     observe_log.configure("supervisor")
-    settings = load(config)
+    try:
+        first, settings = config, load(config)
+    except OperatorError as error:
+        if not last_good:
+            raise
+        log.error("config.last_good", reason=str(error), help=_MEND)  # noqa: TRY400
+        first, settings = last_good, load(last_good)
+    in_force = str(in_force_file(settings.node.data_dir))
     parent = ("--parent", str(os.getpid()))
-    gateway = module_command("switch.apps.gateway", "--config", config, *parent)
-    longest_ms = max(issuer.deadline_ms for issuer in settings.issuers)
+    fallback = module_command("switch.apps.worker", "--config", last_good, *parent)
     plan = Plan(
-        worker=module_command("switch.apps.worker", "--config", config, *parent),
-        beside=(module_command("switch.apps.exporter", "--config", config, *parent),),
-        keyed=(gateway,) if settings.tokens else (),
-        drain_s=min(longest_ms / 1000, float(DRAIN_S_MAX)) + 5.0,
+        worker=module_command("switch.apps.worker", "--config", first, *parent),
+        again=module_command("switch.apps.worker", "--config", in_force, *parent),
+        last_good=fallback if last_good else (),
+        beside=(module_command("switch.apps.exporter", "--config", in_force, *parent),),
+        keyed=(module_command("switch.apps.gateway", "--config", in_force, *parent),)
+        if settings.tokens
+        else (),
+        drain_s=lambda: _drain_s(in_force),
         inherit=_inherited(settings.keys.sealing_key_file),
     )
     return asyncio.run(Supervisor(plan, lambda line: log.info("node.ready", pid=line["pid"])).run())
+
+
+_MEND: Final = (
+    "the node comes up with the last good configuration; mend the files, then tapswitch reload"
+)
+
+
+def _drain_s(in_force: str) -> float:
+    """How long a drain may take by the configuration in force."""
+    longest_s = float(DRAIN_S_MAX)
+    with contextlib.suppress(OperatorError):
+        longest_s = max(issuer.deadline_ms for issuer in load(in_force).issuers) / 1000
+    return min(longest_s, float(DRAIN_S_MAX)) + 5.0
 
 
 def _inherited(sealing_key_file: str) -> tuple[int, ...]:

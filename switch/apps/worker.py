@@ -10,6 +10,7 @@ run; the reason is the last event on stderr. Its supervisor starts the next one.
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -22,22 +23,31 @@ from typing import Any, Final
 import structlog
 import uvloop
 
+from switch.apps.links import Links, terms_of
+from switch.apps.reload import Reloader, members_of
+from switch.apps.rules import (
+    Seal,
+    acquirer_rules,
+    issuer_rules,
+    new_acquirer,
+    new_bank,
+    routes_of,
+    seals_of,
+    window_of,
+)
+from switch.apps.start import checked, compare_with_files, where_before
 from switch.constants import DRAIN_S_MAX, LANE_BITS, NODE_BITS, TXN_COUNTER_BITS
 from switch.control.audit import Audit, audit_file
-from switch.control.check import check_node
-from switch.control.check_tls import RUNS_ALL_THE_SAME
 from switch.control.holds import Holds, holds_file
 from switch.control.place import socket_file
+from switch.control.reload import Reloaded
 from switch.control.server import Server as ControlServer
 from switch.crypto.keyfile import keys_absent, open_keys, sealing_key
-from switch.crypto.links import Guard, Parameters, link_guard, open_link_keys
+from switch.crypto.links import Guard
 from switch.crypto.masters import create_demo_masters, open_masters
 from switch.engine.engine import AcquirerRules, Engine
 from switch.engine.reverse import IssuerRules
-from switch.errors import SettingsError, TapswitchError
-from switch.link.health import HealthRules
-from switch.link.matcher import Matcher
-from switch.link.session import Role, Rules, Session
+from switch.errors import OperatorError, TapswitchError
 from switch.link.window import Window
 from switch.native import __version__, tap, walk
 from switch.native import journal as journals
@@ -55,14 +65,12 @@ from switch.runtime.fault import is_ours, places, reason
 from switch.runtime.gate import Gate
 from switch.runtime.gauges import Gauges
 from switch.runtime.harden import end_with_parent, harden
-from switch.runtime.listener import AcquirerConnection, BankConnection, Listening
-from switch.runtime.member import Acquirer, Bank, Hold
+from switch.runtime.member import Acquirer, Bank
 from switch.runtime.taps import Taps
 from switch.runtime.timers import Timers
 from switch.runtime.upkeep import Upkeep
-from switch.settings import schema
-from switch.settings.load import load
-from switch.settings.schema import Settings, split_address
+from switch.settings.schema import Settings
+from switch.settings.sources import in_force_file
 from switch.wire import Dialect
 
 __all__ = ["Worker", "main"]
@@ -100,20 +108,33 @@ class Worker:
     metrics: Metrics = field(init=False)
     gauges: Gauges = field(init=False)
     taps: Taps | None = field(init=False, default=None)
+    seals: dict[str, Seal] = field(default_factory=dict)
     guards: dict[str, Guard] = field(default_factory=dict)
     """Message codes, by member."""
     acquirers: dict[int, Acquirer] = field(default_factory=dict)
     banks: dict[int, Bank] = field(default_factory=dict)
     certificates: Certificates = field(init=False)
-    servers: list[Listening] = field(default_factory=list)
-    dialers: list[Dialer] = field(default_factory=list)
     control: ControlServer = field(init=False)
     holds: Holds = field(init=False)
+    links: Links = field(init=False)
     finished: bool = False
-    _dialects: dict[str, Dialect] = field(default_factory=dict)
-    _indexes: dict[str, int] = field(default_factory=dict)
+    dialects: dict[str, Dialect] = field(default_factory=dict)
+    indexes: dict[str, int] = field(default_factory=dict)
+    """Institution index by id, of former members too."""
+    names: Members = field(init=False)
+    """Whose series are counted, former members' too."""
+    bank_rules: dict[int, IssuerRules] = field(init=False)
+    acquirer_rules: dict[int, AcquirerRules] = field(init=False)
+    reloader: Reloader = field(init=False)
+    told: "Told | None" = None
     _set_zone: Callable[[], None] = field(init=False)
     """Follows a change of the business zone's offset."""
+    _reloading: asyncio.Future[None] | None = None
+
+    @property
+    def dialers(self) -> list[Dialer]:
+        """Of the banks that we dial."""
+        return list(self.links.dialers.values())
 
     # ------------------------------------------------------------------------------- assembly
 
@@ -124,10 +145,11 @@ class Worker:
         """
         settings = self.settings
         for name, file in settings.dialects.items():
-            self._dialects[name] = Dialect.compile(settings.dialect_text(name), file)
+            self.dialects[name] = Dialect.compile(settings.dialect_text(name), file)
         self.certificates = Certificates(settings)
         self.keys = _keys(settings)
-        self.guards = _guards(settings, self.keys)
+        self.seals = seals_of(settings, self.keys)
+        self.guards = {name: seal.guard for name, seal in self.seals.items()}
         directory = Path(settings.node.data_dir) / "journal" / NAME
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.journal = journals.Journal.open(
@@ -142,8 +164,8 @@ class Worker:
         settings = self.settings
         counters = settings.tokens.atc_entries_max if settings.tokens is not None else 0
         duplicates = walk.Duplicates(self.keys, settings.limits.duplicates_max, counters=counters)
-        names = Members([a.id for a in settings.acquirers], [i.id for i in settings.issuers])
-        self.metrics = Metrics(meter_file(settings.node.data_dir, NAME), names)
+        self.names = members_of(settings)
+        self.metrics = Metrics(meter_file(settings.node.data_dir, NAME), self.names)
         self.native = walk.Gate(
             self.journal, duplicates, self.metrics.meter, settings.node.institution_code
         )
@@ -151,9 +173,9 @@ class Worker:
         named = [(a.id, a.institution_code) for a in settings.acquirers]
         named += [(i.id, i.institution_code) for i in settings.issuers]
         for name, code in named:
-            self._indexes[name] = self.native.institution(name, code)
+            self.index(name, code)
         for acquirer in settings.acquirers:
-            self.native.speaks(self._indexes[acquirer.id], self._dialects[acquirer.dialect])
+            self.native.speaks(self.indexes[acquirer.id], self.dialects[acquirer.dialect])
         recovered = walk.recover(self.journal, self.keys, duplicates, self.native)
         self.holds = Holds.load(holds_file(settings.node.data_dir))
         self._members(recovered)
@@ -165,10 +187,25 @@ class Worker:
             self.banks,
             settings.limits.write_buffer_bytes_max,
         )
+        self.links = Links(
+            self.driver,
+            self.acquirers,
+            self.banks,
+            self.indexes,
+            self.certificates,
+            self.guards,
+            self.bound,
+        )
+        self.links.terms = terms_of(settings, self.dialects, {})
         engine = self._plug(duplicates, recovered)
         self._note_start(recovered)
         now_ns = monotonic_ns()
         self.driver.run(engine.recover(recovered, now_ns), now_ns)
+
+    def index(self, name: str, code: str) -> int:
+        """Index of an institution, the same as ever for one that was known."""
+        self.indexes[name] = index = self.native.institution(name, code)
+        return index
 
     def _plug(self, duplicates: walk.Duplicates, recovered: walk.Recovered) -> Engine:
         """The engine over its ports, tied to the driver."""
@@ -187,15 +224,14 @@ class Worker:
             self._noted,
             self._former(recovered),
         )
+        self.bank_rules = issuer_rules(settings, self.indexes, self.dialects)
+        self.acquirer_rules = acquirer_rules(settings, self.indexes)
         engine = Engine(
             gate,
             duplicates,
-            walk.Routes([(r.prefix, self._indexes[r.issuer]) for r in settings.routes]),
-            {self._indexes[i.id]: self._issuer_rules(i) for i in settings.issuers},
-            {
-                self._indexes[a.id]: AcquirerRules(a.undeliverable == "reverse")
-                for a in settings.acquirers
-            },
+            routes_of(settings, self.indexes),
+            self.bank_rules,
+            self.acquirer_rules,
             _next_txn(settings.node.id, recovered.last_txn),
             taps,
         )
@@ -208,6 +244,7 @@ class Worker:
             taps,
             self.guards,
         )
+        self.gauges.in_force(settings.digest)
         self.driver.plug(gate, engine, self.gauges)
         self.certificates.start(self.gauges)
         return engine
@@ -231,11 +268,12 @@ class Worker:
         return {
             self.native.institution(name, ""): Window(*mark)
             for name, mark in recovered.marks.items()
-            if name not in self._indexes
+            if name not in self.indexes
         }
 
     def _note_start(self, recovered: walk.Recovered) -> None:
-        """Into the journal who goes on with it; into the log what was found in it."""
+        """Into the journal who goes on with it, under which configuration; into the log what was
+        found in it."""
         self.journal.append(
             {
                 "kind": "STARTED",
@@ -251,35 +289,28 @@ class Worker:
         in_doubt, owed = len(recovered.in_doubt), len(recovered.owed)
         log.info("journal.recovered", records=recovered.records, in_doubt=in_doubt, owed=owed)
 
+    def _keep_settings(self) -> None:
+        """What works is what a successor comes up with. Raises: OperatorError."""
+        kept = in_force_file(self.settings.node.data_dir)
+        try:
+            self.settings.sources.keep(kept)
+        except OSError as error:
+            raise OperatorError(
+                f"the configuration in force cannot be kept: {error.strerror}",
+                file=str(kept),
+                help="mend the file system",
+            ) from None
+
     def _members(self, recovered: walk.Recovered) -> None:
         marks = recovered.marks
         for a in self.settings.acquirers:
-            index = self._indexes[a.id]
-            self.acquirers[index] = Acquirer(
-                index,
-                a.id,
-                a.institution_code,
-                a.in_flight_max,
-                a.connections_max,
-                _matcher(marks.get(a.id), 1),
-                hold=self.holds.of(a.id).hold,
-            )
+            index = self.indexes[a.id]
+            self.acquirers[index] = new_acquirer(index, a, window_of(marks.get(a.id)))
+            self.acquirers[index].hold = self.holds.of(a.id).hold
         for i in self.settings.issuers:
-            index = self._indexes[i.id]
-            matcher = _matcher(marks.get(i.id), i.in_flight_max)
-            hold = self.holds.of(i.id).hold
-            self.banks[index] = Bank(
-                index, i.id, matcher, i.connections, hold=hold, health=_health(i)
-            )
-
-    def _issuer_rules(self, issuer: schema.Issuer) -> IssuerRules:
-        return IssuerRules(
-            issuer.deadline_ms,
-            issuer.reversal_retry_ms,
-            issuer.reversal_retry_max_ms,
-            issuer.reversal_attempts_max,
-            self._dialects[issuer.dialect].reversal_final,
-        )
+            index = self.indexes[i.id]
+            self.banks[index] = new_bank(index, i, window_of(marks.get(i.id)))
+            self.banks[index].hold = self.holds.of(i.id).hold
 
     def _noted(self, what: str, _txn: int) -> None:
         self.driver.counts[what] += 1
@@ -300,6 +331,8 @@ class Worker:
         )
         self.timers.start()
         addresses = await self._open_links()
+        self._keep_settings()
+        self.reloader = Reloader(self, self._announce)
         data_dir = self.settings.node.data_dir
         audit = Audit(audit_file(data_dir), __version__)
         self.control = ControlServer(self, socket_file(data_dir), audit)
@@ -323,12 +356,13 @@ class Worker:
         """Drains and closes the journal, or cuts everything off after a failure; the exit code."""
         self.finished = True
         await self.control.close()
+        self.reloader.stop()
+        servers = [opened.server for opened in self.links.servers.values()]
+        dialers = self.dialers
         if not self.driver.failed.done():
             longest_ms = max(issuer.deadline_ms for issuer in self.settings.issuers)
             within_s = min(longest_ms / 1000 + 1.0, float(DRAIN_S_MAX))
-            draining = asyncio.ensure_future(
-                drain(self.driver, self.servers, self.dialers, within_s)
-            )
+            draining = asyncio.ensure_future(drain(self.driver, servers, dialers, within_s))
             either: set[asyncio.Future[Any]] = {draining, self.driver.failed}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             draining.cancel()
@@ -336,9 +370,9 @@ class Worker:
         if self.driver.failed.done():
             log.error("worker.failed", reason=self.driver.failed.result())
             # Neither waits for a peer. The journal is left as it is: a clean-stop record would lie.
-            for server in self.servers:
+            for server in servers:
                 server.close()
-            for dialer in self.dialers:
+            for dialer in dialers:
                 await dialer.stop()
             return STOPPED_BY_STORAGE
         self.driver.stop()
@@ -351,18 +385,21 @@ class Worker:
     async def serve(self, told: "Told") -> int:
         """From start to end; says in between that it is ready. Returns the exit code."""
         stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        addresses = await self.start()
+            loop.add_signal_handler(number, stopping.set)
+        await self.start()
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         # What stands now lives as long as the process: dialects, settings, modules, tables. Frozen,
         # it is never walked by the collector again. Hot Structs are gc=False, so a full collection
         # is rare and small; the wide first generation keeps young collections out of most ticks.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        meter = str(self.metrics.path)
-        told.ready({"pid": os.getpid(), "worker": NAME, "meter": meter, **addresses})
-        log.info("worker.ready", **addresses)
+        self.told = told
+        told.ready(self._line())
+        log.info("worker.ready", **self.links.addresses(self.settings))
+        await loop.run_in_executor(None, compare_with_files, self.settings)
         waiting = asyncio.ensure_future(stopping.wait())
         either: set[asyncio.Future[Any]] = {waiting, self.driver.failed}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -370,78 +407,47 @@ class Worker:
         told.withdraw()
         return await self.finish()
 
+    def _line(self) -> dict[str, Any]:
+        meter = str(self.metrics.path)
+        addresses = self.links.addresses(self.settings)
+        return {"pid": os.getpid(), "worker": NAME, "meter": meter, **addresses}
+
+    def _announce(self) -> None:
+        """Members may connect elsewhere now."""
+        if self.told is not None and not self.finished:
+            self.told.ready(self._line())
+
+    async def reload(self, *, dry_run: bool, wait: bool) -> Reloaded:
+        """See `switch.apps.reload`."""
+        return await self.reloader.reload(dry_run=dry_run, wait=wait)
+
+    def _hang_up(self) -> None:
+        """SIGHUP: a reload, of which the log tells the outcome."""
+        self._reloading = asyncio.ensure_future(self._reload_by_signal())
+
+    async def _reload_by_signal(self) -> None:
+        with contextlib.suppress(TapswitchError):
+            await self.reloader.reload(cause="SIGHUP")
+
     async def _open_links(self) -> dict[str, dict[str, str]]:
         """Banks first; a short wait for their sign-on; then acquirers. Returns the bound
         addresses."""
-        issuers: dict[str, str] = {}
-        acquirers: dict[str, str] = {}
-        for i in self.settings.issuers:
-            factory = self._bank_factory(i)
+        settings, links = self.settings, self.links
+        for i in settings.issuers:
             if i.mode == "accept":
-                issuers[i.id] = await self._listen(i.id, i.listen, factory)
+                await self._accept(i.id, i.listen)
             else:
-                pauses = (i.reconnect_min_ms, i.reconnect_max_ms)
-                to = [split_address(address) for address in i.addresses]
-                connect = self.certificates.dialling(i.id)
-                dialer = Dialer(i.id, to, i.connections, pauses, factory, connect)
-                if self.holds.of(i.id).hold is Hold.DRAINED:
-                    dialer.hold()
-                self.dialers.append(dialer)
-        for dialer in self.dialers:
-            dialer.start()
+                links.dialer(self.banks[self.indexes[i.id]], i).start()
         for _ in range(BANKS_FIRST_LOOKS):
             if all(bank.ready or bank.hold for bank in self.banks.values()):
                 break
             await asyncio.sleep(BANKS_FIRST_S / BANKS_FIRST_LOOKS)
-        for a in self.settings.acquirers:
-            acquirers[a.id] = await self._listen(a.id, a.listen, self._acquirer_factory(a))
-        return {"acquirers": acquirers, "issuers": issuers}
+        for a in settings.acquirers:
+            await self._accept(a.id, a.listen)
+        return links.addresses(settings)
 
-    async def _listen(self, name: str, address: str, factory: Any) -> str:
-        host, port = split_address(self.bound.get(name, address))
-        try:
-            server, at = await self.certificates.listening(name, factory, host, port)
-        except OSError as error:
-            raise SettingsError(
-                f"cannot listen on {host}:{port} for {name}: {error.strerror or error}",
-                file=self.settings.file,
-                help="is another process using it?",
-            ) from None
-        self.servers.append(server)
-        return at
-
-    def _acquirer_factory(self, a: schema.Acquirer) -> Any:
-        acquirer = self.acquirers[self._indexes[a.id]]
-        dialect = self._dialects[a.dialect]
-        rules = Rules(Role.ACQUIRER, sign_on=a.sign_on, echo_idle_ms=a.echo_idle_s * 1000)
-        frame_bytes_max = self.settings.limits.frame_bytes_max
-        return lambda: AcquirerConnection(
-            self.driver,
-            acquirer,
-            dialect,
-            frame_bytes_max,
-            Session(rules, acquirer.numbers),
-            self.guards.get(a.id),
-        )
-
-    def _bank_factory(self, i: schema.Issuer) -> Any:
-        bank = self.banks[self._indexes[i.id]]
-        dialect = self._dialects[i.dialect]
-        rules = Rules(
-            Role.ISSUER,
-            sign_on=i.sign_on,
-            echo_idle_ms=i.echo_idle_s * 1000,
-            watched=bank.health.suspect_ms > 0,
-        )
-        frame_bytes_max = self.settings.limits.frame_bytes_max
-        return lambda: BankConnection(
-            self.driver,
-            bank,
-            dialect,
-            frame_bytes_max,
-            Session(rules, bank.matcher),
-            self.guards.get(i.id),
-        )
+    async def _accept(self, name: str, address: str) -> None:
+        await self.links.accept(name, await self.links.take(name, address, self.settings.file))
 
     def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What a callback raised. Type and place only: a text might quote what must not be
@@ -461,30 +467,13 @@ class Told:
     descriptor: int
 
     def ready(self, line: dict[str, Any]) -> None:
-        """Says so, once."""
-        ready.tell({"ready": True, **line}, self.file, self.descriptor)
+        """Says so: the first time to the starter too, later in the file."""
+        descriptor, self.descriptor = self.descriptor, -1
+        ready.tell({"ready": True, **line}, self.file, descriptor)
 
     def withdraw(self) -> None:
         """Says that we are not any longer."""
         ready.withdraw(self.file)
-
-
-def _matcher(mark: tuple[int, int] | None, in_flight_max: int) -> Any:
-    """Numbers go on above the highest pair that the journal knows of the institution."""
-    window = Window(mark[0], mark[1]) if mark is not None else Window()
-    return Matcher(window, in_flight_max)
-
-
-def _health(issuer: schema.Issuer) -> HealthRules:
-    """When the bank's connections are fit. One that agreed on no echo is not tested by any."""
-    return HealthRules(
-        suspect_ms=issuer.suspect_ms,
-        probe_ms=issuer.probe_ms,
-        answered_share_min=issuer.answered_share_min,
-        pause_min_ms=min(HealthRules().pause_min_ms, issuer.health_pause_max_ms),
-        pause_max_ms=issuer.health_pause_max_ms,
-        echo=issuer.echo_idle_s > 0,
-    )
 
 
 def _next_txn(node: int, last: int) -> int:
@@ -516,39 +505,12 @@ def _keys(settings: Settings) -> journals.Keys:
     return keys
 
 
-def _guards(settings: Settings, keys: journals.Keys) -> dict[str, Guard]:
-    """The guard of every member with message codes. Raises: KeyFileError, UsageError."""
-    macs = settings.macs()
-    guards: dict[str, Guard] = {}
-    if macs:
-        opened = open_link_keys(settings.keys.link_keys_file, keys)
-        for name, (_, mac) in macs.items():
-            parameters = Parameters(mac.algorithm, mac.cipher, mac.chain, mac.form, mac.code_bytes)
-            guards[name] = link_guard(parameters, opened, mac.key)
-    return guards
-
-
 def _demo_masters(settings: Settings, keys: journals.Keys) -> None:
     """Card master keys for the ranges of the tokens, where demo keys have none yet."""
     tokens = settings.tokens
     if tokens is not None and not Path(tokens.card_masters_file).exists():
         prefixes = dict.fromkeys(one.prefix for one in tokens.ranges)
         create_demo_masters(tokens.card_masters_file, keys, prefixes, wall_ms() // 1000)
-
-
-def _refuse_faults(path: str) -> None:
-    """Raises SettingsError for the first error that `tapswitch check` would name."""
-    for placed in check_node(path):
-        finding = placed.finding
-        if finding.severity == "error" and finding.rule not in RUNS_ALL_THE_SAME:
-            raise SettingsError(
-                finding.problem,
-                file=placed.file,
-                line=placed.line,
-                column=placed.column,
-                key=finding.key,
-                help=finding.help or f"tapswitch check {path}",
-            )
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -564,14 +526,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one worker to its end; returns the exit code."""
     options = _arguments(arguments)
     observe_log.configure(f"worker {NAME}")
+    # Before there is anything to reload, it must not end us.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         harden()
         if options.parent:
             end_with_parent(options.parent)
-        _refuse_faults(options.config)
-        settings = load(options.config)
+        settings = checked(options.config)
         told = Told(Path(settings.node.data_dir) / "run" / "worker.json", options.ready_fd)
-        worker = Worker(settings, dict(bind.split("=", 1) for bind in options.bind))
+        bound = dict(bind.split("=", 1) for bind in options.bind)
+        if settings.sources.is_snapshot:
+            bound |= where_before(told.file)
+        worker = Worker(settings, bound)
         worker.open()
         # Ours now that the journal is: before, it may have been the file of a worker that runs.
         told.withdraw()

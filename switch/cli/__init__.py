@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, str]] = {
     "run": "Run a node from a configuration directory.",
     "check": "Find in a configuration directory what would fail at run time.",
     "config": "Show the configuration in force, and what a reload would change.",
+    "reload": "Bring a running node's files into force, all or nothing.",
     "member": "Show a running node's institutions, drain them, test their lines.",
     "audit": "Show what was ordered of a node, and verify that record.",
     "keys": "Make a node's keys, show which they are.",

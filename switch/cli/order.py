@@ -11,6 +11,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from switch.control.order import Answer, By, Order
+    from switch.settings.schema import Settings
 
 __all__ = ["ask", "by", "changing", "common", "confirm", "show"]
 
@@ -62,9 +63,28 @@ def confirm(word: str, effect: str) -> None:
 def ask(config: str, order: "Order", answer: type[A]) -> A:
     """Sends one order to the node of the configuration directory; see `switch.control.remote`."""
     from switch.control.remote import ask as ask_worker
-    from switch.settings.load import load
 
-    return ask_worker(load(config), order, answer)
+    return ask_worker(_settings(config), order, answer)
+
+
+def _settings(config: str) -> "Settings":
+    """Those of the node's files; those in force where the files cannot be read, since orders reach
+    a node whatever somebody is just writing there."""
+    from pathlib import Path
+
+    from switch.errors import OperatorError
+    from switch.settings.load import load
+    from switch.settings.sources import in_force_file
+
+    try:
+        return load(config)
+    except OperatorError:
+        place = Path(config).absolute()
+        base = place if place.is_dir() else place.parent
+        file = in_force_file(base / "data")
+        if file.exists() and load(file).sources.origin == str(place):
+            return load(file)
+        raise
 
 
 def show(answer: "Answer", output: str, lines: Callable[[], list[str]]) -> None:

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 if TYPE_CHECKING:
     from switch.control.holds import Holds
+    from switch.control.reload import Reloaded
     from switch.runtime.dialer import Dialer
     from switch.runtime.driver import Driver
     from switch.runtime.member import Acquirer, Bank
@@ -96,3 +97,5 @@ class Node(Protocol):
     def holds(self) -> "Holds": ...
     @property
     def dialers(self) -> "Sequence[Dialer]": ...
+    async def reload(self, *, dry_run: bool, wait: bool) -> "Reloaded":
+        """See `switch.control.reload`."""

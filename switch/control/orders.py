@@ -13,6 +13,7 @@ from switch.control import (
     member_show,
     member_sign_off,
     member_sign_on,
+    reload,
 )
 from switch.control.member_drain import MemberDrain
 from switch.control.member_echo import Echoes, MemberEcho
@@ -24,13 +25,21 @@ from switch.control.member_sign_on import MemberSignOn
 from switch.control.members import MemberDone
 from switch.control.order import Answer, Node, Order
 from switch.control.refusal import Refused
+from switch.control.reload import Reload, Reloaded
 
 __all__ = ["PERFORM", "AnyAnswer", "AnyOrder", "decode_answer", "decode_order"]
 
 AnyOrder = (
-    MemberList | MemberShow | MemberEcho | MemberSignOn | MemberSignOff | MemberDrain | MemberEnable
+    MemberList
+    | MemberShow
+    | MemberEcho
+    | MemberSignOn
+    | MemberSignOff
+    | MemberDrain
+    | MemberEnable
+    | Reload
 )
-AnyAnswer = MembersShown | MemberDone | Echoes | Refused
+AnyAnswer = MembersShown | MemberDone | Echoes | Reloaded | Refused
 
 Perform = Callable[[Any, Node], Awaitable[Answer]]
 
@@ -42,6 +51,7 @@ PERFORM: Final[dict[type[Order], Perform]] = {
     MemberSignOff: member_sign_off.perform,
     MemberDrain: member_drain.perform,
     MemberEnable: member_enable.perform,
+    Reload: reload.perform,
 }
 
 _orders: Final = msgspec.json.Decoder(AnyOrder)

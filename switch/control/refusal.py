@@ -12,6 +12,8 @@ class Refused(Answer, frozen=True, kw_only=True, tag="refused"):
     code: str
     problem: str
     file: str = ""
+    line: int = 0
+    column: int = 0
     key: str = ""
     help: str = ""
 
@@ -23,6 +25,8 @@ def of_error(error: TapswitchError) -> Refused:
             code=error.code,
             problem=error.problem,
             file=error.file,
+            line=error.line,
+            column=error.column,
             key=error.key,
             help=error.help,
         )
@@ -39,7 +43,14 @@ def to_error(refused: Refused) -> TapswitchError:
             help="use the tapswitch that the node runs with",
         )
     if issubclass(kind, OperatorError):
-        return kind(refused.problem, file=refused.file, key=refused.key, help=refused.help)
+        return kind(
+            refused.problem,
+            file=refused.file,
+            line=refused.line,
+            column=refused.column,
+            key=refused.key,
+            help=refused.help,
+        )
     try:
         return kind(refused.problem)
     except TypeError:

@@ -136,6 +136,19 @@ class Engine:
         self._deliveries = Deliveries(issuers)
         self.next_txn = next_txn
 
+    def adopt(
+        self,
+        routes: Routes,
+        issuers: Mapping[int, IssuerRules],
+        acquirers: Mapping[int, AcquirerRules],
+    ) -> None:
+        """Other routes and rules from the next request on. What is in flight keeps its bank and its
+        deadline; whoever still has something in flight must stay in the maps."""
+        self._find = routes.find
+        self._acquirers = acquirers
+        self._deadline_ns = {index: rules.deadline_ms * _MS for index, rules in issuers.items()}
+        self._deliveries.adopt(issuers)
+
     # -- what is going on -------------------------------------------------------------------------
 
     @property
@@ -152,6 +165,13 @@ class Engine:
     def parked_count(self) -> int:
         """Reversals that the timer no longer sends."""
         return self._deliveries.parked
+
+    def answering(self, slot: int) -> int:
+        """Transactions without an outcome whose answer goes to a connection. Rare: walks all."""
+        return sum(
+            txn.slot == slot or any(waiter[1] == slot for waiter in txn.waiters or ())
+            for txn in self._live.values()
+        )
 
     def find(self, txn: int) -> Transaction | None:
         """A transaction without an outcome, by its id."""

@@ -80,6 +80,11 @@ class Deliveries:
         self._queue: list[tuple[int, int]] = []
         self.parked = 0
 
+    def adopt(self, issuers: Mapping[int, IssuerRules]) -> None:
+        """Other rules from the next attempt on. A bank that is no member any more: its reversals
+        are parked when they come due, and stay owed."""
+        self._issuers = issuers
+
     def __len__(self) -> int:
         return len(self._live)
 
@@ -139,7 +144,8 @@ class Deliveries:
             return
         self._move(delivery, Event.REVERSAL_UNSENT)
         delivery.waiting = True
-        wait_ms = self._issuers[reversal.issuer].reversal_retry_max_ms
+        rules = self._issuers.get(reversal.issuer)
+        wait_ms = rules.reversal_retry_max_ms if rules is not None else 0
         self._schedule(delivery, now_ns + wait_ms * _MS)
 
     def bank_up(self, issuer: int, now_ns: int) -> None:
@@ -161,7 +167,8 @@ class Deliveries:
         if delivery is None or delivery.state is State.OWED:
             return [Note("reversal_unknown", reversal.txn)]
         code = message.get("response_code") or ""
-        if not self._issuers[reversal.issuer].final(code):
+        rules = self._issuers.get(reversal.issuer)
+        if rules is None or not rules.final(code):
             self._move(delivery, Event.REVERSAL_REJECTED)
             return [Note("reversal_rejected", reversal.txn)]
         if delivery.state is State.PARKED:

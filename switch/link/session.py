@@ -173,6 +173,12 @@ class Session:
         self._asked = False
         """Whoever asked for the echo wants its own answer, not any sign of life."""
 
+    def adopt(self, rules: Rules) -> None:
+        """Other intervals from the next tick on. Role and sign-on are those of the connection:
+        another one needs another connection."""
+        assert (rules.role, rules.sign_on) == (self._rules.role, self._rules.sign_on)
+        self._rules = rules
+
     def connected(self, now_ns: int, now_s: int, held: bool = False) -> list[LinkAction]:
         """The connection stands. `held`: an operator wants the institution signed off."""
         self.heard_ns = now_ns

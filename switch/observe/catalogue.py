@@ -57,7 +57,7 @@ STAGES: Final = ("to_bank", "to_acquirer")
 DECODE_REASONS: Final = ("framing", "mti", "bitmap", "length", "charset", "limit", "field")
 ACTIONS: Final = (
     "member-list", "member-show", "member-echo", "member-sign-on", "member-sign-off",
-    "member-drain", "member-enable",
+    "member-drain", "member-enable", "reload",
 )  # fmt: skip
 """Mirrors the orders of switch/control/orders.py; a test compares."""
 HANDSHAKE_RESULTS: Final = (
@@ -93,6 +93,8 @@ class Members(msgspec.Struct, frozen=True):
 
     acquirers: Sequence[str]
     issuers: Sequence[str]
+    config: str = ""
+    """Hash of the configuration in force."""
 
     def values(self, label: str) -> Sequence[str]:
         """The values of a label that speaks of members."""
@@ -100,6 +102,7 @@ class Members(msgspec.Struct, frozen=True):
             "acquirer": self.acquirers,
             "issuer": self.issuers,
             "member": [*self.acquirers, *self.issuers],
+            "hash": [self.config],
         }[label]
 
 
@@ -248,7 +251,7 @@ FAMILIES: Final = (
         "link_disconnects_total",
         "Connections ended.",
         member=None,
-        reason=("peer", "idle", "tls", "protocol", "operator", "half_open", "other"),
+        reason=("peer", "idle", "tls", "protocol", "operator", "half_open", "reload", "other"),
     ),
     _counter(
         "tls_handshakes_total",
@@ -324,6 +327,15 @@ FAMILIES: Final = (
         kind=("all", "early", "in_flight"),
     ),
     _histogram("event_loop_lag_seconds", "How late the worker's timer ran.", INTERNAL_US),
+    _gauge("config_info", "1 for the configuration in force, by its hash.", hash=None),
+    _gauge(
+        "config_last_reload_successful",
+        "1 when the last reload took effect; 0: it was refused, and changed nothing.",
+    ),
+    _gauge(
+        "config_last_reload_timestamp_seconds",
+        "Unix time at which the configuration in force took effect.",
+    ),
     _gauge("worker_heartbeat_timestamp_seconds", "Unix time at which the worker last said so."),
     _gauge("worker_start_timestamp_seconds", "Unix time at which the worker started."),
 )

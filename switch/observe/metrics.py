@@ -7,12 +7,12 @@ dictionary and nothing is fast.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from switch.native import meter
-from switch.observe.catalogue import NOTES, OTHER, PREFIX, Members, series_of
+from switch.observe.catalogue import NOTES, OTHER, PREFIX, Members, Series, series_of
 
-__all__ = ["Metrics"]
+__all__ = ["Draft", "Metrics"]
 
 _CLASS: Final = {"1": "auth", "2": "financial", "4": "reversal", "8": "network"}
 
@@ -27,10 +27,23 @@ class Metrics:
         series = series_of(members)
         self.path = path
         self.meter = meter.Meter(str(path), series.counters, series.gauges, series.histograms)
-        self._counters = {name: index for index, name in enumerate(series.counters)}
-        self._gauges = {name: index for index, name in enumerate(series.gauges)}
-        self._histograms = {name: index for index, name in enumerate(series.histograms)}
+        self._counters, self._gauges, self._histograms = _numbered(series)
         self._published: dict[str, int] = {}
+
+    def draft(self, members: Members) -> "Draft":
+        """A meter for other members, made but not in use. Raises: OSError."""
+        series = series_of(members)
+        return Draft(
+            series,
+            meter.Meter.draft(str(self.path), series.counters, series.gauges, series.histograms),
+        )
+
+    def succeed(self, draft: "Draft") -> None:
+        """From now on counts go into it; it begins with what was counted so far. Who counts
+        natively must be told (`Gate.remeter`). Raises: OSError; nothing has changed then."""
+        draft.meter.succeed(self.meter)
+        self.meter = draft.meter
+        self._counters, self._gauges, self._histograms = _numbered(draft.series)
 
     def close(self) -> None:
         """A clean end: the file goes, so that nobody takes its last values for live ones."""
@@ -107,6 +120,21 @@ class Metrics:
             count(size, length)
 
         return message
+
+
+class Draft(NamedTuple):
+    """A meter that is not in use yet."""
+
+    series: Series
+    meter: meter.Meter
+
+
+def _numbered(series: Series) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    counters, gauges, histograms = (
+        {name: index for index, name in enumerate(names)}
+        for names in (series.counters, series.gauges, series.histograms)
+    )
+    return counters, gauges, histograms
 
 
 _KNOWN_NOTES: Final = frozenset(NOTES)

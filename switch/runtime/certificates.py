@@ -7,7 +7,7 @@ an operator's reload reads them at once. Files that are no good change nothing, 
 import asyncio
 import functools
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -15,7 +15,7 @@ import structlog
 from switch.errors import CertificateError, OperatorError
 from switch.runtime.clock import wall_s
 from switch.runtime.dialer import CONNECT_TIMEOUT_S
-from switch.runtime.listener import BACKLOG, Listening, bound_name, listen
+from switch.runtime.listener import Listening, serve
 from switch.runtime.tls import HANDSHAKE_S, SHUTDOWN_S, LinkTls, Pace, TlsListener
 from switch.settings.schema import Settings, Tls
 
@@ -98,6 +98,10 @@ class Certificates:
         self._read(self.links, ok=True)
         log.info("tls.reloaded", members=sorted(self.links))
 
+    def counted(self, *, ok: bool) -> None:
+        """A reload has read the files of all members, or found one that is no good."""
+        self._read(self.links, ok=ok)
+
     def look(self, now_s: float) -> None:
         """Called often by the timer; once a minute files are looked at, beside the loop."""
         if now_s < self._look_at_s or not self.links or self._looking is not None:
@@ -143,27 +147,17 @@ class Certificates:
     # ---------------------------------------------------------------------------- connections
 
     async def listening(
-        self, member: str, factory: "Callable[[], Connection]", host: str, port: int
-    ) -> tuple[Listening, str]:
-        """A listener for a member, with hand-shakes where it has TLS, and where it listens.
-
-        Raises: OSError.
-        """
+        self,
+        member: str,
+        factory: "Callable[[], Connection]",
+        sockets: "Sequence[socket.socket]",
+    ) -> Listening:
+        """A listener for a member over sockets that have its address (`listener.take`), with
+        hand-shakes where it has TLS."""
         link = self.links.get(member)
         if link is None:
-            return await listen(factory, host, port)
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        sockets: list[socket.socket] = []
-        try:
-            for family, address in dict.fromkeys((one[0], one[4]) for one in found):
-                sockets.append(socket.create_server(address, family=family, backlog=BACKLOG))
-                sockets[-1].setblocking(False)
-        except OSError:
-            for one in sockets:
-                one.close()
-            raise
-        return TlsListener(self._pace, link, factory, sockets), bound_name(sockets[0])
+            return await serve(factory, sockets)
+        return TlsListener(self._pace, link, factory, sockets)
 
     def dialling(self, member: str) -> "Connect | None":
         """How a bank's connections are made; None: plain."""

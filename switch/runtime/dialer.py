@@ -51,20 +51,37 @@ class Dialer:
         self._count = connections
         self._backoff_ms = backoff_ms
         self._factory = factory
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._may_dial = asyncio.Event()
         self._may_dial.set()
+        self._bounced = False
         self.attempts = 0
         """Connects tried, for metrics."""
         self.failures = 0
 
     def start(self) -> None:
         """Begins to dial; returns at once."""
-        self._tasks = [
-            asyncio.get_running_loop().create_task(self._keep(), name=f"dial {self.name} {number}")
-            for number in range(self._count)
-        ]
+        loop = asyncio.get_running_loop()
+        while len(self._tasks) < self._count:
+            task = loop.create_task(self._keep(), name=f"dial {self.name}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def adopt(
+        self,
+        addresses: Sequence[tuple[str, int]],
+        connections: int,
+        backoff_ms: tuple[int, int],
+        connect: "Connect | None" = None,
+    ) -> None:
+        """As of the next connection that is dialled. Those that stand, stand; one too many is not
+        dialled again when it ends."""
+        self._connect = connect or _plain
+        self._addresses = addresses
+        self._count = connections
+        self._backoff_ms = backoff_ms
+        self.start()
 
     def hold(self) -> None:
         """No new connections until `resume`. Those that stand, stay."""
@@ -77,18 +94,24 @@ class Dialer:
     async def stop(self) -> None:
         """No more dialling. Connections that stand are left to the drain."""
         self._stopping = True
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        for task in self._tasks:
+        for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
     async def _keep(self) -> None:
         failures = 0
+        task = asyncio.current_task()
+        assert task is not None
         while not self._stopping:
             if not self._may_dial.is_set():
                 await self._may_dial.wait()
                 failures = 0
+            if len(self._tasks) > self._count:
+                self._tasks.discard(task)
+                return
             host, port = self._addresses[failures % len(self._addresses)]
             self.attempts += 1
             good = False
@@ -105,6 +128,9 @@ class Dialer:
                         failures=failures + 1,
                     )
             failures = 0 if good else failures + 1
+            if self._bounced:
+                self._bounced = False
+                continue
             pause_ms = delay_ms(max(failures - 1, 0), *self._backoff_ms, random.random())
             await asyncio.sleep(pause_ms / 1000)
 
@@ -114,6 +140,8 @@ class Dialer:
         connection.ended = asyncio.Event()
         await self._connect(connection, host, port)
         await connection.ended.wait()
+        # Closed by ourselves, to be made anew: no reason to wait.
+        self._bounced = connection.leaving
         # One that was closed for being dead is no proof that its host lives.
         return connection.was_open and connection.reason != HALF_OPEN
 

@@ -7,6 +7,7 @@ the next start delivers them.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from switch.runtime.transport import Paused
 if TYPE_CHECKING:
     from switch.runtime.driver import Driver
 
-__all__ = ["drain", "drain_member"]
+__all__ = ["LAST_BYTES_S", "SIGN_OFF_S", "drain", "drain_member", "let_go", "until"]
 
 log = structlog.get_logger("drain")
 
@@ -51,7 +52,7 @@ async def drain(
     for connection in acquirers:
         connection.pause_reading(Paused.DRAINING)
 
-    finished = await _until(
+    finished = await until(
         lambda: not driver.engine.in_flight and not driver.native.held, in_flight_s
     )
     log.info("drain.in_flight", finished=finished, left=driver.engine.in_flight)
@@ -59,12 +60,12 @@ async def drain(
     for link in list(driver.connections()):
         if isinstance(link, BankConnection):
             link.sign_off()
-    await _until(lambda: not any(bank.connections for bank in driver.banks.values()), SIGN_OFF_S)
+    await until(lambda: not any(bank.connections for bank in driver.banks.values()), SIGN_OFF_S)
 
-    await _part(acquirers, LAST_BYTES_S, "drained")
+    await let_go(acquirers, "drained", LAST_BYTES_S)
     for rest in list(driver.connections()):
         rest.close("drained")
-    await _until(lambda: not any(driver.connections()), 0.2)
+    await until(lambda: not any(driver.connections()), 0.2)
     for rest in list(driver.connections()):
         rest.abort("drained")
     await asyncio.sleep(0)
@@ -94,7 +95,7 @@ async def drain_member(driver: "Driver", member: Acquirer | Bank) -> bool:
         return member.hold is not Hold.DRAINED or driver.draining
 
     # Every deadline ends what waits for it, so that this does not need a limit of its own.
-    await _until(lambda: quiet() or over(), float("inf"))
+    await until(lambda: quiet() or over(), float("inf"))
     if over():
         for link in acquirers:
             link.resume_reading(Paused.DRAINING)
@@ -103,34 +104,40 @@ async def drain_member(driver: "Driver", member: Acquirer | Bank) -> bool:
         if isinstance(one, BankConnection):
             one.sign_off()
     if bank is not None:
-        await _until(lambda: not member.connections, SIGN_OFF_S)
-    await _part(acquirers, LAST_BYTES_S, "drained")
+        await until(lambda: not member.connections, SIGN_OFF_S)
+    await let_go(acquirers, "drained", LAST_BYTES_S)
     for rest in list(member.connections.values()):
         rest.close("drained")
-    await _until(lambda: not member.connections, 0.2)
+    await until(lambda: not member.connections, 0.2)
     for rest in list(member.connections.values()):
         rest.abort("drained")
     await asyncio.sleep(0)
     return True
 
 
-async def _part(acquirers: Sequence[AcquirerConnection], within_s: float, why: str) -> None:
-    """Ends connections whose last answer the peer may not have read yet.
+async def let_go(links: Sequence[AcquirerConnection], why: str, within_s: float) -> None:
+    """Ends connections so that the last bytes arrive, within `within_s` and a little.
 
     Closing a socket with unread input resets it, and a reset may destroy an answer that the peer
-    has not read. So: our end of stream first, input read and thrown away, and close when the peer
-    has closed.
+    has not read yet. So: our end of stream first, input read and thrown away, and close when the
+    peer has closed.
     """
-    for connection in acquirers:
-        connection.reason = connection.reason or why
-        connection.discard_input()
-        connection.resume_reading(connection.paused)
-        connection.end_output()
-    await _until(lambda: all(one.transport is None for one in acquirers), within_s)
+    for link in links:
+        link.discard_input()
+        link.resume_reading(link.paused)
+        link.reason = link.reason or why
+        link.end_output()
+    await until(lambda: all(link.transport is None for link in links), within_s)
+    for link in links:
+        link.close(why)
+    await until(lambda: all(link.transport is None for link in links), 0.2)
+    for link in links:
+        link.abort(why)
+    await asyncio.sleep(0)
 
 
-async def _until(done: Callable[[], bool], within_s: float) -> bool:
-    """Looks every `POLL_S`; a drain happens once in the life of a process."""
+async def until(done: Callable[[], bool], within_s: float = math.inf) -> bool:
+    """Looks every `POLL_S`, for what happens once in the life of a connection or process."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + within_s
     while not done():

@@ -70,6 +70,19 @@ class Gate:
         self._former = dict(former or {})
         self.urgent = False
 
+    def adopt(self, business_day: BusinessDay) -> None:
+        """Another business date from the next request on; each keeps the one it was accepted
+        with."""
+        self._business_day = business_day
+
+    def left(self, bank: Bank) -> None:
+        """It is no member any more: its numbers are kept for reversals that are owed to it."""
+        self._former[bank.index] = bank.matcher.window
+
+    def returns(self, index: int) -> Window:
+        """The numbers of an institution that becomes a member: they go on where they stood."""
+        return self._former.pop(index, None) or Window()
+
     # ------------------------------------------------------------------------------- the hot pair
 
     def forward(self, txn: "Transaction") -> Forwarding:
@@ -221,9 +234,9 @@ class Gate:
     def reverse(self, reversal: Reversal, repeat: bool) -> bool:
         """See `ports.Gate.reverse`."""
         assert isinstance(reversal, walk.Original)
-        bank = self._banks[reversal.issuer]
-        slot = bank.next_slot()
-        if slot < 0:
+        bank = self._banks.get(reversal.issuer)
+        slot = bank.next_slot() if bank is not None else -1
+        if bank is None or slot < 0:
             return False
         try:
             if not self._native.reverse(reversal, slot, repeat):

@@ -50,6 +50,7 @@ REASONS: Final = {
     "overdue": "idle",
     "drained": "operator",
     "draining": "operator",
+    "reload": "reload",
 }
 """Label `reason` of a lost link, by the word that the log has; any other is `other`."""
 
@@ -76,16 +77,47 @@ class Gauges:
         taps: "Taps | None" = None,
         guards: "Mapping[str, Guard] | None" = None,
     ) -> None:
-        self._guards = guards or {}
+        self._guards = guards if guards is not None else {}
+        self._guarded: Counter[tuple[str, str]] = Counter()
+        """What guards counted that were replaced since."""
         self._taps = taps
         self._metrics = metrics
         self._native = native
         self._duplicates = duplicates
         self._acquirers = acquirers
         self._banks = banks
+        self.former: dict[int, str] = {}
+        """Banks that are no members any more: what is owed to them is still shown."""
         metrics.set("worker_start_timestamp_seconds", wall_s())
-        for bank in banks.values():
-            metrics.set("inflight_limit", bank.matcher.in_flight_max, issuer=bank.name)
+
+    def in_force(self, digest: str) -> None:
+        """A configuration has taken effect."""
+        metrics = self._metrics
+        metrics.set("config_info", 1, hash=digest)
+        metrics.set("config_last_reload_successful", 1)
+        metrics.set("config_last_reload_timestamp_seconds", wall_s())
+        for bank in self._banks.values():
+            metrics.set("inflight_limit", bank.in_flight_max, issuer=bank.name)
+
+    def unguarded(self, name: str) -> None:
+        """The guard of a member is about to be replaced, or goes; what it counted stays."""
+        guard = self._guards.get(name)
+        if guard is not None:
+            self._guarded.update({(name, result): total for result, total in guard.counts})
+
+    def refused(self) -> None:
+        """A configuration was refused, and changed nothing."""
+        self._metrics.set("config_last_reload_successful", 0)
+
+    def removed(self, member: Acquirer | Bank) -> None:
+        """It is no member any more; its counters stay."""
+        metrics, name = self._metrics, member.name
+        metrics.set("link_connections", 0, member=name)
+        metrics.set("member_signed_on", 0, member=name)
+        if isinstance(member, Bank):
+            metrics.set("inflight_limit", 0, issuer=name)
+            metrics.set("inflight_requests", 0, issuer=name)
+            self.former[member.index] = name
 
     def refresh(self, driver: "Driver") -> None:
         """Sets every gauge and publishes every total."""
@@ -99,6 +131,7 @@ class Gauges:
             self._taps.publish(metrics)
         for name, guard in self._guards.items():
             for result, total in guard.counts:
+                total += self._guarded[name, result]  # noqa: PLW2901
                 metrics.publish("mac_checks_total", total, member=name, result=result)
         metrics.set("held_frames", self._native.held)
         metrics.set("duplicates_entries", len(self._duplicates))
@@ -112,6 +145,8 @@ class Gauges:
                 metrics.set("link_health", states[state], issuer=bank.name, state=state)
         for acquirer in self._acquirers.values():
             self._member(acquirer)
+        for index, name in self.former.items():
+            metrics.set("saf_entries", self._native.owed_to(index), member=name)
 
     def _endings(self, counts: Mapping[str, int]) -> None:
         """Ends that are counted elsewhere: repeats that were dropped, reversals that were parked,

@@ -7,6 +7,8 @@ finished in time closes its link, so that many slow senders hold neither memory 
 
 import asyncio
 import random
+import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -33,7 +35,8 @@ __all__ = [
     "BankConnection",
     "Listening",
     "bound_name",
-    "listen",
+    "serve",
+    "take",
 ]
 
 log = structlog.get_logger("link")
@@ -435,19 +438,50 @@ class BankConnection(_Spoken):
 class Listening(Protocol):
     """Something that accepts connections until it is closed."""
 
+    @property
+    def sockets(self) -> Sequence[socket.socket]: ...
+
     def close(self) -> None:
         """No further connections; those that stand stay."""
 
 
-async def listen(factory: Any, host: str, port: int) -> tuple[Listening, str]:
-    """Listens; returns the server and the bound address as ``host:port`` (port 0 took a free one).
+class _Served:
+    """Plain listeners of one member."""
+
+    def __init__(self, servers: Sequence[asyncio.Server], sockets: Sequence[socket.socket]) -> None:
+        self._servers = servers
+        self.sockets = sockets
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+
+async def take(host: str, port: int) -> list[socket.socket]:
+    """Takes an address (port 0: a free one). Whoever connects waits until `serve`.
 
     Raises:
         OSError: the address is in use or not ours.
     """
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(factory, host, port, backlog=BACKLOG, reuse_address=True)
-    return server, bound_name(server.sockets[0])
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, address in dict.fromkeys((one[0], one[4]) for one in found):
+            sockets.append(socket.create_server(address, family=family, backlog=BACKLOG))
+            sockets[-1].setblocking(False)
+    except OSError:
+        for one in sockets:
+            one.close()
+        raise
+    return sockets
+
+
+async def serve(factory: Any, sockets: Sequence[socket.socket]) -> Listening:
+    """Accepts what connects, or waits already; the sockets are closed with the listener."""
+    loop = asyncio.get_running_loop()
+    servers = [await loop.create_server(factory, sock=one, backlog=BACKLOG) for one in sockets]
+    return _Served(servers, sockets)
 
 
 def bound_name(listening: Any) -> str:

@@ -75,7 +75,8 @@ class Bank(msgspec.Struct):
     """In accept mode, further connections are closed at once; in dial mode how many we dial."""
     connections: dict[int, "Connection"] = msgspec.field(default_factory=dict)
     ready: list[int] = msgspec.field(default_factory=list)
-    """Slots that are signed on, fit, and whose peer reads. They take turns."""
+    """Slots that are signed on, fit, not about to be closed, and whose peer reads. They take
+    turns."""
     tallies: list[Tally] = msgspec.field(default_factory=list)
     """Theirs, in the same order."""
     health: HealthRules = HealthRules()
@@ -112,7 +113,11 @@ class Bank(msgspec.Struct):
         usable = [
             (slot, link)
             for slot, link in self.connections.items()
-            if link.open and link.writable and link.fit and self.hold is Hold.NONE
+            if link.open
+            and link.writable
+            and link.fit
+            and not link.leaving
+            and self.hold is Hold.NONE
         ]
         self.ready = [slot for slot, _ in usable]
         self.tallies = [link.tally for _, link in usable]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from switch.native import tap
+from switch.native import emv, tap
 
 if TYPE_CHECKING:
     from switch.observe.metrics import Metrics
@@ -24,6 +24,10 @@ class Taps:
         self._native = native
         self.check = native.check
         """The native call itself: it is on the walk of every tap."""
+
+    def adopt(self, ring: emv.Ring, gap_max: int) -> None:
+        """Takes the keys of `ring` in place of those before."""
+        self._native.adopt(ring, gap_max)
 
     def look(self) -> None:
         """Takes up an index that was rebuilt. From the timer, once a second."""

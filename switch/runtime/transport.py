@@ -31,6 +31,7 @@ from switch.wire import Dialect, Framer, Guard, KeepAlive, Message
 if TYPE_CHECKING:
     from switch.link.health import HealthRules
     from switch.runtime.driver import Driver
+    from switch.runtime.terms import Terms
 
 __all__ = ["WRITE_HIGH_BYTES", "Connection", "Paused"]
 
@@ -96,6 +97,7 @@ class Connection(asyncio.Protocol):
         "framer",
         "guard",
         "last_received_ns",
+        "leaving",
         "made_ns",
         "member",
         "on_trial",
@@ -104,6 +106,7 @@ class Connection(asyncio.Protocol):
         "reason",
         "slot",
         "tally",
+        "terms",
         "transport",
         "was_open",
         "writable",
@@ -124,6 +127,10 @@ class Connection(asyncio.Protocol):
         self.framer = Framer(dialect, frame_bytes_max, guard)
         self._feed: Callable[[bytes, int], list[Message | Exception | KeepAlive]] = self.framer.feed
         self.slot = -1
+        self.leaving = False
+        """It is about to be closed by us: nothing new is sent on it."""
+        self.terms: Terms | None = None
+        """What it was made under; None where nobody asks."""
         self.open = False
         self.was_open = False
         self.writable = False

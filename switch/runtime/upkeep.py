@@ -44,6 +44,10 @@ class Upkeep:
         self._deleting: asyncio.Future[int] | None = None
         self._shortage: str | None = None
 
+    def adopt(self, retention_h: int) -> None:
+        """Another retention from the next deletion on."""
+        self._retention_ms = retention_h * HOUR_MS
+
     def step(self) -> None:
         """One bounded step of what is due, mostly nothing."""
         if self._native.checkpoint_due():

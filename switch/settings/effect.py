@@ -37,7 +37,8 @@ EFFECTS: Final[dict[str, Effect]] = {
     "node.id": _RESTART,
     "node.institution_code": _RESTART,
     "node.data_dir": _RESTART,
-    "node.business_zone": _LIVE,
+    # It says how the dates of requests are understood, and so which of them are the same.
+    "node.business_zone": _RESTART,
     "node.cutover": _LIVE,
     # Which keys a journal is written under is settled when it is opened.
     "keys.file": _RESTART,

@@ -24,6 +24,7 @@ __all__ = [
     "Sources",
     "in_force_file",
     "meaning",
+    "put",
     "read_sources",
 ]
 
@@ -70,12 +71,22 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
     def shown(self, name: str) -> str:
         """A file as people are told of it."""
-        return f"{self.root}{name}" if self.root.endswith("#") else str(Path(self.root) / name)
+        return f"{self.root}{name}" if self.is_snapshot else str(Path(self.root) / name)
+
+    @property
+    def is_snapshot(self) -> bool:
+        """They were read from a snapshot and not from the files themselves."""
+        return self.root.endswith("#")
 
     # -- the snapshot -----------------------------------------------------------------------------
 
     def keep(self, file: Path) -> None:
         """Writes the snapshot, whole or not at all, and durably. Raises OSError."""
+        put(self.stage(file), file)
+
+    def stage(self, file: Path) -> Path:
+        """Writes the snapshot beside `file`, durably, for `put` to bring it into place. Raises
+        OSError."""
         text = msgspec.json.encode(
             {
                 "schema": SNAPSHOT_SCHEMA,
@@ -92,12 +103,17 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
             opened.write(text)
             opened.flush()
             os.fsync(opened.fileno())
-        draft.replace(file)
-        directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        return draft
+
+
+def put(draft: Path, file: Path) -> None:
+    """A staged snapshot takes the place of the one before, durably. Raises OSError."""
+    draft.replace(file)
+    directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def in_force_file(data_dir: str | Path) -> Path:

@@ -1,9 +1,10 @@
 //! The owner's side of a meter file.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::histogram::bucket_of;
@@ -20,6 +21,8 @@ pub struct Meter {
     gauges: usize,
     histograms: usize,
     values_at: usize,
+    draft: PathBuf,
+    path: PathBuf,
 }
 
 impl Meter {
@@ -27,6 +30,18 @@ impl Meter {
     ///
     /// Keep it on a memory file system: a store into a page that the kernel is writing back waits for the disk.
     pub fn create(
+        path: &Path,
+        counters: &[String],
+        gauges: &[String],
+        histograms: &[String],
+    ) -> io::Result<Meter> {
+        let meter = Meter::draft(path, counters, gauges, histograms)?;
+        std::fs::rename(&meter.draft, &meter.path)?;
+        Ok(meter)
+    }
+
+    /// As `create`, but the file stays beside `path` until `succeed`: nobody reads it yet.
+    pub fn draft(
         path: &Path,
         counters: &[String],
         gauges: &[String],
@@ -42,7 +57,6 @@ impl Meter {
         let draft = path.with_extension("draft");
         let file = write_draft(&draft, &header, count)?;
         let words = Words::map(&file, count, true)?;
-        std::fs::rename(&draft, path)?;
         Ok(Meter {
             words,
             names,
@@ -50,6 +64,39 @@ impl Meter {
             gauges: gauges.len(),
             histograms: histograms.len(),
             values_at: header.len() / 8,
+            draft,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Takes the place of `old` with the values of every series that both have. Nobody may count in `old` from now on;
+    /// a reader sees the one file or the other, and no counter that falls.
+    ///
+    /// When it fails, `old` stands as before.
+    pub fn succeed(&self, old: &Meter) -> io::Result<()> {
+        let places: HashMap<&str, (usize, usize)> = self.places().collect();
+        for (name, (from, words)) in old.places() {
+            let Some((to, _)) = places.get(name).filter(|(_, len)| *len == words) else {
+                continue;
+            };
+            for at in 0..words {
+                if let (Some(new), Some(old)) = (self.word(to + at), old.word(from + at)) {
+                    new.store(old.load(Relaxed), Relaxed);
+                }
+            }
+        }
+        std::fs::rename(&self.draft, &self.path)
+    }
+
+    /// Every series: where its words begin, and how many they are.
+    fn places(&self) -> impl Iterator<Item = (&str, (usize, usize))> {
+        let plain = self.counters + self.gauges;
+        self.names.iter().enumerate().map(move |(i, name)| {
+            let (at, words) = match i.checked_sub(plain) {
+                None => (i, 1),
+                Some(histogram) => (plain + histogram * HISTOGRAM_WORDS, HISTOGRAM_WORDS),
+            };
+            (name.as_str(), (self.values_at + at, words))
         })
     }
 

@@ -114,6 +114,11 @@ impl PyGate {
         Ok(())
     }
 
+    fn remeter(&mut self, py: Python<'_>, meter: &PyMeter) -> PyResult<()> {
+        let done = self.0.remeter(Arc::clone(&meter.0));
+        done.map_err(|e| gate_error(py, &e))
+    }
+
     fn institution(&mut self, py: Python<'_>, name: &str, code: &str) -> PyResult<u16> {
         let index = self.0.institution(name, code);
         index.map_err(|e| gate_error(py, &e))

@@ -27,6 +27,21 @@ impl PyMeter {
         Ok(PyMeter(Arc::new(meter)))
     }
 
+    #[staticmethod]
+    fn draft(
+        path: PathBuf,
+        counters: Vec<String>,
+        gauges: Vec<String>,
+        histograms: Vec<String>,
+    ) -> io::Result<Self> {
+        let meter = Meter::draft(&path, &counters, &gauges, &histograms)?;
+        Ok(PyMeter(Arc::new(meter)))
+    }
+
+    fn succeed(&self, old: &PyMeter) -> io::Result<()> {
+        self.0.succeed(&old.0)
+    }
+
     fn counter(&self, name: &str) -> Option<usize> {
         self.0.counter(name)
     }

@@ -62,6 +62,11 @@ impl PyVerifier {
         })
     }
 
+    fn adopt(&self, py: Python<'_>, ring: &PyRing, gap_max: u16) -> PyResult<()> {
+        let ring = ring.take(py)?;
+        self.with(py, |verifier| verifier.adopt(ring, gap_max))
+    }
+
     fn look(&self, py: Python<'_>) -> PyResult<()> {
         self.with(py, |verifier| verifier.index.look())
     }

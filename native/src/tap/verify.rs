@@ -56,6 +56,12 @@ impl Verifier {
         }
     }
 
+    /// Other keys and another gap from the next tap on; the keys before are wiped.
+    pub fn adopt(&mut self, ring: Ring, gap_max: u16) {
+        self.ring = ring;
+        self.gap_max = gap_max;
+    }
+
     /// Taps that were proved, and refusals by reason, so far.
     pub fn counts(&self) -> (u64, &[u64; COUNT]) {
         (self.genuine, &self.refused)

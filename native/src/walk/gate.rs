@@ -159,6 +159,16 @@ impl<T: Ticket> Gate<T> {
         lend(&self.memory)
     }
 
+    /// Counts in another meter from now on; what was counted is that meter's affair.
+    pub fn remeter(&mut self, meter: Arc<Meter>) -> Result<(), GateError> {
+        let mut figures = Figures::new(meter);
+        for (index, name) in lend(&self.memory)?.names() {
+            figures.member(index, name);
+        }
+        self.figures = Some(figures);
+        Ok(())
+    }
+
     /// The configuration that every record names from now on; zeros: none.
     pub fn configured(&mut self, hash: [u8; CONFIG_HASH_BYTES]) {
         self.paper.config = hash;

@@ -91,6 +91,11 @@ impl Memory {
         u16::try_from(at).ok()
     }
 
+    /// Index and id of every institution.
+    pub fn names(&self) -> impl Iterator<Item = (u16, &str)> {
+        (0..=u16::MAX).zip(self.institutions.iter().map(|i| i.name.as_str()))
+    }
+
     /// The id of an index; empty when there is none such.
     pub fn name(&self, institution: u16) -> &str {
         self.institutions

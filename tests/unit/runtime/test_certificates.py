@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from switch.apps.worker import _refuse_faults
+from switch.apps.start import checked
 from switch.errors import CertificateError
 from switch.native import meter
 from switch.runtime import certificates
@@ -199,7 +199,7 @@ async def test_worker_starts_with_a_certificate_that_has_ended(
     table = tls_table("issuers", ours, "bank01.test")
     address = await bank.start(tls=ca.issue("bank01.test").server())
     async with rig(tmp_path, [address], bank=table) as node:
-        _refuse_faults(str(tmp_path))
+        checked(str(tmp_path))
         acquirer = await Acquirer.connect(node.acquirer)
         assert (await acquirer.ask(purchase())).get("response_code") == "91"
         assert bank.network == [], "the bank does not take it"

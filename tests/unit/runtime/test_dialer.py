@@ -11,6 +11,7 @@ class Link(asyncio.Protocol):
     """What the dialer needs of a connection."""
 
     made = 0
+    leaving = False
 
     def __init__(self, *, good: bool) -> None:
         self.was_open = good

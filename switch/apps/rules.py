@@ -1,0 +1,116 @@
+"""From settings to what the rooms take: members, rules, routes; at start and at a reload."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from switch.crypto.keyfile import Keys
+from switch.crypto.links import Guard, LinkKey, Parameters, link_guard, link_rows, open_link_keys
+from switch.engine.engine import AcquirerRules
+from switch.engine.reverse import IssuerRules
+from switch.link.health import HealthRules
+from switch.link.matcher import Matcher
+from switch.link.window import Window
+from switch.native import walk
+from switch.runtime.member import Acquirer, Bank
+from switch.settings import schema
+from switch.settings.schema import Settings
+from switch.wire import Dialect
+
+__all__ = [
+    "Seal",
+    "acquirer_rules",
+    "health_of",
+    "issuer_rules",
+    "new_acquirer",
+    "new_bank",
+    "routes_of",
+    "seals_of",
+    "window_of",
+]
+
+
+class Seal(msgspec.Struct, frozen=True):
+    """The guard of a member's message codes, and what it was made from."""
+
+    guard: Guard
+    made_from: tuple[schema.Mac, tuple[LinkKey, ...]]
+
+
+def seals_of(settings: Settings, keys: Keys) -> dict[str, Seal]:
+    """Of every member with message codes, its keys read anew. Raises: KeyFileError, UsageError."""
+    macs = settings.macs()
+    seals: dict[str, Seal] = {}
+    if macs:
+        opened = open_link_keys(settings.keys.link_keys_file, keys)
+        rows = link_rows(opened)
+        for name, (_, mac) in macs.items():
+            parameters = Parameters(mac.algorithm, mac.cipher, mac.chain, mac.form, mac.code_bytes)
+            guard = link_guard(parameters, opened, mac.key)
+            seals[name] = Seal(guard, (mac, tuple(row for row in rows if row.name == mac.key)))
+    return seals
+
+
+def routes_of(settings: Settings, indexes: Mapping[str, int]) -> walk.Routes:
+    """The routes, by institution index."""
+    return walk.Routes([(route.prefix, indexes[route.issuer]) for route in settings.routes])
+
+
+def issuer_rules(
+    settings: Settings, indexes: Mapping[str, int], dialects: Mapping[str, Dialect]
+) -> dict[int, IssuerRules]:
+    """What the engine must know of the banks."""
+    return {
+        indexes[issuer.id]: IssuerRules(
+            issuer.deadline_ms,
+            issuer.reversal_retry_ms,
+            issuer.reversal_retry_max_ms,
+            issuer.reversal_attempts_max,
+            dialects[issuer.dialect].reversal_final,
+        )
+        for issuer in settings.issuers
+    }
+
+
+def acquirer_rules(settings: Settings, indexes: Mapping[str, int]) -> dict[int, AcquirerRules]:
+    """What the engine must know of the acquirers."""
+    return {
+        indexes[acquirer.id]: AcquirerRules(acquirer.undeliverable == "reverse")
+        for acquirer in settings.acquirers
+    }
+
+
+def window_of(mark: tuple[int, int] | None) -> Window:
+    """Numbers go on above the highest pair that the journal knows of the institution."""
+    return Window(mark[0], mark[1]) if mark is not None else Window()
+
+
+def new_acquirer(index: int, acquirer: schema.Acquirer, window: Window) -> Acquirer:
+    """An acquirer without connections."""
+    return Acquirer(
+        index,
+        acquirer.id,
+        acquirer.institution_code,
+        acquirer.in_flight_max,
+        acquirer.connections_max,
+        Matcher(window, 1),
+    )
+
+
+def health_of(issuer: schema.Issuer) -> HealthRules:
+    """When the bank's connections are fit. One that agreed on no echo is not tested by any."""
+    return HealthRules(
+        suspect_ms=issuer.suspect_ms,
+        probe_ms=issuer.probe_ms,
+        answered_share_min=issuer.answered_share_min,
+        pause_min_ms=min(HealthRules().pause_min_ms, issuer.health_pause_max_ms),
+        pause_max_ms=issuer.health_pause_max_ms,
+        echo=issuer.echo_idle_s > 0,
+    )
+
+
+def new_bank(index: int, issuer: schema.Issuer, window: Window) -> Bank:
+    """A bank without connections."""
+    matcher: Matcher[Any, Any] = Matcher(window, issuer.in_flight_max)
+    return Bank(index, issuer.id, matcher, issuer.connections, health=health_of(issuer))
