@@ -65,7 +65,8 @@ class PeerError(TapswitchError):
 
 
 class FramingError(PeerError):
-    """The byte stream is lost; the link is closed."""
+    """The byte stream is lost; the link is closed. `image`: what stood in the place of a length, as
+    hexadecimal."""
 
     code = "TSW-P0101"
 
@@ -76,6 +77,7 @@ class FramingError(PeerError):
         self.offset = offset
         self.found = found
         self.expected = expected
+        self.image = ""
 
 
 class DecodeError(PeerError):
@@ -84,7 +86,9 @@ class DecodeError(PeerError):
     `dialect`, `path` (``field 48.2``), `offset` (bytes into the body), `found`, `expected`, and
     what could be read before the fault: `mti` (or empty) and `partial`, a `switch.wire.Message` of
     the fields before it, with check FORMAT (None when MTI or bitmap are at fault). `found` never
-    quotes bytes of a C2, C3 or SAD field.
+    quotes bytes of a C2, C3 or SAD field. Of a frame that came on a link, `image` is what stood
+    behind its length as hexadecimal, two stars for every byte that may not be shown, and `image_at`
+    the byte in it where the fault is.
     """
 
     code = "TSW-P0102"
@@ -102,6 +106,8 @@ class DecodeError(PeerError):
         self.expected = expected
         self.mti = mti
         self.partial: Any = None
+        self.image = ""
+        self.image_at = 0
 
 
 class MacError(PeerError):

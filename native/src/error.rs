@@ -65,4 +65,6 @@ pub struct FramingFault {
     pub offset: u64,
     pub found: String,
     pub expected: String,
+    /// What stood where the length should be, at most four bytes.
+    pub prefix: Vec<u8>,
 }

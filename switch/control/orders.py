@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from switch.control import (
+    link_errors,
     member_drain,
     member_echo,
     member_enable,
@@ -15,6 +16,7 @@ from switch.control import (
     member_sign_on,
     reload,
 )
+from switch.control.link_errors import FramesShown, LinkErrors
 from switch.control.member_drain import MemberDrain
 from switch.control.member_echo import Echoes, MemberEcho
 from switch.control.member_enable import MemberEnable
@@ -37,9 +39,10 @@ AnyOrder = (
     | MemberSignOff
     | MemberDrain
     | MemberEnable
+    | LinkErrors
     | Reload
 )
-AnyAnswer = MembersShown | MemberDone | Echoes | Reloaded | Refused
+AnyAnswer = MembersShown | MemberDone | Echoes | FramesShown | Reloaded | Refused
 
 Perform = Callable[[Any, Node], Awaitable[Answer]]
 
@@ -51,6 +54,7 @@ PERFORM: Final[dict[type[Order], Perform]] = {
     MemberSignOff: member_sign_off.perform,
     MemberDrain: member_drain.perform,
     MemberEnable: member_enable.perform,
+    LinkErrors: link_errors.perform,
     Reload: reload.perform,
 }
 

@@ -391,6 +391,7 @@ class Driver:
         self.counts["link_broken"] += 1
         if isinstance(error, FramingError):
             self.gauges.undecodable(connection.member.name, error)
+            connection.member.faults.keep(connection, error)
             self.gauges.ended(end.UNDECODABLE)
         log.error(
             "link.broken", member=connection.member.name, slot=connection.slot, error=error.code

@@ -153,6 +153,7 @@ class _Spoken(Connection):
         self._bad += 1
         self.driver.counts["undecodable"] += 1
         self.driver.gauges.undecodable(self.member.name, error)
+        self.member.faults.keep(self, error)
         if isinstance(error, DecodeError) and self._bad <= 3:
             log.warning(
                 "message.undecodable",

@@ -14,6 +14,7 @@ from switch.link.health import TRIAL_REQUESTS, HealthRules, Memory
 from switch.link.matcher import Matcher
 from switch.model.kind import Kind
 from switch.model.tally import Tally
+from switch.runtime.faults import Faults
 
 if TYPE_CHECKING:
     from switch.engine.transaction import Transaction
@@ -59,6 +60,8 @@ class Acquirer(msgspec.Struct):
     """Messages read, by kind."""
     bytes_in: int = 0
     hold: Hold = Hold.NONE
+    faults: Faults = msgspec.field(default_factory=Faults)
+    """Its last frames that could not be decoded."""
 
     def signed_on(self) -> int:
         """How many connections carry financial traffic."""
@@ -89,6 +92,8 @@ class Bank(msgspec.Struct):
     """Messages read, by kind; an answer to a request counts under the request's kind."""
     bytes_in: int = 0
     hold: Hold = Hold.NONE
+    faults: Faults = msgspec.field(default_factory=Faults)
+    """Its last frames that could not be decoded."""
 
     def __post_init__(self) -> None:
         self.in_flight_max = self.in_flight_max or self.matcher.in_flight_max

@@ -31,6 +31,7 @@ from switch.wire import Dialect, Framer, Guard, KeepAlive, Message
 if TYPE_CHECKING:
     from switch.link.health import HealthRules
     from switch.runtime.driver import Driver
+    from switch.runtime.faults import Faults
     from switch.runtime.terms import Terms
 
 __all__ = ["WRITE_HIGH_BYTES", "Connection", "Paused"]
@@ -74,6 +75,7 @@ class _Member(Protocol):
     connections_max: int
     connections: dict[int, "Connection"]
     hold: Hold
+    faults: "Faults"
 
 
 class Connection(asyncio.Protocol):

@@ -66,6 +66,7 @@ impl Framing {
             offset: 0,
             found,
             expected: format!("{} length of all that follows", self.name),
+            prefix: frame.get(..width).unwrap_or(frame).to_vec(),
         };
         let (Some(prefix), Some(content)) = (frame.get(..width), frame.get(width..)) else {
             return Err(fault(format!("{} bytes", frame.len())));
@@ -269,13 +270,13 @@ impl Framer {
     fn length(&self, prefix: &[u8]) -> Result<usize, FramingFault> {
         match self.framing.read(prefix) {
             Some(length) if length <= self.body_max as u64 => Ok(length as usize),
-            Some(length) => Err(self.fault(format!("length {length}"))),
-            None => Err(self.fault("bytes that are no length".to_owned())),
+            Some(length) => Err(self.fault(format!("length {length}"), prefix)),
+            None => Err(self.fault("bytes that are no length".to_owned(), prefix)),
         }
     }
 
     #[cold]
-    fn fault(&self, found: String) -> FramingFault {
+    fn fault(&self, found: String, prefix: &[u8]) -> FramingFault {
         FramingFault {
             offset: self.consumed,
             found,
@@ -283,6 +284,7 @@ impl Framer {
                 "{} length of at most {} bytes",
                 self.framing.name, self.body_max
             ),
+            prefix: prefix.to_vec(),
         }
     }
 

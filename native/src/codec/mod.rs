@@ -27,6 +27,7 @@ mod field;
 pub mod form;
 pub mod frame;
 mod framing;
+pub mod image;
 pub mod key;
 pub mod kind;
 pub mod leg;

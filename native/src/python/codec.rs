@@ -19,7 +19,9 @@ use crate::codec::value::unhex;
 use crate::codec::{self, Dialect, Framer, Leg, Message, compile, emv};
 use crate::error::EncodeFault;
 use crate::mac::Guard;
-use crate::python::fault::{decode_error, dialect_error, encode_error, framing_error, toml_error};
+use crate::python::fault::{
+    decode_error, dialect_error, encode_error, framing_error, received_error, toml_error,
+};
 use crate::python::message::PyMessage;
 use crate::python::{python_error, usage_error};
 
@@ -442,7 +444,9 @@ impl PyFramer {
                         None => Bound::new(py, PyMessage(message)).and_then(|m| out.append(m)),
                     }
                 }
-                Err(refusal) => out.append(decode_error(py, *refusal).value(py)),
+                Err(refusal) => {
+                    out.append(received_error(py, dialect, content, *refusal).value(py))
+                }
             };
             if let Err(error) = added {
                 failure = Some(error);

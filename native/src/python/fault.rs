@@ -4,6 +4,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::codec::Refusal;
+use crate::codec::image::{Image, image};
+use crate::codec::spec::Dialect;
+use crate::codec::value::hex;
 use crate::error::{DialectFault, EncodeFault, FramingFault, TomlFault};
 use crate::python::message::PyMessage;
 use crate::python::python_error;
@@ -53,6 +56,22 @@ pub(super) fn decode_error(py: Python<'_>, refusal: Refusal) -> PyErr {
     })
 }
 
+/// As `decode_error`, for a frame of a link: with its content as far as it may be shown.
+pub(super) fn received_error(
+    py: Python<'_>,
+    dialect: &Dialect,
+    content: &[u8],
+    refusal: Refusal,
+) -> PyErr {
+    let Image { hex, at } = image(dialect, content, &refusal);
+    let error = decode_error(py, refusal);
+    placed(|| {
+        error.value(py).setattr("image", hex)?;
+        error.value(py).setattr("image_at", at)?;
+        Ok(error)
+    })
+}
+
 pub(super) fn framing_error(py: Python<'_>, fault: &FramingFault) -> PyErr {
     placed(|| {
         let kwargs = PyDict::new(py);
@@ -60,7 +79,9 @@ pub(super) fn framing_error(py: Python<'_>, fault: &FramingFault) -> PyErr {
         kwargs.set_item("found", &fault.found)?;
         kwargs.set_item("expected", &fault.expected)?;
         let args = (fault.to_string(),).into_pyobject(py)?;
-        Ok(python_error(py, "FramingError", &args, Some(&kwargs)))
+        let error = python_error(py, "FramingError", &args, Some(&kwargs));
+        error.value(py).setattr("image", hex(&fault.prefix))?;
+        Ok(error)
     })
 }
 
