@@ -13,6 +13,7 @@ from switch._native import load as load
 from switch._native import mac as mac
 from switch._native import meter as meter
 from switch._native import tap as tap
+from switch._native import terminal as terminal
 from switch._native import walk as walk
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "mac",
     "meter",
     "tap",
+    "terminal",
     "walk",
 ]

@@ -13,6 +13,7 @@ pub mod load;
 pub mod mac;
 pub mod meter;
 pub mod tap;
+pub mod terminal;
 pub mod walk;
 
 #[cfg(feature = "python")]

@@ -11,6 +11,7 @@ from switch._native import load as load
 from switch._native import mac as mac
 from switch._native import meter as meter
 from switch._native import tap as tap
+from switch._native import terminal as terminal
 from switch._native import walk as walk
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "mac",
     "meter",
     "tap",
+    "terminal",
     "walk",
 ]
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final, final
 
 from switch._native.journal import Keys
+from switch._native.terminal import Terminals
 
 __all__ = ["RESULTS", "Components", "Guard", "Key", "LinkKeys", "Strategy"]
 
@@ -20,6 +21,9 @@ class Guard:
 
         Raises switch.errors.UsageError for other numbers, keys of another cipher, and keys that a guard has.
         """
+    @staticmethod
+    def of_terminals(strategy: Strategy, terminals: Terminals, acquirer: str) -> Guard:
+        """For the links of an acquirer whose terminals have keys of their own."""
     @property
     def counts(self) -> list[tuple[str, int]]:
         """How often each of `RESULTS` came."""

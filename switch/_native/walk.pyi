@@ -9,6 +9,7 @@ from switch._native.codec import Dialect, Message
 from switch._native.journal import Journal, Keys
 from switch._native.mac import Guard
 from switch._native.meter import Meter
+from switch._native.terminal import Terminals
 
 __all__ = ["Duplicates", "Entry", "Gate", "Original", "Recovered", "Routes", "recover"]
 
@@ -66,6 +67,8 @@ class Duplicates:
         """`capacity` 1..67108864. `retention_s`: a younger entry that is evicted counts as early, an older one is not
         carried by checkpoints. `counters` 0..268435456: tokens whose transaction counters have room from the start, 36
         bytes each (memory comes with use); more cost one pause each time the room doubles."""
+    def register(self, terminals: Terminals) -> None:
+        """Terminals that sign on: `recover` fills in their work keys, and checkpoints carry them."""
     def __len__(self) -> int: ...
     @property
     def capacity(self) -> int: ...
@@ -257,6 +260,13 @@ class Gate:
         """A network management message built natively and held until LSN `after` (0: at once). False when the slot is
         not open."""
     def network_answer(self, request: Message, slot: int, code: str, now_s: int = 0) -> bool: ...
+    def standing(self, request: Message, slot: int) -> int:
+        """switch.link.terminal.Standing of the terminal that a message is from."""
+    def sign_on(self, request: Message, slot: int, variant: str, batch: str, wall_ms: int) -> bool:
+        """New work keys for a terminal: WORK_KEYS, and the answer with field 62 held until that is durable. `variant` is
+        field 60.3. False, and nothing done, for no such terminal or a variant without room for its keys."""
+    def sign_off(self, request: Message, slot: int, wall_ms: int) -> bool:
+        """The terminal has no work keys from now on: WORK_KEYS, and the answer held until that is durable."""
     def commit(self) -> bool:
         """The end of a tick. True when what it appended is durable already (a small group on a quick disk is written
         by the caller): call `release` then. Else the journal's descriptor tells when."""

@@ -16,6 +16,7 @@ from switch.crypto.links import Guard
 from switch.errors import SettingsError
 from switch.link.session import Role, Rules, Session
 from switch.runtime.certificates import Certificates
+from switch.runtime.desk import Desk
 from switch.runtime.dialer import Dialer
 from switch.runtime.driver import Driver
 from switch.runtime.listener import (
@@ -83,6 +84,8 @@ class Links:
     guards: Mapping[str, Guard]
     bound: Mapping[str, str]
     """Where a predecessor listened, by member: for those whose settings take any free port."""
+    desk: Desk | None = None
+    """Where terminals sign on."""
     terms: dict[str, Terms] = field(default_factory=dict)
     servers: dict[str, Opened] = field(default_factory=dict)
     dialers: dict[str, Dialer] = field(default_factory=dict)
@@ -119,6 +122,7 @@ class Links:
             terms.frame_bytes_max,
             session,
             self.guards.get(acquirer.name),
+            self.desk if terms.terminals else None,
         )
         made.terms = terms
         return made
@@ -220,12 +224,18 @@ def terms_of(
             dialects[one.dialect],
             Rules(
                 role,
-                sign_on=one.sign_on,
-                echo_idle_ms=one.echo_idle_s * 1000,
+                sign_on=one.sign_on and not of_terminals(one),
+                echo_idle_ms=0 if of_terminals(one) else one.echo_idle_s * 1000,
                 watched=isinstance(one, IssuerSettings) and one.suspect_ms > 0,
             ),
             settings.limits.frame_bytes_max,
             generations.get(one.id, 0),
+            of_terminals(one),
         )
         for role, one in members
     }
+
+
+def of_terminals(member: AcquirerSettings | IssuerSettings) -> bool:
+    """Each terminal signs on by itself; the link is nobody's to sign on."""
+    return member.mac is not None and member.mac.keys == "terminal"

@@ -147,7 +147,7 @@ class Reloader:
         return Found(
             prepared,
             worker.certificates.prepare(prepared.settings),
-            seals_of(prepared.settings, worker.keys),
+            seals_of(prepared.settings, worker.keys, worker.terminals),
         )
 
     # --------------------------------------------------------------- what may fail: nothing yet

@@ -7,6 +7,7 @@ import msgspec
 
 from switch.crypto.keyfile import Keys
 from switch.crypto.links import Guard, LinkKey, Parameters, link_guard, link_rows, open_link_keys
+from switch.crypto.terminals import Terminals
 from switch.engine.engine import AcquirerRules
 from switch.engine.reverse import IssuerRules
 from switch.link.health import HealthRules
@@ -38,17 +39,20 @@ class Seal(msgspec.Struct, frozen=True):
     made_from: tuple[schema.Mac, tuple[LinkKey, ...]]
 
 
-def seals_of(settings: Settings, keys: Keys) -> dict[str, Seal]:
+def seals_of(settings: Settings, keys: Keys, terminals: Terminals | None) -> dict[str, Seal]:
     """Of every member with message codes, its keys read anew. Raises: KeyFileError, UsageError."""
-    macs = settings.macs()
     seals: dict[str, Seal] = {}
-    if macs:
+    for name, (_, mac) in settings.macs().items():
+        parameters = Parameters(mac.algorithm, mac.cipher, mac.chain, mac.form, mac.code_bytes)
+        if mac.keys == "terminal" and terminals is not None:
+            # Which keys its terminals have is theirs to change, not the settings'.
+            guard = Guard.of_terminals(parameters.strategy(), terminals, name)
+            seals[name] = Seal(guard, (mac, ()))
+            continue
         opened = open_link_keys(settings.keys.link_keys_file, keys)
-        rows = link_rows(opened)
-        for name, (_, mac) in macs.items():
-            parameters = Parameters(mac.algorithm, mac.cipher, mac.chain, mac.form, mac.code_bytes)
-            guard = link_guard(parameters, opened, mac.key)
-            seals[name] = Seal(guard, (mac, tuple(row for row in rows if row.name == mac.key)))
+        guard = link_guard(parameters, opened, mac.key)
+        rows = tuple(row for row in link_rows(opened) if row.name == mac.key)
+        seals[name] = Seal(guard, (mac, rows))
     return seals
 
 

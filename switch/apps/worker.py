@@ -45,6 +45,7 @@ from switch.control.server import Server as ControlServer
 from switch.crypto.keyfile import keys_absent, open_keys, sealing_key
 from switch.crypto.links import Guard
 from switch.crypto.masters import create_demo_masters, open_masters
+from switch.crypto.terminals import Terminals
 from switch.engine.engine import AcquirerRules, Engine
 from switch.engine.reverse import IssuerRules
 from switch.errors import OperatorError, TapswitchError
@@ -58,6 +59,7 @@ from switch.observe.place import meter_file
 from switch.runtime import ready
 from switch.runtime.certificates import Certificates
 from switch.runtime.clock import BusinessDay, monotonic_ns, wall_ms
+from switch.runtime.desk import Desk
 from switch.runtime.dialer import Dialer
 from switch.runtime.drain import drain
 from switch.runtime.driver import Driver
@@ -109,6 +111,8 @@ class Worker:
     gauges: Gauges = field(init=False)
     taps: Taps | None = field(init=False, default=None)
     seals: dict[str, Seal] = field(default_factory=dict)
+    terminals: Terminals | None = field(init=False, default=None)
+    desk: Desk | None = field(init=False, default=None)
     guards: dict[str, Guard] = field(default_factory=dict)
     """Message codes, by member."""
     acquirers: dict[int, Acquirer] = field(default_factory=dict)
@@ -148,7 +152,8 @@ class Worker:
             self.dialects[name] = Dialect.compile(settings.dialect_text(name), file)
         self.certificates = Certificates(settings)
         self.keys = _keys(settings)
-        self.seals = seals_of(settings, self.keys)
+        self.terminals = _terminals(settings, self.keys)
+        self.seals = seals_of(settings, self.keys, self.terminals)
         self.guards = {name: seal.guard for name, seal in self.seals.items()}
         directory = Path(settings.node.data_dir) / "journal" / NAME
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -164,6 +169,8 @@ class Worker:
         settings = self.settings
         counters = settings.tokens.atc_entries_max if settings.tokens is not None else 0
         duplicates = walk.Duplicates(self.keys, settings.limits.duplicates_max, counters=counters)
+        if self.terminals is not None:
+            duplicates.register(self.terminals)
         self.names = members_of(settings)
         self.metrics = Metrics(meter_file(settings.node.data_dir, NAME), self.names)
         self.native = walk.Gate(
@@ -187,6 +194,8 @@ class Worker:
             self.banks,
             settings.limits.write_buffer_bytes_max,
         )
+        if self.terminals is not None and settings.terminals is not None:
+            self.desk = Desk(self.terminals, settings.terminals.file, self.keys, self.driver)
         self.links = Links(
             self.driver,
             self.acquirers,
@@ -195,6 +204,7 @@ class Worker:
             self.certificates,
             self.guards,
             self.bound,
+            self.desk,
         )
         self.links.terms = terms_of(settings, self.dialects, {})
         engine = self._plug(duplicates, recovered)
@@ -349,6 +359,8 @@ class Worker:
         self._set_zone()
         if self.taps is not None:
             self.taps.look()
+        if self.desk is not None:
+            self.desk.look()
         self.gauges.refresh(self.driver)
         self.certificates.look(monotonic_ns() / 1e9)
 
@@ -503,6 +515,18 @@ def _keys(settings: Settings) -> journals.Keys:
         )
         _demo_masters(settings, keys)
     return keys
+
+
+def _terminals(settings: Settings, keys: journals.Keys) -> Terminals | None:
+    """The registry of terminals; an empty one where no file is yet. Raises: KeyFileError."""
+    if settings.terminals is None:
+        return None
+    terminals = Terminals(keys)
+    if Path(settings.terminals.file).exists():
+        terminals.install(settings.terminals.file, keys)
+    else:
+        log.warning("terminals.none", file=settings.terminals.file, help="tapswitch terminal add")
+    return terminals
 
 
 def _demo_masters(settings: Settings, keys: journals.Keys) -> None:

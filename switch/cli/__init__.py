@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, str]] = {
     "audit": "Show what was ordered of a node, and verify that record.",
     "keys": "Make a node's keys, show which they are.",
     "cert": "Certificates of links: what they are, when they end, new ones.",
+    "terminal": "Enter terminals that sign on, show them, retire them.",
     "token": "Issue tokens, suspend them, change the card behind them.",
     "decode": "Take messages apart: offsets, bytes, names and values, masked.",
     "encode": "Make a test message from names and values.",
@@ -42,7 +43,7 @@ COMMANDS: Final[dict[str, str]] = {
 """Command to its one line of help, in the order of `--help`; the module has the command's name."""
 
 OPENS_KEYS: Final = frozenset(
-    {"cert", "check", "config", "keys", "journal", "tail", "token", "trace"}
+    {"cert", "check", "config", "keys", "journal", "tail", "terminal", "token", "trace"}
 )
 """Commands that open keys in their own process, which is hardened first. The worker of `run` and
 `demo` hardens itself."""

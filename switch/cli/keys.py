@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from switch.crypto.keyfile import Keys
+    from switch.crypto.links import Components
     from switch.crypto.masters import Place
 
 __all__ = ["command"]
@@ -254,7 +255,7 @@ def link_add(
     sources: tuple[str, ...],
 ) -> None:
     """Enter a key in parts. In a rotation a name has two: both prove, the newer one is used."""
-    from switch.crypto.links import Cipher, Components, Usage, add_link_key
+    from switch.crypto.links import Usage, add_link_key
 
     digits = check_value.strip() if check_value else None
     if digits is not None and (
@@ -262,13 +263,9 @@ def link_add(
     ):
         raise click.UsageError("--check-value is eight hexadecimal digits")
     file, keys = _links(directory)
-    entered = Components(Cipher(cipher).value)
-    for number, source in enumerate(sources or (None,) * components, 1):
-        with _descriptor(source, f"component {number} of {name}") as descriptor:
-            value = entered.enter(descriptor)
-        click.echo(f"component {number}: check value {value}", err=True)
-    made = add_link_key(file, keys, name, Usage(usage), entered, int(time.time()), digits)
-    click.echo(f"{name} version {made} for {usage}, {cipher}: {entered.check_value}")
+    key = entered(cipher, sources, components, name)
+    made = add_link_key(file, keys, name, Usage(usage), key, int(time.time()), digits)
+    click.echo(f"{name} version {made} for {usage}, {cipher}: {key.check_value}")
 
 
 @link.command("list")
@@ -304,6 +301,19 @@ def link_retire(directory: Path, name: str, version: int, last: bool) -> None:
     file, keys = _links(directory)
     retire_link_key(file, keys, name, version, int(time.time()), last=last)
     click.echo(f"{name} version {version}: retired")
+
+
+def entered(cipher: str, sources: tuple[str, ...], parts: int, what: str) -> "Components":
+    """A key in parts: from the sources that are named, else so many that people type. The check
+    value of each is shown."""
+    from switch.crypto.links import Components
+
+    key = Components(cipher)
+    for number, source in enumerate(sources or (None,) * parts, 1):
+        with _descriptor(source, f"component {number} of {what}") as descriptor:
+            value = key.enter(descriptor)
+        click.echo(f"component {number}: check value {value}", err=True)
+    return key
 
 
 def _links(directory: Path) -> "tuple[str, Keys]":

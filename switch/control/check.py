@@ -17,15 +17,18 @@ from switch.control.check_tls import check_certificates
 from switch.crypto.keyfile import Keys, keys_absent, open_keys
 from switch.crypto.links import Parameters, link_guard, open_link_keys
 from switch.crypto.masters import Usage, open_masters, rows
+from switch.crypto.terminals import open_registry, terminal_rows
 from switch.errors import DialectError, KeyFileError, OperatorError, UsageError
 from switch.settings.check import Finding, check_settings, is_loopback
 from switch.settings.load import Places, load_placed
-from switch.settings.schema import Settings
+from switch.settings.schema import Acquirer, Settings
 from switch.wire import Dialect
 
 __all__ = ["Placed", "check_node", "check_placed"]
 
 ACQUIRER_LEGS: Final[tuple[str, ...]] = ("answer", "reversal_answer", "network", "network_answer")
+TERMINAL_LEGS: Final = ("answer", "reversal_answer", "network_answer")
+"""Of an acquirer whose terminals sign on by themselves: its link says nothing on its own."""
 ISSUER_LEGS: Final[tuple[str, ...]] = ("request", "reversal", "network", "network_answer")
 TOKEN_LEGS: Final = ("tap",)
 """Of an issuer, on a node with tokens."""
@@ -80,7 +83,8 @@ def _from_error(rule: str, error: OperatorError) -> Placed:
 
 def _legs(settings: Settings, compiled: dict[str, Dialect]) -> Iterator[Finding]:
     members = [
-        (f"acquirers.{i}", a.dialect, ACQUIRER_LEGS) for i, a in enumerate(settings.acquirers)
+        (f"acquirers.{i}", a.dialect, TERMINAL_LEGS if _of_terminals(a) else ACQUIRER_LEGS)
+        for i, a in enumerate(settings.acquirers)
     ]
     issuer_legs = ISSUER_LEGS + (TOKEN_LEGS if settings.tokens else ())
     members += [(f"issuers.{i}", b.dialect, issuer_legs) for i, b in enumerate(settings.issuers)]
@@ -98,6 +102,10 @@ def _legs(settings: Settings, compiled: dict[str, Dialect]) -> Iterator[Finding]
                     f'dialect "{name}" has no leg "{leg}"',
                     f"add [legs.{leg}] to {settings.dialects[name]}",
                 )
+
+
+def _of_terminals(acquirer: Acquirer) -> bool:
+    return acquirer.mac is not None and acquirer.mac.keys == "terminal"
 
 
 def _exposed(settings: Settings) -> list[tuple[str, str]]:
@@ -143,6 +151,7 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         yield Finding("error", "keys", "keys.file", f"these are DEMO keys, and {where}", _MAKE_KEYS)
     yield from _masters(settings, opened)
     yield from _link_keys(settings, opened)
+    yield from _registry(settings, opened)
 
 
 def _masters(settings: Settings, keys: Keys) -> Iterator[Finding]:
@@ -191,6 +200,25 @@ def _link_keys(settings: Settings, keys: Keys) -> Iterator[Finding]:
             problem = error.problem if isinstance(error, KeyFileError) else str(error)
             help_ = error.help if isinstance(error, KeyFileError) else ""
             yield Finding("error", "mac", f"{key}.key", problem, help_)
+
+
+def _registry(settings: Settings, keys: Keys) -> Iterator[Finding]:
+    """The registry opens, and every acquirer of terminals has some."""
+    if settings.terminals is None:
+        return
+    file = settings.terminals.file
+    wanting = {a.id: i for i, a in enumerate(settings.acquirers) if _of_terminals(a)}
+    if Path(file).exists():
+        try:
+            for row in terminal_rows(open_registry(file, keys)):
+                wanting.pop(row.acquirer, None)
+        except KeyFileError as error:
+            yield Finding("error", "mac", "terminals.file", error.problem, error.help)
+            return
+    for name, i in wanting.items():
+        problem = f"{name} has no terminals yet: whoever signs on is answered 97"
+        help_ = "tapswitch terminal add, or import"
+        yield Finding("warning", "mac", f"acquirers.{i}.mac.keys", problem, help_)
 
 
 def _sealable(settings: Settings, compiled: dict[str, Dialect]) -> Iterator[Finding]:

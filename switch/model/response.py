@@ -12,6 +12,7 @@ __all__ = [
     "FORMAT_ERROR",
     "INACTIVE_TOKEN",
     "INVALID_AMOUNT",
+    "INVALID_MERCHANT",
     "INVALID_TRANSACTION",
     "MAC_ERROR",
     "NOT_GENUINE",
@@ -21,6 +22,7 @@ __all__ = [
     "PIN_UNSUPPORTED",
     "SYSTEM_ERROR",
     "TIMED_OUT",
+    "UNKNOWN_TERMINAL",
     "UNKNOWN_TOKEN",
     "UNUSABLE_ANSWER",
     "WITHDRAWN",
@@ -42,6 +44,8 @@ class RcClass(IntEnum):
 
 
 APPROVED: Final = "00"
+INVALID_MERCHANT: Final = "03"
+"""The terminal is another merchant's."""
 INVALID_TRANSACTION: Final = "12"
 INVALID_AMOUNT: Final = "13"
 FORMAT_ERROR: Final = "30"
@@ -71,3 +75,4 @@ ABOVE_CEILING: Final = "61"
 INACTIVE_TOKEN: Final = "62"
 MAC_ERROR: Final = "A0"
 """The message authentication code is wrong or missing."""
+UNKNOWN_TERMINAL: Final = "97"

@@ -16,10 +16,12 @@ import structlog
 from switch.engine.states import State
 from switch.errors import DecodeError, MacError
 from switch.link import health
+from switch.link.terminal import refusal
 from switch.model import end
 from switch.model.kind import FORWARDED, Kind
-from switch.model.response import FORMAT_ERROR, MAC_ERROR
+from switch.model.response import FORMAT_ERROR
 from switch.runtime.clock import monotonic_ns, wall_s
+from switch.runtime.desk import ask_to_sign_on
 from switch.runtime.dialer import HALF_OPEN
 from switch.runtime.member import Acquirer, Bank, Hold
 from switch.runtime.transport import Connection, Paused
@@ -27,6 +29,7 @@ from switch.wire import Dialect, Guard, KeepAlive, Message
 
 if TYPE_CHECKING:
     from switch.link.session import Session
+    from switch.runtime.desk import Desk
     from switch.runtime.driver import Driver
 
 __all__ = [
@@ -59,6 +62,7 @@ _FINANCIAL: Final = tuple(
 )
 """By kind: what an acquirer asks of the engine."""
 _REPLY: Final = int(Kind.REPLY)
+_NO_REQUESTS: Final = frozenset({Kind.NETWORK, Kind.NETWORK_REPLY, Kind.REPLY, Kind.REVERSAL_REPLY})
 _WAITING: Final = (State.AWAITING, State.SUPPRESSED)
 
 
@@ -175,7 +179,7 @@ def _discard(data: bytes, now_ns: int) -> list[Message | Exception | KeepAlive]:
 class AcquirerConnection(_Spoken):
     """One connection of an acquirer."""
 
-    __slots__ = ("_acquirer", "_code", "_engine_request", "_index", "_strange")
+    __slots__ = ("_acquirer", "_code", "_desk", "_engine_request", "_index", "_strange")
 
     def __init__(
         self,
@@ -185,8 +189,10 @@ class AcquirerConnection(_Spoken):
         frame_bytes_max: int,
         session: "Session",
         guard: Guard | None = None,
+        desk: "Desk | None" = None,
     ) -> None:
         super().__init__(driver, acquirer, dialect, frame_bytes_max, session, guard)
+        self._desk = desk
         self._acquirer = acquirer
         self._index = acquirer.index
         # Where a dialect's messages bring no institution they are the link's own.
@@ -278,10 +284,20 @@ class AcquirerConnection(_Spoken):
         self.driver.counts["mac_refused"] += 1
         message: Message = error.message
         self._read[message.kind] += 1
-        if self.open and _FINANCIAL[message.kind]:
-            self.driver.gate.refuse(message, self.slot, MAC_ERROR, end.PROOF)
+        code, ending, again = refusal(error.reason)
+        if self.open and message.kind not in _NO_REQUESTS:
+            if again and self._desk is not None:
+                ask_to_sign_on(message)
+            self.driver.gate.refuse(message, self.slot, code, ending)
         else:
-            self.driver.gauges.ended(end.PROOF)
+            self.driver.gauges.ended(ending)
+
+    def _network(self, message: Message, now_ns: int) -> None:
+        """Terminals speak for themselves; a host for its link."""
+        if self._desk is None:
+            super()._network(message, now_ns)
+        else:
+            self._desk.network(message, self.slot)
 
     def _stranger(self, item: Message, now_ns: int, now_s: int) -> None:
         self._strange += 1

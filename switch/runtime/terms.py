@@ -16,3 +16,5 @@ class Terms(msgspec.Struct, frozen=True):
     frame_bytes_max: int
     generation: int = 0
     """Grows when connections of before must be replaced."""
+    terminals: bool = False
+    """Terminals sign on by themselves, each for itself."""

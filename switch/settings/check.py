@@ -298,6 +298,8 @@ def _macs(settings: Settings) -> Iterator[Finding]:
                 "a code in hexadecimal form has 8 digits",
                 'code_bytes = 8, or form = "binary"',
             )
+        if mac.keys == "terminal":
+            yield from _terminal_keys(settings, name, key, mac.cipher)
         if mac.keys == "link" and not mac.key:
             yield _error(
                 "mac",
@@ -306,6 +308,24 @@ def _macs(settings: Settings) -> Iterator[Finding]:
                 'key = "NAME"; tapswitch keys link add NAME enters it',
             )
     yield from _exposed_without_mac(settings)
+
+
+def _terminal_keys(settings: Settings, name: str, key: str, cipher: str) -> Iterator[Finding]:
+    if key.startswith("issuers"):
+        yield _error(
+            "mac", f"{key}.keys", f"{name} is a bank and has no terminals", 'keys = "link"'
+        )
+    elif settings.terminals is None:
+        yield _error(
+            "mac",
+            f"{key}.keys",
+            f"the terminals of {name} have their own keys, and there is no registry",
+            "add the table [terminals]",
+        )
+    if cipher == "sm4":
+        yield _error(
+            "mac", f"{key}.cipher", "terminals download keys for des and 3des", 'cipher = "3des"'
+        )
 
 
 def _exposed_without_mac(settings: Settings) -> Iterator[Finding]:

@@ -65,6 +65,8 @@ EFFECTS: Final[dict[str, Effect]] = {
     "tokens.atc_gap_max": _LIVE,
     "tokens.atc_entries_max": _RESTART,
     "tokens.key_version": _RESTART,
+    "terminals": _RESTART,
+    "terminals.file": _RESTART,
     "acquirers.*": _LIVE,
     # A new id is a new member: the old one is removed.
     "acquirers.*.id": _LIVE,

@@ -28,6 +28,7 @@ CHOSEN: Final[dict[str, list[dict[str, Any]]]] = {
     "limits": [{}],
     "metrics": [{}],
     "tokens": [{"ranges": [{"prefix": "629977", "length": 16}]}],
+    "terminals": [{}],
     "acquirers": [
         {"id": "ACQ01", "institution_code": "00000010001", "listen": "127.0.0.1:4001"},
         {"id": "ACQ02", "institution_code": "00000010002", "listen": "127.0.0.1:4002"},

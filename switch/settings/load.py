@@ -20,6 +20,7 @@ from switch.settings.schema import (
     RouteFile,
     Settings,
     SwitchFile,
+    TerminalSettings,
     Tls,
     TokenSettings,
 )
@@ -107,6 +108,7 @@ def parse(sources: Sources) -> tuple[Settings, Places]:
         limits=switch.limits,
         metrics=switch.metrics,
         tokens=_token_paths(base, switch.tokens),
+        terminals=_terminal_paths(base, switch.terminals),
         acquirers=tuple(_tls_paths(base, one) for one in switch.acquirers),
         issuers=tuple(_tls_paths(base, one) for one in switch.issuers),
         routes=tuple(routes),
@@ -117,6 +119,12 @@ def parse(sources: Sources) -> tuple[Settings, Places]:
 
 def _sealing_path(base: Path, name: str) -> str:
     return name if name.startswith("fd:") else str(base / name)
+
+
+def _terminal_paths(base: Path, terminals: TerminalSettings | None) -> TerminalSettings | None:
+    if terminals is None:
+        return None
+    return msgspec.structs.replace(terminals, file=str(base / terminals.file))
 
 
 def _token_paths(base: Path, tokens: TokenSettings | None) -> TokenSettings | None:

@@ -29,6 +29,7 @@ __all__ = [
     "RouteFile",
     "Settings",
     "SwitchFile",
+    "TerminalSettings",
     "Tls",
     "TokenRange",
     "TokenSettings",
@@ -510,6 +511,20 @@ class TokenSettings(Table, frozen=True, kw_only=True):
     ] = 1
 
 
+class TerminalSettings(Table, frozen=True, kw_only=True):
+    """Terminals that sign on by themselves and download their work keys. Without this table no
+    acquirer may have `mac.keys = "terminal"`."""
+
+    file: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The registry: terminals, their merchants, and their master keys sealed; "
+            "made by tapswitch terminal add or import. A change is noticed within a second.",
+        ),
+    ] = "keys/terminals.keys"
+
+
 class SwitchFile(Table, frozen=True, kw_only=True):
     """What the settings file itself may hold."""
 
@@ -519,6 +534,7 @@ class SwitchFile(Table, frozen=True, kw_only=True):
     limits: Limits = Limits()
     metrics: Metrics = Metrics()
     tokens: TokenSettings | None = None
+    terminals: TerminalSettings | None = None
     acquirers: Annotated[tuple[Acquirer, ...], Meta(min_length=1, max_length=64)]
     issuers: Annotated[tuple[Issuer, ...], Meta(min_length=1, max_length=64)]
 
@@ -544,6 +560,7 @@ class Settings(Table, frozen=True, kw_only=True):
     limits: Limits
     metrics: Metrics
     tokens: TokenSettings | None
+    terminals: TerminalSettings | None
     acquirers: tuple[Acquirer, ...]
     issuers: tuple[Issuer, ...]
     routes: tuple[Route, ...]

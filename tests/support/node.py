@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -98,7 +99,9 @@ class Node:
         (directory / "routes").mkdir()
         (directory / "routes" / "cards.toml").write_text(routes, encoding="utf-8")
         (directory / "dialects").mkdir()
-        shutil.copy(ROOT / "config" / "dialects" / "iso87-ascii.toml", directory / "dialects")
+        spoken = {"iso87-ascii"} | set(re.findall(r'dialect = "([^"]+)"', text))
+        for dialect in spoken:
+            shutil.copy(ROOT / "config" / "dialects" / f"{dialect}.toml", directory / "dialects")
 
     @property
     def ready_file(self) -> Path:

@@ -189,6 +189,10 @@ pub struct Own<'a> {
     pub issuer_auth: &'a [u8],
     /// Institution codes of bank and acquirer, for field 44.
     pub parties: Option<(&'a str, &'a str)>,
+    /// A terminal's work keys under its master key.
+    pub keys: &'a [u8],
+    /// Reference of an answer that belongs to no transaction.
+    pub rrn: &'a [u8],
 }
 
 /// The parts of field 90: what the bank was sent.
@@ -215,6 +219,8 @@ impl Source for Own<'_> {
             Name::ForwarderCode => self.forwarder_code,
             Name::ResponseCode => self.response_code,
             Name::NetworkCode => self.network_code,
+            Name::ReservedPrivate62 => self.keys,
+            Name::Rrn => self.rrn,
             Name::Icc => {
                 // At most 16 bytes, so the length is one byte.
                 if !self.issuer_auth.is_empty() {

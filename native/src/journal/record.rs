@@ -39,10 +39,12 @@ pub enum RecordKind {
     AtcWindows = 10,
     /// Another configuration is in force from here on; what is in flight keeps the one it was accepted under.
     Reconfigured = 11,
+    /// A terminal signed on or off: the numbers of its work keys, never a key.
+    WorkKeys = 12,
 }
 
 /// Every kind with its spelling, ordered by number.
-pub const KINDS: [(RecordKind, &str); 11] = [
+pub const KINDS: [(RecordKind, &str); 12] = [
     (RecordKind::Started, "STARTED"),
     (RecordKind::Accepted, "ACCEPTED"),
     (RecordKind::Answered, "ANSWERED"),
@@ -54,6 +56,7 @@ pub const KINDS: [(RecordKind, &str); 11] = [
     (RecordKind::Stopped, "STOPPED"),
     (RecordKind::AtcWindows, "ATC_WINDOWS"),
     (RecordKind::Reconfigured, "RECONFIGURED"),
+    (RecordKind::WorkKeys, "WORK_KEYS"),
 ];
 
 impl RecordKind {
@@ -226,10 +229,16 @@ fields! {
     VerifiedUs = 64, "verified_us", Type::U32;
     /// Digits of the prefix that chose the bank; 0 is the default route. The prefix itself would uncover the card.
     RouteDigits = 65, "route_digits", Type::U8;
+    /// Number of a terminal's work keys; 0: none any more.
+    WorkKey = 66, "work_key", Type::U32;
+    /// Number of those that are good until the newer ones were used.
+    FormerKey = 67, "former_key", Type::U32;
+    Batch = 68, "batch", Type::Digits(6);
+    NetworkCode = 69, "network_code", Type::Digits(3);
 }
 
 /// One above the highest field number.
-const FIELD_END: usize = 66;
+const FIELD_END: usize = 70;
 
 impl Field {
     /// The field of a number read from a file.

@@ -166,7 +166,7 @@ impl Judge {
             }
             RecordKind::Checkpoint => self.checkpoint(lsn, fields),
             RecordKind::Started => self.started = lsn,
-            RecordKind::Reconfigured => {}
+            RecordKind::Reconfigured | RecordKind::WorkKeys => {}
             RecordKind::Stopped => self.stopped(lsn),
             RecordKind::AtcWindows => {
                 self.found("structure", lsn, txn, "windows outside a checkpoint");

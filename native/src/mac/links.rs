@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use super::book::{Book, BookFault, Clear, Kind, Seal};
 use super::key::{CHECK_BYTES, Cipher, Key, KeyFault, LockedKey};
+use crate::emv::des::Tdes;
 
 /// Characters of a key's name at most, as institutions' ids.
 pub const NAME_MAX: usize = 16;
@@ -154,6 +156,21 @@ impl LinkKeys {
         Ok(keys)
     }
 
+    /// The newest key in use of a name under which other keys travel.
+    pub fn transport(&self, name: &str) -> Result<Transport, LinkFault> {
+        let found = self.entries.iter().rposition(|entry| {
+            entry.name == name && entry.usage == Usage::Transport && entry.in_use()
+        });
+        let at = found.ok_or(LinkFault::Unknown)?;
+        match (self.entries[at].cipher, self.book.key(at)) {
+            (Cipher::Tdes, Some(key)) => Ok(Transport(Tdes::new(&Zeroizing::new([
+                super::key::word(&key[..8]),
+                super::key::word(&key[8..]),
+            ])))),
+            _ => Err(LinkFault::Unknown),
+        }
+    }
+
     /// Enters a key; its version is the next of its name, returned. `check_value`: what it must have, None for what it
     /// has.
     pub fn add(
@@ -214,8 +231,23 @@ impl LinkKeys {
     }
 }
 
+/// A key under which other keys travel, block by block.
+pub struct Transport(Tdes);
+
+impl Transport {
+    /// The key that was sealed under this one.
+    pub fn open(&self, sealed: &[u8; 16]) -> Clear {
+        let mut clear = Clear::default();
+        for (out, block) in clear.chunks_exact_mut(8).zip(sealed.chunks_exact(8)) {
+            let [block] = self.0.decrypt([super::key::word(block)]);
+            out.copy_from_slice(&block.to_be_bytes());
+        }
+        clear
+    }
+}
+
 /// The check value of a key, which must be `expected`, and not that of single DES in double length.
-pub(super) fn proved(
+pub(crate) fn proved(
     cipher: Cipher,
     key: &Clear,
     expected: Option<[u8; CHECK_BYTES]>,
@@ -240,7 +272,6 @@ pub(super) fn proved(
 mod tests {
     use super::*;
     use crate::journal::testing::TempDir;
-    use zeroize::Zeroizing;
 
     fn entry(name: &str, usage: Usage) -> LinkKey {
         LinkKey {

@@ -18,9 +18,10 @@ use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
 use crate::journal::CONFIG_HASH_BYTES;
 use crate::load::clock;
+use crate::terminal::Variant;
 use crate::walk::{
-    Cause, Conclude, Forward, Gate, GateError, Moment, Numbers, Reversal, ReversalEffect, SlotId,
-    Ticket,
+    Asked, Cause, Conclude, Forward, Gate, GateError, Moment, Numbers, Reversal, ReversalEffect,
+    SlotId, Ticket,
 };
 
 impl Ticket for Py<PyMessage> {
@@ -428,6 +429,42 @@ impl PyGate {
         let gate = &mut self.0;
         let held = gate.network_answer(request.get(), connection(slot), code, now_s);
         held.map_err(|e| gate_error(py, &e))
+    }
+
+    fn standing(&self, request: &Bound<'_, PyMessage>, slot: i64) -> u8 {
+        self.0.standing(request.get(), connection(slot)) as u8
+    }
+
+    fn sign_on(
+        &mut self,
+        request: &Bound<'_, PyMessage>,
+        slot: i64,
+        variant: &str,
+        batch: &str,
+        wall_ms: i64,
+    ) -> PyResult<bool> {
+        let py = request.py();
+        let Some(variant) = Variant::of_code(variant.as_bytes()) else {
+            return Ok(false);
+        };
+        let batch = exactly_or_none(py, "batch", batch)?;
+        let asked = Asked {
+            variant,
+            batch,
+            wall_ms,
+        };
+        let done = self.0.sign_on(request.get(), connection(slot), &asked);
+        done.map_err(|e| gate_error(py, &e))
+    }
+
+    fn sign_off(
+        &mut self,
+        request: &Bound<'_, PyMessage>,
+        slot: i64,
+        wall_ms: i64,
+    ) -> PyResult<bool> {
+        let done = self.0.sign_off(request.get(), connection(slot), wall_ms);
+        done.map_err(|e| gate_error(request.py(), &e))
     }
 
     fn commit(&mut self) -> bool {

@@ -7,13 +7,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::journal::PyKeys;
+use super::terminal::PyTerminals;
 use super::{python_error, usage_error};
 use crate::buf;
 use crate::codec::value::unhex;
 use crate::mac::book::Clear;
 use crate::mac::guard::RESULTS;
 use crate::mac::key::{CHECK_BYTES, LockedKey, read_bytes};
-use crate::mac::links::Usage;
+use crate::mac::links::{Transport, Usage};
 use crate::mac::{Chain, Cipher, Form, Guard, Key, KeyFault, LinkKey, LinkKeys, Name, Strategy};
 
 pub(super) fn key_fault(py: Python<'_>, error: &KeyFault) -> PyErr {
@@ -152,6 +153,14 @@ impl PyGuard {
             .ok_or_else(|| usage_error(py, "one key of the strategy's cipher, or two"))
     }
 
+    #[staticmethod]
+    fn of_terminals(strategy: &PyStrategy, terminals: &PyTerminals, acquirer: &str) -> PyGuard {
+        let terminals = Arc::clone(&terminals.0);
+        PyGuard(Arc::new(Guard::of_terminals(
+            strategy.0, terminals, acquirer,
+        )))
+    }
+
     #[getter]
     fn counts(&self) -> Vec<(&'static str, u64)> {
         let counts = self.0.counts();
@@ -248,6 +257,13 @@ pub(super) fn check_digits(
 pub(super) struct PyLinkKeys {
     inner: LinkKeys,
     file: String,
+}
+
+impl PyLinkKeys {
+    pub(super) fn transport(&self, py: Python<'_>, name: &str) -> PyResult<Transport> {
+        let found = self.inner.transport(name);
+        found.map_err(|fault| file_fault(py, &self.file, &fault))
+    }
 }
 
 fn usage_of(py: Python<'_>, name: &str) -> PyResult<Usage> {

@@ -17,6 +17,7 @@ mod message;
 mod meter;
 mod series;
 mod tap;
+mod terminal;
 mod walk;
 
 type Register = fn(&Bound<'_, PyModule>) -> PyResult<()>;
@@ -70,6 +71,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     add_submodule(m, "index", index::register)?;
     add_submodule(m, "tap", tap::register)?;
     add_submodule(m, "mac", mac::register)?;
+    add_submodule(m, "terminal", terminal::register)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add(
         "BUILD_PROFILE",

@@ -3,12 +3,15 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::gate::{PyGate, gate_error};
 use super::journal::{PyJournal, PyKeys};
 use super::message::PyMessage;
+use super::terminal::PyTerminals;
 use super::usage_error;
 use crate::tap::{Tap, atc};
 use crate::walk::{
@@ -154,6 +157,16 @@ impl PyDuplicates {
         let memory = Memory::new(digester, table, counters)
             .map_err(|error| usage_error(py, &error.to_string()))?;
         Ok(PyDuplicates(Rc::new(RefCell::new(memory))))
+    }
+
+    /// Terminals that sign on: what replay finds of them goes there, and checkpoints carry it.
+    fn register(&self, py: Python<'_>, terminals: &PyTerminals) -> PyResult<()> {
+        let mut memory = self
+            .0
+            .try_borrow_mut()
+            .map_err(|_| usage_error(py, "the duplicates table is in use"))?;
+        memory.terminals = Some(Arc::clone(&terminals.0));
+        Ok(())
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {

@@ -13,6 +13,7 @@ use super::state::KeyState;
 use super::steps::lend;
 use crate::journal::record::PAN_BYTES_MAX;
 use crate::journal::{Field, JournalError, RecordKind};
+use crate::terminal::registry::Who;
 use zeroize::Zeroizing;
 
 /// Places of the table, or owed reversals, of one step: about 0.2 ms.
@@ -56,6 +57,8 @@ struct Open {
     doubled: u32,
     /// Owed reversals that are still to be carried; None before the table is through.
     owed: Option<Vec<u64>>,
+    /// Terminals whose work keys are still to be carried, likewise.
+    signed: Option<Vec<Who>>,
 }
 
 impl<T: Ticket> Gate<T> {
@@ -120,6 +123,7 @@ impl<T: Ticket> Gate<T> {
             windows: 0,
             doubled: memory.atc.doubled(),
             owed: None,
+            signed: None,
         })
     }
 
@@ -141,6 +145,20 @@ impl<T: Ticket> Gate<T> {
         }
         if !owed.is_empty() {
             open.owed = Some(owed);
+            return Ok(Some(open));
+        }
+        let mut signed = match open.signed.take() {
+            Some(signed) => signed,
+            None => match &self.memory()?.terminals {
+                Some(terminals) => terminals.all(),
+                None => Vec::new(),
+            },
+        };
+        let some = signed.split_off(signed.len().saturating_sub(STEP));
+        self.carry_signed(&some, wall_ms, &mut open.carried)?;
+        if !signed.is_empty() {
+            open.owed = Some(Vec::new());
+            open.signed = Some(signed);
             return Ok(Some(open));
         }
         self.carry_marks(wall_ms, &mut open.carried)?;

@@ -1,6 +1,7 @@
 //! What the walk remembers under which names: institutions, and their request keys in the duplicates table.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::digest::{CardRef, Digest, Digester};
 use super::duplicates::{Duplicates, Entry, Handle};
@@ -16,6 +17,7 @@ use crate::codec::wipe;
 use crate::journal::keys::KeysError;
 use crate::tap::Tap;
 use crate::tap::atc::{AtcKey, AtcTable, Freshness};
+use crate::terminal::Terminals;
 
 /// Most institutions of a node: they are members from the settings, not peers that come and go.
 pub const INSTITUTIONS_MAX: usize = 4096;
@@ -45,6 +47,8 @@ pub struct Memory {
     /// Transaction counters of tokens.
     pub atc: AtcTable,
     pub veil: Veil,
+    /// Terminals that sign on; None: the node has none.
+    pub terminals: Option<Arc<Terminals>>,
     institutions: Vec<Institution>,
     /// Seconds that the business zone is east of UTC now.
     pub zone_offset_s: i64,
@@ -64,6 +68,7 @@ impl Memory {
             table,
             atc: AtcTable::new(counters),
             veil: Veil::new()?,
+            terminals: None,
             institutions: Vec::new(),
             zone_offset_s: 0,
             scratch: Vec::with_capacity(512),

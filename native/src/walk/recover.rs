@@ -14,6 +14,7 @@ use super::gate::{Gate, GateError, Ticket};
 use super::memory::Memory;
 use super::original::{Facts, Numbers, Original};
 use super::records::{claim_of, effect_of, read_entry, settle_entry, tombstone, windows_of};
+use super::sign;
 use super::state::{Cause, KeyState, ReversalEffect};
 use super::time::unix_near;
 use super::veil::Veil;
@@ -86,6 +87,13 @@ impl Fold {
             RecordKind::StanMark => {
                 if let Some(institution) = intern(memory, fields.text(Field::Institution)) {
                     self.mark(institution, fields, Field::OutStan, Field::OutTime);
+                }
+            }
+            RecordKind::WorkKeys => {
+                if let (Some(terminals), Some((who, state))) =
+                    (&memory.terminals, sign::read(fields))
+                {
+                    terminals.set(&who, state);
                 }
             }
             RecordKind::AtcWindows => windows_of(fields).for_each(|w| memory.atc.merge(&w)),
