@@ -20,7 +20,8 @@ from loadtest.mix import MIXES, find
 from loadtest.mix import VARIABLE as MIX_VARIABLE
 from loadtest.recorder import ENTRIES
 from loadtest.stage import theatre
-from loadtest.work import VARIABLE, Stage, address_of
+from loadtest.work import VARIABLE, Stage
+from switch.apps.bench.run import scratch
 from switch.apps.bench.step import loopback
 from switch.apps.load import environment as env
 from switch.apps.load.report import make_directory, save, text
@@ -29,7 +30,7 @@ from switch.cli.report import print_error
 from switch.errors import TapswitchError
 
 HERE: Final = Path(__file__).resolve().parent
-EXIT_CONSERVATION: Final = 6
+EXIT_FAILED: Final = 6
 STOP_TIMEOUT_S: Final = 45
 """A user may end its sale and its reversal."""
 WEB_HOST: Final = "127.0.0.1"
@@ -53,6 +54,7 @@ def arguments() -> tuple[argparse.Namespace, list[str]]:
     add("--connect", default="", metavar="HOST:PORT", help="a switch on loopback that runs already")
     add("--institution", default="10000001", help="with --connect: field 32")
     add("--prefix", action="append", help="with --connect: six digits of cards; may be repeated")
+    add("--data-dir", type=Path, help="where keys, journal and ledgers are made and left")
     add("--out", type=Path, help="a new directory for the report; default: out/locust-TIME")
     return parser.parse_known_args()
 
@@ -118,51 +120,54 @@ async def run_locust(stage: Stage, mix: str, directory: Path, rest: list[str]) -
 
 
 async def main() -> int:
-    """Returns the exit code: locust's, or 6 when the ledgers disagree."""
+    """Returns the exit code: locust's, or 6 when a threshold failed or the ledgers disagree."""
     ours, rest = arguments()
     mix = find(ours.mix)
-    parse_all(values_of("--fail-if", rest), ENTRIES)
+    thresholds = parse_all(values_of("--fail-if", rest), ENTRIES)
     directory = make_directory(ours.out, "locust").resolve()
     started, before = time.time(), env.steal()
     conservation: dict[str, Any] | None = None
     settings = ""
-    async with theatre(directory) as stand:
-        if ours.connect:
-            loopback(ours.connect)
-            address_of(ours.connect)
-            (directory / "ledgers").mkdir()
-            stage = Stage(
-                address=ours.connect,
-                institution=ours.institution,
-                prefixes=tuple(ours.prefix or ["629900"]),
-                directory=str(directory),
-                processes=processes_of(rest),
-            )
-        else:
-            say("starting a switch with two simulated banks, development keys")
-            stage = await stand.open(ours.tokens, processes_of(rest))
-            settings = stand.settings
-        say(f"switch at {stage.address}; mix: {mix.title}")
-        code = await run_locust(stage, ours.mix, directory, rest)
-        if not ours.connect:
-            say("coming to rest; comparing the ledgers")
-            conservation = await stand.close()
-    facts = env.of_load(directory, env.stolen(before, env.steal()), settings)
+    with scratch(ours.data_dir) as place:
+        async with theatre(place) as stand:
+            if ours.connect:
+                loopback(ours.connect)
+                stage = Stage(
+                    address=ours.connect,
+                    institution=ours.institution,
+                    prefixes=tuple(ours.prefix or ["629900"]),
+                    directory=str(directory),
+                    processes=processes_of(rest),
+                )
+            else:
+                say("starting a switch with two simulated banks, development keys")
+                stage = await stand.open(ours.tokens, processes_of(rest), directory)
+                settings = stand.settings
+            say(f"switch at {stage.address}; mix: {mix.title}")
+            code = await run_locust(stage, ours.mix, directory, rest)
+            if not ours.connect:
+                say("coming to rest; comparing the ledgers")
+                conservation = await stand.close()
+                if not conservation["ok"]:
+                    stand.keep(directory)
+        environment = env.of_load(place, env.stolen(before, env.steal()), settings)
     run, series = merge.merged(
         directory,
         title=f"Locust: {mix.title}",
         at=env.now(),
         start_s=started,
         plan={"mix": msgspec.to_builtins(mix), "locust": " ".join(rest), "tokens": ours.tokens},
-        environment=facts,
+        environment=environment,
         conservation=conservation,
-        faults=[],
+        thresholds=thresholds,
     )
     save(directory, run, series)
+    merge.tidy(directory)
     sys.stdout.write(text(run) + "\n")
     say(f"report: {directory / 'report.html'}")
-    if code == 0 and conservation is not None and not conservation["ok"]:
-        return EXIT_CONSERVATION
+    # Locust judges before the last sales of its worker processes have ended; here all have.
+    if code == 0 and not run.passed:
+        return EXIT_FAILED
     return code if code >= 0 else 128 - code
 
 

@@ -14,12 +14,11 @@ from typing import Any, ClassVar, Final
 
 import gevent
 import locust.stats
-import msgspec
 from locust import LoadTestShape, events
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtest.merge import VERDICTS, kinds_of
+from loadtest.merge import kinds_of
 from loadtest.mix import Curve, find, share_at
 from loadtest.recorder import ENTRIES, Recorder, Tally, significant, tallies
 from loadtest.users import GateUser, Hands, TerminalUser
@@ -234,9 +233,6 @@ def judged(environment: Environment, **_: Any) -> None:
     if verdicts:
         failed = not all(one.ok for one in verdicts)
         environment.process_exit_code = EXIT_THRESHOLD if failed else 0
-    directory = stage(environment.host or "").directory if verdicts else ""
-    if directory:
-        (Path(directory) / VERDICTS).write_bytes(msgspec.json.encode(verdicts))
 
 
 # The imports above took time that gevent's clock has not seen.

@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from loadtest.recorder import SLICE_MS, Part, Tally
+from switch.apps.load.figures import Measured
 from switch.apps.load.model import Kind, Moment, Run, entry
-from switch.apps.load.threshold import Verdict
+from switch.apps.load.threshold import Threshold, judge
 from switch.native import load
 
-__all__ = ["VERDICTS", "kinds_of", "merged", "parts"]
-
-VERDICTS: Final = "verdicts.json"
+__all__ = ["kinds_of", "merged", "parts", "tidy"]
 
 
 def parts(directory: Path) -> tuple[list[Part], dict[str, "load.Series"]]:
@@ -39,6 +38,13 @@ def kinds_of(several: Mapping[str, Tally]) -> list[Kind]:
     ]  # fmt: skip
 
 
+def tidy(directory: Path) -> None:
+    """Takes away what only this module reads."""
+    for pattern in ("part-*.json", "part-*.hlog", "stage.json"):
+        for file in directory.glob(pattern):
+            file.unlink()
+
+
 def merged(
     directory: Path,
     *,
@@ -48,7 +54,7 @@ def merged(
     plan: dict[str, Any],
     environment: dict[str, dict[str, str]],
     conservation: dict[str, Any] | None,
-    faults: Sequence[str],
+    thresholds: Sequence[Threshold],
 ) -> tuple[Run, dict[str, "load.Series"]]:
     """The run. Without any part it is not valid."""
     found, series = parts(directory)
@@ -62,11 +68,9 @@ def merged(
             for place, count in enumerate(five):
                 sums[place] += count
     seconds = max((part.seconds for part in found), default=0.0)
-    verdicts: list[Verdict] = []
-    if (directory / VERDICTS).exists():
-        text = (directory / VERDICTS).read_bytes()
-        verdicts = msgspec.json.decode(text, type=list[Verdict])
-    problems = [*faults, *([] if series else ["nothing was measured"])]
+    totals = {name: one.total() for name, one in series.items()}
+    figures = Measured(totals, kinds_of(tallies), seconds)
+    problems = [] if series else ["nothing was measured"]
     run = Run(
         tool="locust",
         title=title,
@@ -78,11 +82,11 @@ def merged(
         faults=problems,
         shown=(0.0, seconds),
         kinds=kinds_of(tallies),
-        entries=[entry(name, series[name].total()) for name in sorted(series)],
+        entries=[entry(name, totals[name]) for name in sorted(totals)],
         timeline=[
             Moment(number * SLICE_MS / 1e3, *five) for number, five in sorted(timeline.items())
         ],
-        verdicts=verdicts,
+        verdicts=[judge(one, figures) for one in thresholds],
         conservation=conservation,
         plan=plan,
         environment=environment,

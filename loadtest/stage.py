@@ -49,8 +49,9 @@ class Theatre:
         self.settings = ""
         """Of the node, as text in which nothing differs from run to run."""
 
-    async def open(self, tokens: int, processes: int) -> Stage:
-        """Starts everything. Raises: OperatorError, UnreachableError."""
+    async def open(self, tokens: int, processes: int, out: Path) -> Stage:
+        """Starts everything; locust's processes leave their parts in `out`. Raises: OperatorError,
+        UnreachableError."""
         for directory in (self._logs, self._ledgers):
             directory.mkdir(parents=True)
         config = self._directory / "config"
@@ -71,7 +72,8 @@ class Theatre:
             address=ready["acquirers"][ACQUIRER],
             institution=acquirer.institution_code,
             prefixes=tuple(route.prefix for route in plan.routes),
-            directory=str(self._directory),
+            directory=str(out),
+            ledgers=str(self._ledgers),
             node=str(config) if tokens else "",
             tokens=str(csv) if tokens else "",
             processes=processes,
@@ -144,6 +146,11 @@ class Theatre:
         problems += [f"the switch ended with exit code {code}"] if code else []
         problems += [f"journal {one['rule']}: {one['problem']}" for one in node.verify()]
         return summary(report, problems)
+
+    def keep(self, out: Path) -> None:
+        """Copies ledgers and logs, for whoever looks into a disagreement."""
+        for directory in (self._ledgers, self._logs):
+            shutil.copytree(directory, out / directory.name)
 
     @property
     def _institution(self) -> str:

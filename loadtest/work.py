@@ -42,7 +42,9 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """Field 32."""
     prefixes: tuple[str, ...] = ("629900",)
     directory: str = ""
-    """Where processes leave their parts and ledgers; empty: nowhere."""
+    """Where processes leave their parts of the report; empty: nowhere."""
+    ledgers: str = ""
+    """Where they write what their terminals lived through; empty: nowhere."""
     node: str = ""
     """Configuration of the node whose card masters the devices are made of; empty: plain cards."""
     tokens: str = ""
@@ -90,9 +92,9 @@ class Work:
         pocket = self._pocket()
         self.tapping = Wallet(at.prefixes, shares, self.rng, pocket, tap_share=1.0)
         self.ledger: Ledger | None = None
-        if at.directory:
+        if at.ledgers:
             name = f"{at.institution}-{number}-{os.getpid()}.jsonl"
-            self.ledger = Ledger(Path(at.directory) / "ledgers" / name)
+            self.ledger = Ledger(Path(at.ledgers) / name)
 
     def _pocket(self) -> Pocket | None:
         if not self.stage.node:

@@ -43,7 +43,8 @@ def test_a_mixed_run_in_two_processes_is_one_report(tmp_path: Path) -> None:
     process = start(
         "--out", str(out), "--tokens", "600", "--headless", "-u", "30", "-r", "30", "-t", "6s",
         "--processes", "2", "--csv", str(tmp_path / "stats"), "--fail-if", "p99(0200 sent)>30s",
-        "--fail-if", "error_rate>90%", "--fail-if", "offered<20",
+        "--fail-if", "error_rate>90%", "--fail-if", "offered<20", "--data-dir",
+        str(tmp_path / "data"),
     )  # fmt: skip
     said, _ = process.communicate(timeout=150)
     assert process.returncode == 0, said
@@ -52,7 +53,6 @@ def test_a_mixed_run_in_two_processes_is_one_report(tmp_path: Path) -> None:
     assert run.valid
     assert run.passed
     assert [one.ok for one in run.verdicts] == [True, True, True]
-    assert len(list(out.glob("part-*.json"))) == 2
     kind = next(one for one in run.kinds if one.name == "0200")
     assert kind.offered == kind.answered + kind.errors + kind.not_sent
     assert kind.offered > 40
@@ -69,13 +69,15 @@ def test_a_mixed_run_in_two_processes_is_one_report(tmp_path: Path) -> None:
     # Locust's own statistics tell the same, to three digits, not to whole milliseconds.
     with (tmp_path / "stats_stats.csv").open(encoding="utf-8", newline="") as stream:
         rows = {row["Name"]: row for row in csv.DictReader(stream)}
-    # Its file may lack what ended in the last second.
+    # Its file lacks the sales with which a worker process was still busy.
     counted = int(rows["0200 due"]["Request Count"])
-    assert 0.8 * kind.offered < counted <= kind.offered - kind.not_sent
-    assert float(rows["0200 sent"]["50%"]) == pytest.approx(sent.quantile(0.5) / 1e6, rel=0.3)
+    assert 0.3 * kind.offered < counted <= kind.offered - kind.not_sent
     shown = [float(rows[name][f"{p}%"]) for name in ("0200 due", "0200 sent") for p in (50, 75, 90)]
     assert not all(value.is_integer() for value in shown)
     assert {"locust.html", "report.html", "summary.md", "run.hlog"} <= set(os.listdir(out))
+    # Both processes had users; keys, journal and parts are gone.
+    assert len(list((tmp_path / "data").glob("*/ledgers/0*.jsonl"))) == 2
+    assert not [name for name in os.listdir(out) if name.startswith(("part", "stage", "verd"))]
 
 
 @pytest.mark.parametrize(

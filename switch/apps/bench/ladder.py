@@ -35,6 +35,7 @@ from switch.apps.load.figures import DUE, SENT, Measured
 from switch.apps.load.model import Kind, Moment, Run, Step, entry
 from switch.apps.load.threshold import Threshold, judge, parse_all
 from switch.crypto.keyfile import open_keys
+from switch.errors import UnreachableError
 from switch.native import journal, load
 
 __all__ = ["THRESHOLDS", "Ladder", "LadderPlan"]
@@ -113,6 +114,9 @@ class Ladder:
                 self._climb(generator, books, pid)
             except KeyboardInterrupt:
                 self._interrupted = True
+            except UnreachableError as error:
+                # What was measured before is told all the same.
+                self._faults.append(f"the switch has gone: {error}")
             facts = env.of_load(directory, env.stolen(before, env.steal()), settings)
             return self._run(facts), {KIND + DUE: self._due, KIND + SENT: self._sent}
 

@@ -2,7 +2,7 @@
 native bank holds, in the words of the simulators' ledgers (`switch.apps.conservation`)."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from switch.apps.conservation import Report, compare
@@ -15,6 +15,9 @@ __all__ = ["Ledgers", "bookings", "sales"]
 REST_S: Final = 20.0
 """How long the switch may take to come to rest after a step."""
 REVERSE_MS: Final = 20_000
+PART_MAX: Final = 200_000
+"""More requests are compared in parts, by reference number: each takes about a kilobyte meanwhile.
+"""
 AMOUNT: Final = 200
 """Of every request of the generator, in minor units."""
 STAN_MAX: Final = 999_999
@@ -53,11 +56,17 @@ class Ledgers:
         after, self._last = self._last, self._tail.last
         if problem:
             return problem
-        return compare(
-            lambda: sales(outcome, reversed_, acquirer_code),
-            lambda: self._reader.records(after=after),
-            {self._issuer: lambda: bookings(lines)},
-        )
+        told = recording.told()
+        parts = 1 + len(told) // PART_MAX
+
+        def compared(part: Part) -> Report:
+            return compare(
+                lambda: sales(told, outcome, reversed_, acquirer_code, part),
+                lambda: records(self._reader, after, part),
+                {self._issuer: lambda: bookings(lines, part)},
+            )
+
+        return joined(compared((number, parts)) for number in range(parts))
 
     def _rest(self) -> str:
         """Waits until the journal has nothing open; what is, in words, when it does not end."""
@@ -74,15 +83,27 @@ class Ledgers:
             time.sleep(0.05)
 
 
+Part = tuple[int, int]
+"""Number of a part from 0, and how many there are."""
+Told = Sequence[tuple[str, str]]
+Line = tuple[str, str, str, str, str, str, int, str, int]
+
+
 def sales(
-    outcome: "load.Outcome", reversed_: Iterable[tuple[int, str]], acquirer_code: str
+    told: Told,
+    outcome: "load.Outcome",
+    reversed_: Iterable[tuple[int, str]],
+    acquirer_code: str,
+    part: Part = (0, 1),
 ) -> Iterator[Sale]:
     """What the generator's terminals lived through."""
     codes = dict(reversed_)
     first, date_s = outcome["first_serial"], outcome["date_s"]
     at = time.strftime("%m%d%H%M%S", time.gmtime(date_s))
     at_ms = date_s * 1_000
-    for serial, (how, code) in enumerate(outcome["recording"].told(), first):
+    for serial, (how, code) in enumerate(told, first):
+        if serial % part[1] != part[0]:
+            continue
         name = (acquirer_code, terminal(serial), stan(serial), at)
         yield Sale(
             Did.INVOKE, at_ms, *name, mti="0200", rrn=f"{serial:012d}", amount=AMOUNT
@@ -108,18 +129,46 @@ def terminal(serial: int) -> str:
     return f"B{serial // STAN_MAX * TERMINALS + serial % TERMINALS:07d}"
 
 
-def bookings(
-    lines: Iterable[tuple[str, str, str, str, str, str, int, str, int]],
-) -> Iterator[Booking]:
-    """The native bank's lines."""
-    for saw, number, at, rrn, term, acquirer, amount, code, money in lines:
-        if saw in ("request", "copy"):
+def records(reader: "journal.Reader", after: int, part: Part) -> Iterator[dict[str, Any]]:
+    """The journal's, requests of other parts left out; what follows from those is ignored then."""
+    for record in reader.records(after=after):
+        rrn = record.get("rrn") if record["kind"] == "ACCEPTED" else None
+        if part[1] == 1 or rrn is None or int(rrn) % part[1] == part[0]:
+            yield record
+
+
+def bookings(lines: Iterable[Line], part: Part = (0, 1)) -> Iterator[Booking]:
+    """The native bank's lines. A reversal goes with its original, or to the first part."""
+    number, parts = part
+    parts_of: dict[tuple[str, str], int] = {}
+    for saw, stan_text, at, rrn, term, acquirer, amount, code, money in lines:
+        request = saw in ("request", "copy")
+        if parts > 1:
+            name = (stan_text, at)
+            if request:
+                parts_of[name] = int(rrn) % parts
+            if parts_of.get(name, 0) != number:
+                continue
+        if request:
             yield Booking(
-                Saw(saw), 0, number, at, rrn=rrn, acquirer=acquirer, terminal=term, amount=amount,
-                code=code, held=money,
+                Saw(saw), 0, stan_text, at, rrn=rrn, acquirer=acquirer, terminal=term,
+                amount=amount, code=code, held=money,
             )  # fmt: skip
         else:
-            yield Booking(Saw.REVERSAL, 0, number, at, released=money, effect=EFFECTS[saw])
+            effect = EFFECTS[saw]
+            yield Booking(Saw.REVERSAL, 0, stan_text, at, released=money, effect=effect)
+
+
+def joined(reports: Iterable[Report]) -> Report:
+    """Parts put together: counts are sums."""
+    several = list(reports)
+    sums: dict[str, Any] = {
+        name: sum(getattr(one, name) for one in several)
+        for name in Report.__struct_fields__
+        if name not in ("ok", "findings")
+    }
+    found = [finding for one in several for finding in one.findings]
+    return Report(ok=all(one.ok for one in several), findings=found, **sums)
 
 
 def summary(reports: Iterable[Report | str]) -> dict[str, Any]:

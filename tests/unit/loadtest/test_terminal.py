@@ -27,7 +27,7 @@ def bank() -> Iterator[load.Bank]:
 @pytest.fixture
 def work(bank: load.Bank, tmp_path: Path) -> Iterator[Work]:
     (tmp_path / "ledgers").mkdir()
-    work = Work(Stage(address=bank.address, directory=str(tmp_path)), QUICK, 0)
+    work = Work(Stage(address=bank.address, ledgers=str(tmp_path / "ledgers")), QUICK, 0)
     yield work
     work.close()
 

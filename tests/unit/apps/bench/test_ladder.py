@@ -10,11 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from switch.apps.bench import ladder, ledgers
+from switch.apps.bench import ladder, ledgers, search
 from switch.apps.bench.ladder import Ladder, LadderPlan
 from switch.apps.bench.search import Climb
 from switch.apps.load import model
@@ -34,9 +37,15 @@ def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("part_max", [200_000, 50])
 def test_a_rate_that_holds_and_the_ledgers_agree(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    part_max: int,
 ) -> None:
+    """Also when they are too long to be compared at once."""
+    monkeypatch.setattr(ledgers, "PART_MAX", part_max)
     out = tmp_path / "out"
     arguments = ["bench", "ladder", *TINY, *LENIENT, "--out", str(out), "-o", "json"]
     code = tapswitch([*arguments, "--data-dir", str(tmp_path / "data")])
@@ -62,20 +71,21 @@ def test_a_rate_that_holds_and_the_ledgers_agree(
     assert "report.html" in printed.err
 
 
+@pytest.fixture
+def host() -> Iterator[str]:
+    """A host that answers as a switch would, for what is not about the switch."""
+    bank = load.Bank()
+    yield bank.address
+    bank.close()
+
+
 @pytest.mark.usefixtures("trusting")
 def test_a_threshold_that_fails_is_exit_code_6_and_says_so(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, host: str
 ) -> None:
     arguments = ["bench", "ladder", "--start", "2", "--max", "2", "--step", "1", "--retries", "0"]
-    arguments += [
-        "--fail-if",
-        "max(0200)>1us",
-        "--out",
-        str(tmp_path / "out"),
-        "--arrivals",
-        "even",
-    ]
-    code = tapswitch(arguments)
+    arguments += ["--fail-if", "max(0200)>1ns", "--arrivals", "even", "--out", str(tmp_path / "o")]
+    code = tapswitch([*arguments, "--connect", host])
     printed = capsys.readouterr()
     assert code == 6, printed.err
     assert "FAILED" in printed.out
@@ -84,16 +94,57 @@ def test_a_threshold_that_fails_is_exit_code_6_and_says_so(
 
 
 def test_a_generator_that_was_late_gives_no_figure(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     monkeypatch.setattr(ladder, "fault_of", lambda *_: "the generator sent late")
-    code = tapswitch(["bench", "ladder", *TINY, *LENIENT, "--out", str(tmp_path / "out")])
+    arguments = ["bench", "ladder", *TINY, *LENIENT, "--connect", host]
+    code = tapswitch([*arguments, "--out", str(tmp_path / "out")])
     printed = capsys.readouterr()
     assert code == 6
     assert printed.err.count("INVALID: the generator sent late") == 3
     run, _ = model.read(tmp_path / "out")
     assert not run.valid
     assert run.sustained is None
+
+
+@pytest.mark.usefixtures("trusting")
+def test_a_failure_is_tried_once_more_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """The first try of 4/s fails, the second holds; 8/s fails twice."""
+    outcomes = {2.0: [False], 4.0: [True, False], 8.0: [True, True]}
+    judged = Ladder._judge
+
+    def decided(self: Ladder, rate: float, *more: Any) -> model.Step:
+        failed = outcomes[rate].pop(0) if rate in outcomes else True
+        step = judged(self, rate, *more)
+        return msgspec.structs.replace(step, passed=not failed)
+
+    monkeypatch.setattr(Ladder, "_judge", decided)
+    climb = Climb(start=2, factor=2, rate_max=100, precision=2)
+    plan = LadderPlan(climb=climb, step_s=1, warm_s=0, connect=host, arrivals="even")
+    run, _ = Ladder(plan, lambda _: None).run(tmp_path)
+    tried = [(step.rate, step.attempt, step.passed) for step in run.steps]
+    assert tried == [(2, 0, True), (4, 0, False), (4, 1, True), (8, 0, False), (8, 1, False)]
+    assert run.sustained == 4
+
+
+@pytest.mark.usefixtures("trusting")
+def test_a_switch_that_dies_ends_in_a_report(tmp_path: Path) -> None:
+    bank = load.Bank()
+
+    def say(line: str) -> None:
+        if "offered" in line:
+            bank.close()
+
+    climb = Climb(start=20, factor=2, rate_max=100)
+    plan = LadderPlan(climb=climb, step_s=4, warm_s=0, timeout_s=1, connect=bank.address)
+    run, _ = Ladder(plan, say).run(tmp_path)
+    assert not run.valid
+    assert "the switch has gone" in run.faults[0]
+    (step,) = run.steps
+    assert not step.passed
+    assert run.kinds[0].errors + run.kinds[0].not_sent > 0
 
 
 def test_a_silent_bank_is_time_outs_that_are_reversed(
@@ -104,6 +155,8 @@ def test_a_silent_bank_is_time_outs_that_are_reversed(
     open_bank = load.Bank
     monkeypatch.setattr(ladder, "fault_of", lambda *_: "")
     monkeypatch.setattr(load, "Bank", lambda **options: open_bank("127.0.0.1:0", None, **options))
+    # One failure is enough.
+    monkeypatch.setattr(search, "RATE_MIN", 50)
     plan = LadderPlan(
         climb=Climb(start=50, rate_max=50), step_s=1, warm_s=0, retries=0,
         thresholds=("error_rate>99%",),
@@ -119,7 +172,7 @@ def test_a_silent_bank_is_time_outs_that_are_reversed(
 def test_a_ledger_that_lies_fails_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = ledgers.bookings
     monkeypatch.setattr(ladder, "fault_of", lambda *_: "")
-    monkeypatch.setattr(ledgers, "bookings", lambda lines: honest(lines[1:]))
+    monkeypatch.setattr(ledgers, "bookings", lambda lines, part: honest(lines[1:], part))
     plan = LadderPlan(
         climb=Climb(start=100, rate_max=400), step_s=1, warm_s=0, thresholds=("not_sent>0",)
     )
