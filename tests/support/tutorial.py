@@ -2,8 +2,8 @@
 
 A page is Markdown. Every fenced block marked ``sh`` is given to bash as it stands; a block marked
 ``text`` right after it is the output that the page promises, standard error included. In it ``…``
-stands for anything within a line, and a line of ``…`` alone for any number of lines, also none. A
-block must end with exit code 0. Whatever the page starts is ended with it.
+stands for anything within a line, and a line of ``…`` alone for any number of lines, also none. No
+command of a block may fail. Whatever the page starts is ended with it.
 """
 
 import contextlib
@@ -100,7 +100,10 @@ class Shell:
         """Exit code and output of one block."""
         process, mark = self._process, f"end of block {secrets.token_hex(8)}"
         assert process.stdin is not None
-        script = f"{commands}\nprintf '\\n%s %s\\n' {mark!r} $?\n"
+        script = (
+            f"tutorial_failed=0; trap 'tutorial_failed=$?' ERR\n{commands}\ntrap - ERR\n"
+            f"printf '\\n%s %s\\n' {mark!r} $tutorial_failed\n"
+        )
         process.stdin.write(script.encode())
         process.stdin.flush()
         found = self._until(re.compile(rb"\n" + mark.encode() + rb" (\d+)\n"), commands)

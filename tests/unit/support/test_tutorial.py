@@ -58,6 +58,7 @@ def test_page_is_one_shell(tmp_path: Path) -> None:
     ("block", "words"),
     [
         ("```sh\nfalse\n```\n", "page.md:2\nfalse\nended with code 1"),
+        ("```sh\n(exit 3)\ntrue\n```\n", "page.md:2\n(exit 3)\ntrue\nended with code 3"),
         ("```sh\necho one\n```\n\n```text\ntwo\n```\n", "promised:\ntwo\n\nbut printed:\none"),
         ("```sh\necho one\n```\n\n```text\none\nmore\n```\n", "promised"),
         ("```sh\necho one; echo more\n```\n\n```text\none\n```\n", "promised"),
