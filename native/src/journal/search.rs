@@ -100,41 +100,70 @@ fn begins(kind: RecordKind) -> bool {
     )
 }
 
+/// What the first pass knows so far.
+struct Hunt<'w> {
+    wanted: &'w Wanted,
+    found: Found,
+    known: HashSet<u64>,
+    /// Found by a later record: the one in which they begin is still to come.
+    pending: HashSet<u64>,
+    /// Nothing more is wanted but the beginnings of those.
+    full: bool,
+}
+
 /// The first pass. Goes on to older segments until it knows where each transaction that it found begins.
 pub fn search(store: &dyn Store, keys: &Keys, wanted: &Wanted) -> Result<Found, JournalError> {
     let survey = survey(store, keys)?;
     let linked = survey.linked();
-    let mut found = Found::default();
-    let mut known_txns = HashSet::new();
-    // Found by a later record: the one in which they begin is still to come.
-    let mut pending = HashSet::new();
+    let mut hunt = Hunt {
+        wanted,
+        found: Found::default(),
+        known: HashSet::new(),
+        pending: HashSet::new(),
+        full: false,
+    };
     let mut closed_ms = i64::MAX;
-    let mut full = false;
     for (at, (known, link)) in linked.iter().enumerate().rev() {
         let opened_ms = link.opened_ms;
         let later = wanted.until_ms != 0 && opened_ms.saturating_sub(SLACK_MS) >= wanted.until_ms;
         let earlier = closed_ms.saturating_add(SLACK_MS) < wanted.from_ms;
         closed_ms = opened_ms;
-        if pending.is_empty() && (earlier || full) {
+        if hunt.pending.is_empty() && (earlier || hunt.full) {
             break;
         }
-        if later {
-            continue;
+        if !later {
+            let end = linked.get(at + 1).map(|(_, next)| next.previous_end);
+            hunt.segment(store, keys, known, end)?;
         }
-        let mut here = Vec::new();
-        let mut began = Vec::new();
-        let end = linked.get(at + 1).map(|(_, next)| next.previous_end);
-        let open = |frame: &Frame<'_>| {
-            let kind = RecordKind::from_u8(frame.kind());
-            frame.flags() == 0
-                && kind.is_some_and(|kind| {
-                    begins(kind) || (kind == RecordKind::Answered && frame.has_pan())
-                })
-        };
-        found.searched += walk(store, keys, known, end, &open, &mut |record| {
-            let own = record.fields.number_or_0(Field::Txn);
+    }
+    if !hunt.pending.is_empty() {
+        // They begin in segments that were deleted.
+        hunt.found.segment = 0;
+    }
+    Ok(hunt.found)
+}
+
+/// True for a record that can match: one in which a transaction begins, or that owes a reversal.
+fn worth_opening(frame: &Frame<'_>) -> bool {
+    let kind = RecordKind::from_u8(frame.kind());
+    frame.flags() == 0
+        && kind
+            .is_some_and(|kind| begins(kind) || (kind == RecordKind::Answered && frame.has_pan()))
+}
+
+impl Hunt<'_> {
+    fn segment(
+        &mut self,
+        store: &dyn Store,
+        keys: &Keys,
+        known: &Known,
+        end: Option<u64>,
+    ) -> Result<(), JournalError> {
+        let (mut here, mut began) = (Vec::new(), Vec::new());
+        let wanted = self.wanted;
+        self.found.searched += walk(store, keys, known, end, &worth_opening, &mut |record| {
             if begins(record.kind) {
-                began.push(own);
+                began.push(record.fields.number_or_0(Field::Txn));
             }
             if let Some(txn) = wanted.matches(record.kind, &record.fields) {
                 here.push(txn);
@@ -142,30 +171,30 @@ pub fn search(store: &dyn Store, keys: &Keys, wanted: &Wanted) -> Result<Found, 
             Ok(())
         })?;
         for txn in here.into_iter().rev() {
-            if full || known_txns.contains(&txn) {
-                continue;
-            }
-            if found.txns.len() == wanted.limit {
-                found.more = true;
-                full = true;
-                continue;
-            }
-            known_txns.insert(txn);
-            pending.insert(txn);
-            found.txns.push(txn);
+            self.take(txn);
         }
         for txn in began {
-            if pending.remove(&txn) {
-                found.segment = known.index;
+            if self.pending.remove(&txn) {
+                self.found.segment = known.index;
             }
         }
-        full |= wanted.txn != 0 && !found.txns.is_empty();
+        self.full |= wanted.txn != 0 && !self.found.txns.is_empty();
+        Ok(())
     }
-    if !pending.is_empty() {
-        // They begin in segments that were deleted.
-        found.segment = 0;
+
+    fn take(&mut self, txn: u64) {
+        if self.full || self.known.contains(&txn) {
+            return;
+        }
+        if self.found.txns.len() == self.wanted.limit {
+            self.found.more = true;
+            self.full = true;
+            return;
+        }
+        self.known.insert(txn);
+        self.pending.insert(txn);
+        self.found.txns.push(txn);
     }
-    Ok(found)
 }
 
 /// The second pass: every record of the transactions that were found, and of what names them as its original, and when
