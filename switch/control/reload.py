@@ -128,6 +128,7 @@ def prepare(old: Settings, keys: Keys, compiled: Mapping[str, Dialect]) -> Prepa
     changes = compare(old, settings)
     warnings = _refuse_faults(settings, places)
     _refuse_restarts(changes, places)
+    _refuse_other_roles(old, settings, places)
     _refuse_other_keys(settings, keys)
     dialects = {
         name: compiled[name] if _unchanged(name, old, settings) else _compile(name, settings)
@@ -162,6 +163,25 @@ def _refuse_restarts(changes: list[Change], places: Places) -> None:
         help="put it back and reload the rest, or restart the node; tapswitch config diff lists "
         "all",
     )
+
+
+def _refuse_other_roles(old: Settings, new: Settings, places: Places) -> None:
+    """An id that was a bank's does not become an acquirer's under what it has in flight."""
+    banks = {one.id for one in old.issuers}
+    acquirers = {one.id for one in old.acquirers}
+    crossed = [f"acquirers.{n}.id" for n, one in enumerate(new.acquirers) if one.id in banks]
+    crossed += [f"issuers.{n}.id" for n, one in enumerate(new.issuers) if one.id in acquirers]
+    if crossed:
+        place = places.find(crossed[0])
+        raise ReloadError(
+            "an id cannot pass from an acquirer to a bank, or back, while the node runs; nothing "
+            "was changed",
+            file=place.file,
+            line=place.line,
+            column=place.column,
+            key=crossed[0],
+            help="give the new member an id of its own",
+        )
 
 
 def _refuse_other_keys(settings: Settings, keys: Keys) -> None:

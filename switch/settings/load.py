@@ -26,7 +26,7 @@ from switch.settings.schema import (
 )
 from switch.settings.sources import Sources, read_sources
 
-__all__ = ["Place", "Places", "load", "load_placed", "parse"]
+__all__ = ["Place", "Places", "description", "load", "load_placed", "parse"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 Member = TypeVar("Member", Acquirer, Issuer)
@@ -220,11 +220,11 @@ def _explained(
         line=place.line,
         column=place.column,
         key=key,
-        help=_meaning(schema, f"{key}.{missing[1]}" if missing and key else key),
+        help=description(schema, f"{key}.{missing[1]}" if missing and key else key),
     )
 
 
-def _meaning(schema: type[msgspec.Struct], key: str) -> str:
+def description(schema: type[msgspec.Struct], key: str) -> str:
     """The description of a dotted key, '' when there is none."""
     info: msgspec.inspect.Type = msgspec.inspect.type_info(schema)
     description = ""

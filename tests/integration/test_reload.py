@@ -397,6 +397,20 @@ async def test_key_that_needs_a_restart_refuses_the_whole(site: Site) -> None:
     assert len(site.banks[1].requests) == 1
 
 
+async def test_id_does_not_pass_from_a_bank_to_an_acquirer(site: Site) -> None:
+    acquirer = await site.connect()
+    before, links = site.digest, set(site.rig.member("BANK01").connections)
+    site.edit('id = "ACQ01"', 'id = "BANK02"')
+    site.edit(
+        'id = "BANK02"\ninstitution_code = "20002"', 'id = "BANK05"\ninstitution_code = "20002"'
+    )
+    site.edit('issuer = "BANK02"', 'issuer = "BANK05"', "routes/cards.toml")
+    with pytest.raises(ReloadError, match="an id cannot pass") as refused:
+        await site.reload()
+    assert refused.value.key == "acquirers.0.id"
+    await nothing_changed(site, before, links, acquirer)
+
+
 async def test_address_that_cannot_be_had_changes_nothing(site: Site) -> None:
     acquirer = await site.connect()
     before, links = site.digest, set(site.rig.member("BANK01").connections)

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from switch.crypto.keyfile import open_keys
+from switch.crypto.masters import DEMO_INDEX, Place, retire_master
+from switch.crypto.profiles import Scheme
 from switch.native import journal
 from tests.support.node import MakeNode, Node
 from tests.support.peer import ROOT, Acquirer, Bank, purchase, until
+from tests.support.tokens import TOKEN_PREFIX
+from tests.support.wallet import TOKENS, TokenNode, tap
 
 ROUTES = "routes/cards.toml"
 
@@ -206,4 +210,29 @@ async def test_node_with_bad_files_comes_up_with_the_last_good_ones_when_told_to
     await until(lambda: len(bank.links) == 2, what="the bank")
     await asyncio.sleep(0.1)
     assert (await acquirer.ask(purchase())).get("response_code") == "00"
+    assert await node.stop() == 0
+
+
+async def test_card_masters_are_read_anew(make_node: MakeNode, bank: Bank) -> None:
+    node = make_node([await bank.start()], tokens=TOKENS)
+    tokens = TokenNode(node.directory)
+    await node.start()
+    acquirer = await Acquirer.connect(node.acquirer)
+    device = tokens.device(0)
+
+    async def tapped() -> str:
+        one = tokens.rows[0]
+        asked = purchase(1250, pan=one.token, icc=tap(device, 1250).field, expiry=one.token_expiry)
+        sequence = f"{one.token_sequence:03d}"
+        answer = await acquirer.ask({**asked, "card_sequence": sequence})
+        return str(answer.get("response_code"))
+
+    assert await tapped() == "00"
+    file = str(node.directory / "keys" / "card-masters.keys")
+    place = Place(Scheme.UNIONPAY, TOKEN_PREFIX, DEMO_INDEX)
+    retire_master(file, tokens.keys, place, 1, 1_790_000_100, last=True)
+    assert await tapped() == "00", "the key is in the worker's ring"
+    assert (await tapswitch("reload", "--config", str(node.directory)))[0] == 0
+    assert await tapped() == "05", "and is no more"
+    assert len(bank.requests) == 2
     assert await node.stop() == 0

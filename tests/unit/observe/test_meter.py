@@ -79,3 +79,32 @@ def test_what_is_no_meter_file_is_refused(tmp_path: Path) -> None:
         meter.MeterReader.open(str(path))
     with pytest.raises(FileNotFoundError):
         meter.MeterReader.open(str(tmp_path / "absent.meter"))
+
+
+def test_a_successor_goes_on_with_what_was_counted(tmp_path: Path) -> None:
+    path = tmp_path / "w0.meter"
+    first = make(path)
+    first.count(1, 5)
+    first.set(0, -7)
+    first.record(1, 1500)
+    names = (["new", "received"], ["links", "more"], ["more", "bank"])
+    second = meter.Meter.draft(str(path), *names)
+    assert meter.MeterReader.open(str(path)).counters() == {"sent": 0, "received": 5}
+    second.succeed(first)
+    second.count(0)
+    second.count(1)
+    reader = meter.MeterReader.open(str(path))
+    assert reader.counters() == {"new": 1, "received": 6}
+    assert reader.gauges() == {"links": -7, "more": 0}
+    assert reader.buckets("bank", [1000, 2000]) == ([0, 1], 1, 1500)
+    assert reader.buckets("more", [1000, 2000]) == ([0, 0], 0, 0)
+
+
+def test_a_successor_that_cannot_take_the_place_leaves_it(tmp_path: Path) -> None:
+    path = tmp_path / "w0.meter"
+    first = make(path)
+    second = meter.Meter.draft(str(path), ["sent"], [], [])
+    (tmp_path / "w0.draft").unlink()
+    with pytest.raises(OSError, match="No such file"):
+        second.succeed(first)
+    assert meter.MeterReader.open(str(path)).counters() == {"sent": 0, "received": 0}
