@@ -142,8 +142,7 @@ class Turnover:
                 await self._sign_off(bank, link)
                 continue
             await self._sign_off(bank, link)
-            if more is not None:
-                await _ready(bank, ready)
+            await _ready(bank, ready)
 
     async def _bank_gone(self, bank: "Bank", then: Callable[[], None]) -> None:
         await until(lambda: not bank.matcher.in_flight)

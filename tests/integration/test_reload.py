@@ -13,6 +13,7 @@ import pytest
 from switch.control.reload import Reloaded
 from switch.errors import OperatorError, ReloadError
 from switch.native import journal, meter
+from tests.support.ca import Authority, tls_table
 from tests.support.peer import Acquirer, Bank, BankLink, purchase, until
 from tests.support.rig import Rig, rig
 
@@ -190,6 +191,41 @@ async def test_bounced_link_waits_for_what_is_at_its_bank(site: Site) -> None:
     await reloading
     await asyncio.wait_for(link.ended.wait(), 5)
     assert not acquirer.ended.is_set(), "no link of this acquirer was bounced"
+
+
+async def test_link_gets_tls_and_loses_it_where_it_listens(site: Site, tmp_path: Path) -> None:
+    ca = Authority(tmp_path / "ca")
+    ours, theirs = ca.issue("switch.test"), ca.issue("acq01.test")
+    at = site.rig.worker.links.servers["ACQ01"].at
+    before = (site.directory / "switch.toml").read_text(encoding="utf-8")
+    plain = await site.connect()
+    last = "terminal_timeout_ms = 6000\n"
+    site.edit(last, last + tls_table("acquirers", ours, "acq01.test"))
+    assert (await site.reload()).bounces == ["ACQ01"]
+    await asyncio.wait_for(plain.ended.wait(), 5)
+    assert site.rig.worker.links.servers["ACQ01"].at == at
+    secret = await Acquirer.connect(at, tls=theirs.client())
+    assert (await secret.ask(purchase())).get("response_code") == "00"
+    (site.directory / "switch.toml").write_text(before, encoding="utf-8")
+    assert (await site.reload()).bounces == ["ACQ01"]
+    await asyncio.wait_for(secret.ended.wait(), 5)
+    assert (await (await site.connect()).ask(purchase())).get("response_code") == "00"
+
+
+def spoil(file: str) -> None:
+    Path(file).write_text("nothing", encoding="utf-8")
+
+
+async def test_certificate_that_is_no_good_changes_nothing(site: Site, tmp_path: Path) -> None:
+    acquirer = await site.connect()
+    before, links = site.digest, set(site.rig.member("BANK01").connections)
+    ours = Authority(tmp_path / "ca").issue("switch.test")
+    last = "terminal_timeout_ms = 6000\n"
+    site.edit(last, last + tls_table("acquirers", ours, "acq01.test"))
+    spoil(ours.certificate)
+    with pytest.raises(OperatorError, match=r"switch\.toml:\d+"):
+        await site.reload()
+    await nothing_changed(site, before, links, acquirer)
 
 
 async def test_bank_that_moves_is_dialled_where_it_is_now(site: Site, tmp_path: Path) -> None:
@@ -488,3 +524,37 @@ async def test_echo_interval_and_caps_are_live_on_links_that_stand(site: Site) -
         4,
         "an echo after a second of silence",
     )
+
+
+def ready_links(bank: Any) -> Any:
+    return lambda: len(bank.ready)
+
+
+async def dial_again(bank: Bank, at: str) -> None:
+    while True:
+        if len(bank.links) < 2:
+            await bank.dial(at)
+        await asyncio.sleep(0.02)
+
+
+async def test_bank_that_connects_to_us_is_let_go_one_by_one(tmp_path: Path) -> None:
+    bank = Bank()
+    async with rig(tmp_path, ["accept"], bank="connections = 2") as worker:
+        site = Site(tmp_path, worker, [bank])
+        at = worker.issuers["BANK01"]
+        for _ in range(2):
+            await bank.dial(at)
+        await site.ready("BANK01", 2)
+        first = list(bank.links)
+        least = [2]
+        watching = asyncio.ensure_future(watch(ready_links(worker.member("BANK01")), least))
+        site.edit('institution_code = "20001"', 'institution_code = "20009"')
+        returning = asyncio.ensure_future(dial_again(bank, at))
+        assert (await site.reload()).bounces == ["BANK01"]
+        for task in (watching, returning):
+            task.cancel()
+        assert least[0] >= 1, "it could be reached all the time"
+        assert all(link.ended.is_set() for link in first)
+        del worker, site
+    await bank.stop()
+    gc.collect()
