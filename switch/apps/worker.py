@@ -367,7 +367,7 @@ class Worker:
     async def finish(self) -> int:
         """Drains and closes the journal, or cuts everything off after a failure; the exit code."""
         self.finished = True
-        await self.control.close()
+        await self.control.close(last_word=not self.driver.failed.done())
         self.reloader.stop()
         servers = [opened.server for opened in self.links.servers.values()]
         dialers = self.dialers

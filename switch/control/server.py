@@ -41,6 +41,8 @@ CALLERS_MAX: Final = 16
 """Connections at a time; a further one is told so and closed."""
 LINE_S: Final = 10.0
 """From one answer, or the connect, to the next order's last byte."""
+LAST_WORD_S: Final = 2.0
+"""A disk that stands still must not hold up the end of the worker."""
 TAKE_S: Final = 10.0
 """Until a caller has read its answer."""
 
@@ -73,8 +75,11 @@ class Server:
             self._serve, sock=local.listen(self._file), limit=ORDER_BYTES_MAX
         )
 
-    async def close(self) -> None:
-        """No more orders; those under way get no answer any more."""
+    async def close(self, *, last_word: bool = True) -> None:
+        """No more orders; those under way get no answer any more.
+
+        `last_word`: the audit says that the worker ends. Without, nobody waits for a disk.
+        """
         if self._server is None:
             return
         self._server.close()
@@ -85,7 +90,9 @@ class Server:
         for task in (*self._callers, *self._orders):
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await self._recorded(self._audit.close)
+        if last_word:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._recorded(self._audit.close), LAST_WORD_S)
         self._writer.shutdown(wait=False)
 
     # -- one caller --------------------------------------------------------------------------------
