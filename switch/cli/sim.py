@@ -270,6 +270,48 @@ def pay_(
     return 0 if paid.code else EXIT_REFUSED
 
 
+@command.command("shift")
+@click.option("--connect", "address", metavar="HOST:PORT", required=True)
+@click.option(
+    "--node",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Configuration of the switch; the master key is that of its registry. Demo keys only.",
+)
+@click.option("--acquirer", required=True, help="Whose terminal: an id in the settings.")
+@click.option("--terminal", required=True, help="As the registry has it.")
+@click.option("--prefix", required=True, help="Of the test card, 6299xx; the rest is drawn.")
+@click.option("--amount", default="12.34", show_default=True, help="Below 90.00, with two places.")
+@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+def shift_(
+    address: str, node: Path, acquirer: str, terminal: str, prefix: str, amount: str, output: str
+) -> int:
+    """Be one POS terminal (pos-cn): sign on, sell, take it back, sign off, and print each step.
+
+    Exit code 5: no answer came, or its code was wrong.
+    """
+    import msgspec
+
+    from switch.sim.shift import work
+
+    if not re.fullmatch("6299[0-9]{2}", prefix):
+        raise click.UsageError("--prefix is 6299 and two digits")
+    if not re.fullmatch(r"[0-9]{1,10}\.[0-9]{2}", amount):
+        raise click.UsageError("--amount is like 12.34")
+    steps = work(node, acquirer, terminal, address, (prefix, "0000", int(amount.replace(".", ""))))
+    if output == "json":
+        click.echo(msgspec.json.encode(steps).decode())
+    else:
+        from switch.observe.codes import title_of
+
+        for step in steps:
+            said = f"{step.code} {title_of('response', step.code)}" if step.code else "no answer"
+            code = {True: ", code proved", False: ", code WRONG", None: ""}[step.proved]
+            more = f"  {step.more}" if step.more else ""
+            click.echo(f"{step.what:8} {step.mti} {step.stan}  {said.strip()}{code}{more}")
+    return 0 if all(step.code and step.proved is not False for step in steps) else EXIT_REFUSED
+
+
 def _print(paid: "Paid") -> None:
     from switch.observe.codes import title_of
 
