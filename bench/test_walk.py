@@ -19,6 +19,7 @@ from switch.engine.engine import AcquirerRules, Engine
 from switch.engine.reverse import IssuerRules
 from switch.link.matcher import Matcher
 from switch.link.window import Window
+from switch.model.tally import Tally
 from switch.native import journal, load, walk
 from switch.runtime.clock import BusinessDay, monotonic_ns, wall_s
 from switch.runtime.gate import Gate
@@ -46,7 +47,7 @@ class World:
         self.matcher: Matcher[Any, Any] = Matcher(Window(), 1_024)
         numbers: Matcher[Any, Any] = Matcher(Window(), 1)
         acquirers = {self.acquirer: Acquirer(self.acquirer, "ACQ01", "10000001", 9_999, 1, numbers)}
-        banks = {bank: Bank(bank, "BANK01", self.matcher, 1, ready=[self.host])}
+        banks = {bank: Bank(bank, "BANK01", self.matcher, 1, ready=[self.host], tallies=[Tally()])}
         self.noted: list[str] = []
         gate = Gate(
             native,
