@@ -267,6 +267,10 @@ class Gate:
         field 60.3. False, and nothing done, for no such terminal or a variant without room for its keys."""
     def sign_off(self, request: Message, slot: int, wall_ms: int) -> bool:
         """The terminal has no work keys from now on: WORK_KEYS, and the answer held until that is durable."""
+    def terminal_off(
+        self, terminals: Terminals, acquirer: str, terminal_id: str, wall_ms: int
+    ) -> bool:
+        """By order: WORK_KEYS that says there are none. False when the terminal had none."""
     def commit(self) -> bool:
         """The end of a tick. True when what it appended is durable already (a small group on a quick disk is written
         by the caller): call `release` then. Else the journal's descriptor tells when."""

@@ -213,6 +213,61 @@ def terminal(
     )
 
 
+@command.command("pos")
+@click.option("--connect", "address", metavar="HOST:PORT", required=True)
+@click.option(
+    "--node",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Configuration of the switch; master keys are those of its registry. Demo keys only.",
+)
+@click.option("--acquirer", required=True, help="Whose terminals: an id in the settings.")
+@click.option("--terminals", type=click.IntRange(1, 10_000), default=10, show_default=True)
+@click.option("--pause-ms", type=float, default=500, show_default=True, help="Between customers.")
+@click.option("--patience-ms", type=float, default=5000, show_default=True)
+@click.option("--prefix", default="629900", show_default=True, help="Of the cards.")
+@click.option("--seed", type=int)
+@click.option(
+    "--for", "seconds", type=float, default=10.0, show_default=True, help="Seconds until the end."
+)
+def pos_(
+    address: str,
+    node: Path,
+    acquirer: str,
+    terminals: int,
+    pause_ms: float,
+    patience_ms: float,
+    prefix: str,
+    seed: int | None,
+    seconds: float,
+) -> int:
+    """A street of Chinese POS terminals (pos-cn): sign on, pay, reserve, take back, sign off.
+
+    Each downloads its keys and proves every message. Prints what came of it as JSON. Exit code 5:
+    something was not proved, a key was wrong, or a reversal is still owed.
+    """
+    import asyncio
+    from random import Random
+
+    import msgspec
+
+    from switch.sim.street import StreetPlan, open_street
+
+    pause, patience = pause_ms / 1000, patience_ms / 1000
+    plan = StreetPlan(acquirer, address, terminals, pause, patience, prefix)
+    street = open_street(plan, node, Random(seed))
+
+    async def day() -> None:
+        street.start()
+        await asyncio.sleep(seconds)
+        await street.stop()
+
+    asyncio.run(day())
+    status = street.status()
+    click.echo(msgspec.json.encode(status).decode())
+    return 5 if any(status.get(bad) for bad in ("unproved", "bad_keys", "owed")) else 0
+
+
 @command.command("pay")
 @click.option("--connect", "address", metavar="HOST:PORT", required=True)
 @click.option("--institution-code", required=True, help="The acquirer's, up to 11 digits.")

@@ -153,6 +153,21 @@ def retire(directory: Path, acquirer: str, terminal_id: str) -> None:
     click.echo(f"{acquirer} {terminal_id}: retired")
 
 
+@command.command("sign-off")
+@_named
+@click.argument("terminal_id")
+@click.option("--reason", default="", help="Why, for the audit.")
+@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+def sign_off(directory: Path, acquirer: str, terminal_id: str, reason: str, output: str) -> None:
+    """Void the work keys of a terminal at a running node; it must sign on again."""
+    from switch.cli.order import ask, by, show
+    from switch.control.terminal_sign_off import TerminalDone, TerminalSignOff
+
+    order = TerminalSignOff(acquirer=acquirer, terminal_id=terminal_id, by=by(reason))
+    done = ask(str(directory), order, TerminalDone)
+    show(done, output, lambda: [f"{done.acquirer} {done.terminal_id}: {done.did}"])
+
+
 def _line(row: Any) -> str:
     state = "in use" if not row.retired_s else f"retired {_day(row.retired_s)}"
     return (

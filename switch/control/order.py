@@ -18,6 +18,7 @@ from msgspec import Meta
 if TYPE_CHECKING:
     from switch.control.holds import Holds
     from switch.control.reload import Reloaded
+    from switch.runtime.desk import Desk
     from switch.runtime.dialer import Dialer
     from switch.runtime.driver import Driver
     from switch.runtime.member import Acquirer, Bank
@@ -95,6 +96,8 @@ class Node(Protocol):
     def banks(self) -> "Mapping[int, Bank]": ...
     @property
     def holds(self) -> "Holds": ...
+    @property
+    def desk(self) -> "Desk | None": ...
     @property
     def dialers(self) -> "Sequence[Dialer]": ...
     async def reload(self, *, dry_run: bool, wait: bool) -> "Reloaded":

@@ -15,6 +15,7 @@ from switch.control import (
     member_sign_off,
     member_sign_on,
     reload,
+    terminal_sign_off,
 )
 from switch.control.link_errors import FramesShown, LinkErrors
 from switch.control.member_drain import MemberDrain
@@ -28,6 +29,7 @@ from switch.control.members import MemberDone
 from switch.control.order import Answer, Node, Order
 from switch.control.refusal import Refused
 from switch.control.reload import Reload, Reloaded
+from switch.control.terminal_sign_off import TerminalDone, TerminalSignOff
 
 __all__ = ["PERFORM", "AnyAnswer", "AnyOrder", "decode_answer", "decode_order"]
 
@@ -41,8 +43,9 @@ AnyOrder = (
     | MemberEnable
     | LinkErrors
     | Reload
+    | TerminalSignOff
 )
-AnyAnswer = MembersShown | MemberDone | Echoes | FramesShown | Reloaded | Refused
+AnyAnswer = MembersShown | MemberDone | Echoes | FramesShown | Reloaded | TerminalDone | Refused
 
 Perform = Callable[[Any, Node], Awaitable[Answer]]
 
@@ -56,6 +59,7 @@ PERFORM: Final[dict[type[Order], Perform]] = {
     MemberEnable: member_enable.perform,
     LinkErrors: link_errors.perform,
     Reload: reload.perform,
+    TerminalSignOff: terminal_sign_off.perform,
 }
 
 _orders: Final = msgspec.json.Decoder(AnyOrder)

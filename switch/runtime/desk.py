@@ -67,6 +67,14 @@ class Desk:
         driver.gate.urgent = True
         driver.arm()
 
+    def sign_off(self, acquirer: str, terminal_id: str, at_ms: int) -> bool:
+        """By order: the terminal has no work keys from now on. False when it had none."""
+        done = self._driver.native.terminal_off(self.terminals, acquirer, terminal_id, at_ms)
+        if done:
+            log.info("terminal.signed_off", acquirer=acquirer, terminal=terminal_id)
+            self._driver.arm()
+        return done
+
     def look(self) -> None:
         """Puts a changed registry in force; one that does not open leaves the old one."""
         stamp = _stamp(self._file)

@@ -2,12 +2,16 @@
 
 import asyncio
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from switch.control.terminal_sign_off import TerminalSignOff, perform
 from switch.crypto.keyfile import Keys
 from switch.crypto.terminals import retire_terminal
+from switch.errors import OrderError
 from switch.sim.pos import Card, PosTerminal, SilentError
+from switch.sim.street import StreetPlan, open_street
 from switch.wire import Message
 from tests.support.mac import node_keys
 from tests.support.node import Node
@@ -217,6 +221,45 @@ async def test_preauthorisation_is_completed_or_given_back(tmp_path: Path, keys:
     await bank.stop()
 
 
+async def test_operator_signs_a_terminal_off(tmp_path: Path, keys: Keys) -> None:
+    bank = Bank()
+    address = await bank.start()
+    async with rig(tmp_path, [address], acquirer=POS_ACQUIRER, tokens=TERMINALS) as node:
+        terminal = await started(pos_terminal(tmp_path, keys), node)
+        order = TerminalSignOff(acquirer="ACQ01", terminal_id="52010001")
+        done = await perform(order, node.worker)
+        assert "signs on again" in done.did
+        refused = await terminal.purchase(CARD, 1)
+        assert (refused.code, refused.sign_on_again) == ("A0", True)
+        with pytest.raises(OrderError, match="not signed on"):
+            await perform(order, node.worker)
+        with pytest.raises(OrderError, match="no acquirer"):
+            await perform(TerminalSignOff(acquirer="ACQ02", terminal_id="1"), node.worker)
+        assert (await terminal.sign_on()).code == "00"
+        assert (await terminal.purchase(CARD, 1)).approved
+        terminal.close()
+    await bank.stop()
+
+
+async def test_street_of_terminals_proves_everything(tmp_path: Path, keys: Keys) -> None:
+    bank = Bank()
+    address = await bank.start()
+    async with rig(tmp_path, [address], acquirer=POS_ACQUIRER, tokens=TERMINALS) as node:
+        plan = StreetPlan("ACQ01", node.acquirer, terminals=3, pause=0.01)
+        street = open_street(plan, tmp_path, Random(7))
+        street.start()
+        await until(lambda: street.status().get("purchase", 0) >= 20, what="twenty sales")
+        await street.stop()
+        status = street.status()
+        assert status["signed_on"] == 3
+        assert not any(status.get(bad) for bad in ("unproved", "bad_keys", "owed", "refused"))
+        assert set(status["codes"]) == {"00"}
+        desk = node.worker.desk
+        assert desk is not None
+        assert desk.terminals.figures[3] == 0, "everybody has signed off"
+    await bank.stop()
+
+
 @pytest.mark.system
 async def test_work_keys_outlive_a_killed_worker(tmp_path: Path) -> None:
     bank = Bank()
@@ -229,7 +272,16 @@ async def test_work_keys_outlive_a_killed_worker(tmp_path: Path) -> None:
         await terminal.connect(node.acquirer)
         assert (await terminal.sign_on()).code == "00"
         assert (await terminal.purchase(CARD, 100)).approved
+        gone = pos_terminal(tmp_path, keys, 1)
+        await gone.connect(node.acquirer)
+        assert (await gone.sign_on()).code == "00"
+        retire_terminal(file_of(tmp_path), keys, "ACQ01", "52010002", 9)
         await node.kill_worker()
+        await gone.connect(node.acquirer)
+        assert (await gone.purchase(CARD, 100)).code == "97", (
+            "the journal knows it, not the registry"
+        )
+        gone.close()
         await terminal.connect(node.acquirer)
         await until(lambda: bool(bank.links), what="the bank's links")
         async with asyncio.timeout(10):

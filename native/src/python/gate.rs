@@ -12,6 +12,7 @@ use super::journal::{PyJournal, journal_error};
 use super::mac::PyGuard;
 use super::message::PyMessage;
 use super::meter::PyMeter;
+use super::terminal::PyTerminals;
 use super::usage_error;
 use super::walk::{PyDuplicates, PyOriginal, issuer_index};
 use crate::codec::message::Message;
@@ -19,6 +20,7 @@ use crate::codec::name::{Name, Source};
 use crate::journal::CONFIG_HASH_BYTES;
 use crate::load::clock;
 use crate::terminal::Variant;
+use crate::terminal::registry::who;
 use crate::walk::{
     Asked, Cause, Conclude, Forward, Gate, GateError, Moment, Numbers, Reversal, ReversalEffect,
     SlotId, Ticket,
@@ -465,6 +467,19 @@ impl PyGate {
     ) -> PyResult<bool> {
         let done = self.0.sign_off(request.get(), connection(slot), wall_ms);
         done.map_err(|e| gate_error(request.py(), &e))
+    }
+
+    fn terminal_off(
+        &mut self,
+        py: Python<'_>,
+        terminals: &PyTerminals,
+        acquirer: &str,
+        terminal_id: &str,
+        wall_ms: i64,
+    ) -> PyResult<bool> {
+        let done = who(acquirer, terminal_id.as_bytes())
+            .map(|who| self.0.signed_off(&terminals.0, &who, wall_ms));
+        done.unwrap_or(Ok(false)).map_err(|e| gate_error(py, &e))
     }
 
     fn commit(&mut self) -> bool {

@@ -98,6 +98,13 @@ pub struct Terminals {
     inner: Mutex<Inner>,
 }
 
+/// The registry still has the terminal in use, at the merchant that it signed on for.
+fn belongs(registry: &Registry, who: &Who, state: &SignOn) -> bool {
+    registry
+        .find(who)
+        .is_some_and(|found| found.in_use && found.merchant_id == state.merchant_id)
+}
+
 fn padded(merchant: &[u8]) -> [u8; MERCHANT_BYTES] {
     let mut out = [0; MERCHANT_BYTES];
     let merchant = merchant.trim_ascii_end();
@@ -124,7 +131,7 @@ impl Terminals {
         let mut inner = self.inner();
         inner
             .signed
-            .retain(|who, _| registry.find(who).is_some_and(|found| found.in_use));
+            .retain(|who, state| belongs(&registry, who, state));
         inner.registry = Some(registry);
     }
 
@@ -165,7 +172,12 @@ impl Terminals {
     /// What the journal says; also a sign-off, without a current key.
     pub fn set(&self, who: &Who, state: SignOn) {
         let mut inner = self.inner();
-        if state.current == 0 {
+        // A journal remembers terminals that were retired, or went to another merchant, since.
+        let known = inner
+            .registry
+            .as_ref()
+            .is_some_and(|registry| belongs(registry, who, &state));
+        if state.current == 0 || !known {
             inner.signed.remove(who);
         } else {
             inner.signed.insert(*who, state);
@@ -219,39 +231,39 @@ impl Terminals {
         };
         let master = registry.master(found.place)?;
         let master = Tdes::new(&Zeroizing::new([word(&master[..8]), word(&master[8..])]));
-        let mut download = Zeroizing::new(Vec::with_capacity(60));
-        let pin = match variant {
-            Variant::Single => Cipher::Des,
-            _ => Cipher::Tdes,
+        let download = self.download((who, number), variant, cipher, &master)?;
+        Some(Issued { next, download })
+    }
+
+    /// Field 62 for a number; None when the key for message codes has no room in it.
+    fn download(
+        &self,
+        (who, number): (&Who, u32),
+        variant: Variant,
+        cipher: Cipher,
+        master: &Tdes,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let (pin, slot) = match variant {
+            Variant::Single => (Cipher::Des, 8),
+            _ => (Cipher::Tdes, 16),
         };
-        let code_slot = match variant {
-            Variant::Single => 8,
-            _ => 16,
-        };
-        if cipher.key_bytes() > code_slot || cipher == Cipher::Sm4 {
+        if cipher.key_bytes() > slot || cipher == Cipher::Sm4 {
             return None;
         }
-        self.put(
-            who,
-            number,
-            (Key::Pin, pin),
-            &master,
-            pin.key_bytes(),
-            &mut download,
-        )?;
-        self.put(
-            who,
-            number,
-            (Key::Mac, cipher),
-            &master,
-            code_slot,
-            &mut download,
-        )?;
+        let mut out = Zeroizing::new(Vec::with_capacity(60));
+        self.put(who, number, (Key::Pin, pin), master, slot, &mut out)?;
+        self.put(who, number, (Key::Mac, cipher), master, slot, &mut out)?;
         if variant == Variant::Track {
-            let track = (Key::Track, Cipher::Tdes);
-            self.put(who, number, track, &master, 16, &mut download)?;
+            self.put(
+                who,
+                number,
+                (Key::Track, Cipher::Tdes),
+                master,
+                16,
+                &mut out,
+            )?;
         }
-        Some(Issued { next, download })
+        Some(out)
     }
 
     /// One key under the master key, zeros up to its slot, and its check value.
@@ -415,6 +427,12 @@ mod tests {
         );
         terminals.used(&who, 200);
         assert_eq!(terminals.sign_on(&who).unwrap().former, 0);
+        let elsewhere = SignOn {
+            merchant_id: [b'M'; MERCHANT_BYTES],
+            ..again
+        };
+        terminals.set(&who, elsewhere);
+        assert_eq!(terminals.sign_on(&who), None, "another merchant's by now");
         terminals.set(&who, SignOn::default());
         assert_eq!(terminals.standing(&who, b"M1"), Standing::Keyless);
         assert_eq!(terminals.standing(&who, b"M2"), Standing::Merchant);

@@ -122,18 +122,25 @@ impl<T: Ticket> Gate<T> {
         Ok(true)
     }
 
-    /// A terminal has no work keys from now on, by order.
+    /// A terminal has no work keys from now on, by order; false when it had none.
     pub fn signed_off(
         &mut self,
         terminals: &Terminals,
         who: &Who,
         wall_ms: i64,
-    ) -> Result<u64, GateError> {
-        write(&mut self.paper, wall_ms, who, &SignOn::default());
+    ) -> Result<bool, GateError> {
+        let Some(before) = terminals.sign_on(who) else {
+            return Ok(false);
+        };
+        let state = SignOn {
+            merchant_id: before.merchant_id,
+            ..SignOn::default()
+        };
+        write(&mut self.paper, wall_ms, who, &state);
         let payload = self.paper.record.finish()?;
-        let lsn = self.journal.append(RecordKind::WorkKeys, payload, None)?;
-        terminals.set(who, SignOn::default());
-        Ok(lsn)
+        self.journal.append(RecordKind::WorkKeys, payload, None)?;
+        terminals.set(who, state);
+        Ok(true)
     }
 
     fn told(
