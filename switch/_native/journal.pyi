@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, final
 
+from switch._native.meter import Meter
+
 __all__ = ["Journal", "Keys", "Reader", "create_key_file", "create_sealing_key"]
 
 def create_sealing_key(path: str) -> None:
@@ -77,6 +79,11 @@ class Journal:
     def stats(self) -> dict[str, int]:
         """appended, synced, groups, bytes, rotations, group_records_max, group_us_sum, group_us_max,
         pending_bytes_max, prepared, prepare_failures, rotation_stalls, checkpoint_lsn, last_boot_lsn."""
+    def measure(self, meter: Meter, name: str) -> None:
+        """From now on the writer records what each group took in that histogram, by its whole name, and in no other.
+
+        Raises switch.errors.UsageError when the meter has no such histogram.
+        """
     def delete_covered(self, older_than_ms: int) -> int:
         """Deletes segments that the newest durable checkpoint covers and that ended before that Unix time.
 

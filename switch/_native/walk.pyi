@@ -278,6 +278,8 @@ class Gate:
         """What may go now: one joined write per slot. Sets `sent_ns`."""
     def owed_to(self, institution: int) -> int:
         """Reversals without a final code that a bank is owed. Walks all: for a gauge."""
+    def oldest_owed_to(self, institution: int) -> str:
+        """Transmission time (MMDDhhmmss, UTC) of the oldest of them, '' when there is none."""
     @property
     def held(self) -> int:
         """Frames held in all."""

@@ -5,6 +5,7 @@ waits for it, and it goes on while workers come and go.
 """
 
 import argparse
+import os
 import platform
 import signal
 import sys
@@ -35,8 +36,14 @@ def registry(data_dir: str) -> CollectorRegistry:
     """All metrics of a node, by its data directory."""
     info = {"version": __version__, "python": platform.python_version(), "native": BUILD_PROFILE}
     made = CollectorRegistry(auto_describe=False)
-    made.register(MeterCollector(lambda: meter_files(data_dir), info))
+    made.register(MeterCollector(lambda: meter_files(data_dir), info, lambda: _free(data_dir)))
     return made
+
+
+def _free(data_dir: str) -> int:
+    """Bytes that we may still write where the journal is. Raises OSError."""
+    room = os.statvfs(data_dir)
+    return room.f_bavail * room.f_frsize
 
 
 def serve(data_dir: str, listen: str, descriptor: int = -1) -> int:

@@ -21,16 +21,20 @@ import uvicorn
 
 from switch.control.tokens import of_settings, socket_file
 from switch.crypto.keyfile import open_keys
-from switch.errors import OperatorError, TapswitchError, VaultError
+from switch.errors import OperatorError, TapswitchError, TokenError, UsageError, VaultError
+from switch.model.token import TokenState
 from switch.observe import log as observe_log
+from switch.observe.catalogue import Members
+from switch.observe.metrics import Metrics
+from switch.observe.place import GATEWAY, meter_file
 from switch.runtime import fault, ready
 from switch.runtime.clock import wall_ms
 from switch.runtime.harden import end_with_parent, harden
 from switch.services.token_api import app
 from switch.settings.load import load
 from switch.settings.schema import Settings
-from switch.tokens.books import Books
 from switch.tokens.lock import VaultLock
+from switch.tokens.orders import Answer, Order
 from switch.tokens.service import TokenService
 
 __all__ = ["main", "serve"]
@@ -42,6 +46,8 @@ LOCK_S: Final = 30.0
 TEND_S: Final = 60.0
 REPAIR_AGAIN_S: Final = 5.0
 STOP_S: Final = 2
+NOBODY: Final = Members([], [])
+"""No series of the gateway speaks of a member."""
 
 
 async def serve(settings: Settings, descriptor: int = -1) -> int:
@@ -59,14 +65,51 @@ async def serve(settings: Settings, descriptor: int = -1) -> int:
     try:
         keys = open_keys(settings.keys.file, settings.keys.sealing_key_file)
         service = await TokenService.open(tokens, keys, wall_ms)
+        counted = Counted(
+            service, Metrics(meter_file(settings.node.data_dir, GATEWAY), NOBODY, GATEWAY)
+        )
         try:
-            await _serve(service, file, descriptor, stopping)
+            await _serve(counted, file, descriptor, stopping)
         finally:
             await service.close()
+            counted.metrics.close()
     finally:
         lock.release()
     log.info("gateway.stopped")
     return 0
+
+
+class Counted:
+    """The service with its orders counted."""
+
+    def __init__(self, service: TokenService, metrics: Metrics) -> None:
+        self.books = service.books
+        self.metrics = metrics
+        self._service = service
+
+    async def perform(self, order: Order) -> Answer:
+        """As `TokenService.perform`."""
+        operation = str(type(order).__struct_config__.tag)
+        result = "failed"
+        try:
+            answer = await self._service.perform(order)
+            result = "done"
+        except (TokenError, UsageError):
+            result = "refused"
+            raise
+        finally:
+            self.metrics.count("token_requests_total", operation=operation, result=result)
+        return answer
+
+    async def look(self) -> None:
+        """How vault and index stand. Raises VaultError."""
+        states = await self.books.vault.states()
+        for state in TokenState:
+            name = state.name.lower()
+            self.metrics.set("tokens", states.get(state, 0), state=name)
+        fault_now = self.books.fault(await self.books.vault.change())
+        self.metrics.set("token_index_behind", int(bool(fault_now) or self.books.rebuilding))
+        self.metrics.set("gateway_heartbeat_timestamp_seconds", wall_ms() // 1000)
 
 
 async def _take(lock: VaultLock, vault_file: str) -> None:
@@ -81,9 +124,7 @@ async def _take(lock: VaultLock, vault_file: str) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _serve(
-    service: TokenService, file: Path, descriptor: int, stopping: asyncio.Event
-) -> None:
+async def _serve(service: Counted, file: Path, descriptor: int, stopping: asyncio.Event) -> None:
     told = file.with_name(READY_FILE)
     ready.withdraw(told)
     listening = _listen(file)
@@ -99,7 +140,7 @@ async def _serve(
         timeout_graceful_shutdown=STOP_S,
     )
     server = _Server(config)
-    tending = asyncio.ensure_future(_tend(service.books, stopping))
+    tending = asyncio.ensure_future(_tend(service, stopping))
     serving = asyncio.ensure_future(server.serve(sockets=[listening]))
     try:
         while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
@@ -146,8 +187,9 @@ def _listen(file: Path) -> socket.socket:
     return listening
 
 
-async def _tend(books: Books, stopping: asyncio.Event) -> None:
+async def _tend(service: Counted, stopping: asyncio.Event) -> None:
     """At the start and each minute; sooner when a repair has failed."""
+    books = service.books
     while not stopping.is_set():
         wait_s = TEND_S
         try:
@@ -162,6 +204,7 @@ async def _tend(books: Books, stopping: asyncio.Event) -> None:
                     tokens=status.index_tokens,
                     change=status.index_change,
                 )
+            await service.look()
         except TapswitchError as error:
             log.error("index.not_repaired", code=error.code, reason=str(error))  # noqa: TRY400
             wait_s = REPAIR_AGAIN_S

@@ -35,7 +35,7 @@ from switch.apps.rules import (
 from switch.control.reload import Prepared, Reloaded, prepare
 from switch.errors import OperatorError, ReloadError, TapswitchError
 from switch.native import __version__
-from switch.observe.catalogue import Members
+from switch.observe.catalogue import COMMIT_SERIES, Members
 from switch.observe.metrics import Draft
 from switch.runtime.clock import BusinessDay, wall_ms
 from switch.runtime.turnover import Turnover
@@ -233,6 +233,7 @@ class Reloader:
         self._reseal(found.seals)
         worker.names = members_of(settings, worker.names)
         worker.native.remeter(worker.metrics.meter)
+        worker.journal.measure(worker.metrics.meter, COMMIT_SERIES)
         worker.native.configured(settings.digest)
         worker.settings, worker.dialects = settings, prepared.dialects
         for acquirer in settings.acquirers:

@@ -53,7 +53,7 @@ from switch.link.window import Window
 from switch.native import __version__, tap, walk
 from switch.native import journal as journals
 from switch.observe import log as observe_log
-from switch.observe.catalogue import Members
+from switch.observe.catalogue import COMMIT_SERIES, Members
 from switch.observe.metrics import Metrics
 from switch.observe.place import meter_file
 from switch.runtime import ready
@@ -173,6 +173,7 @@ class Worker:
             duplicates.register(self.terminals)
         self.names = members_of(settings)
         self.metrics = Metrics(meter_file(settings.node.data_dir, NAME), self.names)
+        self.journal.measure(self.metrics.meter, COMMIT_SERIES)
         self.native = walk.Gate(
             self.journal, duplicates, self.metrics.meter, settings.node.institution_code
         )
@@ -381,6 +382,7 @@ class Worker:
         self.timers.stop()
         if self.driver.failed.done():
             log.error("worker.failed", reason=self.driver.failed.result())
+            self.gauges.journal_failed()
             # Neither waits for a peer. The journal is left as it is: a clean-stop record would lie.
             for server in servers:
                 server.close()

@@ -10,6 +10,7 @@ __all__ = [
     "local_date",
     "local_time",
     "transmission_time",
+    "unix_s",
 ]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,3 +65,16 @@ def infer_year(month_day: str, now_s: int) -> int | None:
         if best is None or distance < best[0]:
             best = (distance, year)
     return best[1] if best else None
+
+
+def unix_s(text: str, now_s: int) -> int | None:
+    """Unix seconds of a transmission time (MMDDhhmmss, UTC) in the year that puts it nearest to
+    now; None when it is no time."""
+    year = infer_year(text[:4], now_s)
+    if year is None or len(text) != 10 or not (text.isascii() and text.isdigit()):
+        return None
+    try:
+        found = datetime.strptime(f"{year}{text}+0000", "%Y%m%d%H%M%S%z")
+    except ValueError:
+        return None
+    return int((found - _EPOCH).total_seconds())

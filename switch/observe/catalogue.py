@@ -17,13 +17,17 @@ from typing import Final, Literal
 import msgspec
 
 from switch.model import end
+from switch.model.token import TokenState
 from switch.native import mac, tap
 
 __all__ = [
+    "COMMIT_SERIES",
     "FAMILIES",
     "INTERNAL_US",
     "NOTES",
+    "OVERFLOWING",
     "PREFIX",
+    "SAID",
     "UPSTREAM_US",
     "Family",
     "Members",
@@ -38,6 +42,8 @@ INTERNAL_US: Final = (
     100_000, 250_000, 1_000_000,
 )  # fmt: skip
 """Bounds for our own share; 10 ms is the limit of the service level, hence an edge."""
+COMMIT_SERIES: Final = f"{PREFIX}journal_commit_duration_seconds"
+"""The histogram that the journal's writer records into."""
 UPSTREAM_US: Final = (
     1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 150_000, 250_000, 350_000, 500_000,
     1_000_000, 2_000_000, 3_000_000, 5_000_000, 10_000_000, 15_000_000, 30_000_000, 60_000_000,
@@ -46,6 +52,11 @@ UPSTREAM_US: Final = (
 
 ECHO_US: Final = (1_000, 10_000, 100_000, 1_000_000, 3_000_000)
 """Bounds for echoes; few, since every member has them. Three seconds is a probe's limit."""
+
+COMMIT_US: Final = (
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 1_000_000,
+)  # fmt: skip
+"""Bounds for a group of the journal: a good disk takes a fraction of a millisecond."""
 
 CLASSES: Final = ("auth", "financial", "reversal", "network")
 REQUEST_CLASSES: Final = ("auth", "financial", "reversal")
@@ -65,6 +76,12 @@ HANDSHAKE_RESULTS: Final = (
     "closed", "shed", "error",
 )  # fmt: skip
 """certificate: not signed by the member's CAs, or not valid now; name: another institution's."""
+TOKEN_OPERATIONS: Final = (
+    "issue", "import", "show", "suspend", "resume", "delete", "replace-pan", "list", "audit",
+    "verify-audit", "reindex", "status",
+)  # fmt: skip
+"""Mirrors the orders of switch/tokens/orders.py; a test compares."""
+TOKEN_STATES: Final = tuple(state.name.lower() for state in TokenState)
 OTHER: Final = "_other"
 RESPONSE_CODES: Final = (
     "00", "01", "02", "03", "04", "05", "06", "07", "09", "10", "11", "12", "13", "14", "15", "19",
@@ -117,6 +134,8 @@ class Family(msgspec.Struct, frozen=True):
     bounds_us: Sequence[int] = ()
     scale: float = 1.0
     """What one counted unit is in the unit of the name."""
+    process: Literal["worker", "gateway", "exporter"] = "worker"
+    """Who counts it. What the exporter says itself stands in no meter file."""
 
     def series(self, members: Members) -> Iterator[str]:
         """Whole names of all series."""
@@ -225,6 +244,11 @@ FAMILIES: Final = (
     ),
     _gauge("saf_entries", "Reversals that a bank has not acknowledged yet.", member=None),
     _gauge(
+        "saf_oldest_entry_timestamp_seconds",
+        "Unix time of the oldest reversal that a bank has not acknowledged; 0 when there is none.",
+        member=None,
+    ),
+    _gauge(
         "reversals_parked", "Owed reversals that are no longer repeated until the bank returns."
     ),
     # -- wire and links ---------------------------------------------------------------------------
@@ -277,6 +301,11 @@ FAMILIES: Final = (
     ),
     _gauge("link_connections", "Open connections.", member=None),
     _gauge(
+        "link_last_message_timestamp_seconds",
+        "Unix time of the second in which something came from the member last; 0 before the first.",
+        member=None,
+    ),
+    _gauge(
         "member_signed_on",
         "1 when at least one connection of the member is signed on.",
         member=None,
@@ -312,15 +341,25 @@ FAMILIES: Final = (
     _counter("journal_records_total", "Records appended to the journal."),
     _counter("journal_writes_total", "Groups of records made durable, each by one sync."),
     _counter("journal_write_bytes_total", "Bytes written to the journal."),
-    Family(
-        "journal_commit_seconds_total",
-        "counter",
-        "Time from a group's first record to its sync.",
-        scale=1e-6,
+    _histogram(
+        "journal_commit_duration_seconds",
+        "One group of records: sealed, written and synced.",
+        COMMIT_US,
+    ),
+    _counter(
+        "journal_write_errors_total",
+        "Writes or syncs of the journal that failed; each ends the worker. Kept over its restarts.",
     ),
     _gauge("journal_pending_entries", "Records that are not durable yet."),
+    _gauge(
+        "journal_shortage",
+        "1 while no further segment of the journal can be prepared: new requests will be refused.",
+    ),
     _gauge("held_frames", "Frames that wait for their record to be durable."),
     _gauge("duplicates_entries", "Request keys remembered."),
+    _gauge("duplicates_limit", "Request keys that the table has room for."),
+    _gauge("token_counters_entries", "Tokens whose transaction counters are remembered."),
+    _gauge("token_counters_limit", "Tokens whose transaction counters have room."),
     _counter(
         "duplicates_evictions_total",
         "Request keys forgotten: all, and of these those younger than the retention or in flight.",
@@ -338,8 +377,63 @@ FAMILIES: Final = (
     ),
     _gauge("worker_heartbeat_timestamp_seconds", "Unix time at which the worker last said so."),
     _gauge("worker_start_timestamp_seconds", "Unix time at which the worker started."),
+    Family("worker_cpu_seconds_total", "counter", "Processor time of the worker.", scale=1e-6),
+    # -- gateway ----------------------------------------------------------------------------------
+    Family(
+        "token_requests_total",
+        "counter",
+        "Orders about tokens by how they ended; failed: vault or index did not serve.",
+        {"operation": TOKEN_OPERATIONS, "result": ("done", "refused", "failed")},
+        process="gateway",
+    ),
+    Family("tokens", "gauge", "Tokens by state.", {"state": TOKEN_STATES}, process="gateway"),
+    Family(
+        "token_index_behind",
+        "gauge",
+        "1 while the token index does not say what the vault says, or is being rebuilt.",
+        process="gateway",
+    ),
+    Family(
+        "gateway_heartbeat_timestamp_seconds",
+        "gauge",
+        "Unix time at which the gateway last looked after the token index.",
+        process="gateway",
+    ),
 )
 """In the order in which they are shown."""
+
+OVERFLOWING: Final = {"response_codes_total": "rc", "notes_total": "what"}
+"""Families with a value `_other`, by the label that has it."""
+
+SAID: Final = (
+    Family("workers", "gauge", "Workers whose meter file can be read.", process="exporter"),
+    Family("workers_configured", "gauge", "Workers that the node should have.", process="exporter"),
+    Family(
+        "meter_files_unreadable", "gauge", "Meter files that cannot be read.", process="exporter"
+    ),
+    Family(
+        "build_info",
+        "gauge",
+        "1 for what runs.",
+        {"version": ("...",), "python": ("...",), "native": ("debug", "release")},
+        process="exporter",
+    ),
+    Family(
+        "journal_free_bytes",
+        "gauge",
+        "Room left for us on the journal's file system.",
+        process="exporter",
+    ),
+    Family(
+        "label_overflow_total",
+        "counter",
+        "Times that a value was counted as _other, because the label has no room for more.",
+        {"family": tuple(OVERFLOWING)},
+        process="exporter",
+    ),
+    Family("series", "gauge", "Series that the node exports.", process="exporter"),
+)
+"""What the exporter says itself."""
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -350,9 +444,10 @@ class Series(msgspec.Struct, frozen=True):
     histograms: list[str]
 
 
-def series_of(members: Members) -> Series:
-    """Every series that a worker of these members has."""
+def series_of(members: Members, process: str = "worker") -> Series:
+    """Every series that a worker (or the gateway) of these members has."""
     by_kind: dict[str, list[str]] = {"counter": [], "gauge": [], "histogram": []}
     for family in FAMILIES:
-        by_kind[family.kind] += family.series(members)
+        if family.process == process:
+            by_kind[family.kind] += family.series(members)
     return Series(by_kind["counter"], by_kind["gauge"], by_kind["histogram"])

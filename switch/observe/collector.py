@@ -5,6 +5,7 @@ histograms of several workers are added up; gauges too, but for timestamps, of w
 shown.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,9 +16,13 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from switch.native import meter
-from switch.observe.catalogue import FAMILIES, PREFIX, Family
+from switch.observe.catalogue import FAMILIES, OTHER, OVERFLOWING, PREFIX, SAID, Family
+from switch.observe.place import GATEWAY
 
 __all__ = ["MeterCollector"]
+
+WORKERS_CONFIGURED: Final = 1
+"""One worker decides per node (docs/ARCHITECTURE.md)."""
 
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 
@@ -28,10 +33,16 @@ class MeterCollector(Collector):
     """Reads every meter file that `files` lists; a file that cannot be read is left out and
     counted."""
 
-    def __init__(self, files: Callable[[], Iterable[Path]], info: dict[str, str]) -> None:
-        """`info`: labels of `build_info`."""
+    def __init__(
+        self,
+        files: Callable[[], Iterable[Path]],
+        info: dict[str, str],
+        free_bytes: Callable[[], int] | None = None,
+    ) -> None:
+        """`info`: labels of `build_info`. `free_bytes`: room on the journal's file system."""
         self._files = files
         self._info = info
+        self._free_bytes = free_bytes
 
     def describe(self) -> list[Metric]:
         """Nothing ahead of the first scrape: names come from the files."""
@@ -39,27 +50,57 @@ class MeterCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """One pass over all files."""
-        readers, unreadable = self._open()
-        yield GaugeMetricFamily(
-            f"{PREFIX}workers", "Workers whose meter file can be read.", value=len(readers)
+        readers, workers, unreadable = self._open()
+        said: dict[str, float] = {
+            "workers": workers,
+            "workers_configured": WORKERS_CONFIGURED,
+            "meter_files_unreadable": unreadable,
+        }
+        if self._free_bytes is not None:
+            with contextlib.suppress(OSError):
+                said["journal_free_bytes"] = self._free_bytes()
+        metrics = [_metric(family, readers) for family in FAMILIES]
+        count = len(said) + 2
+        for metric in metrics:
+            count += len(metric.samples)
+            yield metric
+        overflow = _overflow(metrics)
+        yield overflow
+        said["series"] = count + len(overflow.samples)
+        for family in SAID:
+            if family.name in said:
+                name = PREFIX + family.name
+                yield GaugeMetricFamily(name, family.help, value=said[family.name])
+        build = GaugeMetricFamily(
+            f"{PREFIX}build_info", "1 for what runs.", labels=list(self._info)
         )
-        yield GaugeMetricFamily(
-            f"{PREFIX}meter_files_unreadable", "Meter files that cannot be read.", value=unreadable
-        )
-        build = GaugeMetricFamily(f"{PREFIX}build_info", "What runs.", labels=list(self._info))
         build.add_metric(list(self._info.values()), 1)
         yield build
-        for family in FAMILIES:
-            yield _metric(family, readers)
 
-    def _open(self) -> tuple[list[meter.MeterReader], int]:
-        readers, unreadable = [], 0
+    def _open(self) -> tuple[list[meter.MeterReader], int, int]:
+        """Readers, how many of them are workers', and how many files could not be read."""
+        readers, workers, unreadable = [], 0, 0
         for path in self._files():
             try:
                 readers.append(meter.MeterReader.open(str(path)))
             except OSError:
                 unreadable += 1
-        return readers, unreadable
+            else:
+                workers += path.stem != GATEWAY
+        return readers, workers, unreadable
+
+
+def _overflow(metrics: Iterable[Metric]) -> Metric:
+    """How often `_other` was counted, by family."""
+    name = f"{PREFIX}label_overflow_total"
+    text = next(family.help for family in SAID if family.name == "label_overflow_total")
+    counter = CounterMetricFamily(name, text, labels=["family"])
+    by_name = {metric.name: metric for metric in metrics}
+    for family, label in OVERFLOWING.items():
+        samples = by_name[PREFIX + family.removesuffix("_total")].samples
+        other = sum(s.value for s in samples if s.labels[label] == OTHER)
+        counter.add_metric([family], other)
+    return counter
 
 
 def _metric(family: Family, readers: Sequence[meter.MeterReader]) -> Metric:

@@ -22,13 +22,17 @@ class Metrics:
 
     __slots__ = ("_counters", "_gauges", "_histograms", "_published", "meter", "path")
 
-    def __init__(self, path: Path, members: Members) -> None:
-        """Makes the meter file at `path` anew."""
-        series = series_of(members)
+    def __init__(self, path: Path, members: Members, process: str = "worker") -> None:
+        """Makes the meter file at `path` anew; of the one that lay there, `KEPT` goes on."""
+        series = series_of(members, process)
+        kept = _kept(path)
         self.path = path
         self.meter = meter.Meter(str(path), series.counters, series.gauges, series.histograms)
         self._counters, self._gauges, self._histograms = _numbered(series)
         self._published: dict[str, int] = {}
+        for name, total in kept.items():
+            if name in self._counters:
+                self.meter.count(self._counters[name], total)
 
     def draft(self, members: Members) -> "Draft":
         """A meter for other members, made but not in use. Raises: OSError."""
@@ -94,7 +98,6 @@ class Metrics:
         self.publish("journal_records_total", stats["appended"] - stats["last_boot_lsn"])
         self.publish("journal_writes_total", stats["groups"])
         self.publish("journal_write_bytes_total", stats["bytes"])
-        self.publish("journal_commit_seconds_total", stats["group_us_sum"])
         self.set("journal_pending_entries", stats["appended"] - stats["synced"])
 
     def publish_evictions(self, evictions: Mapping[str, int]) -> None:
@@ -135,6 +138,19 @@ def _numbered(series: Series) -> tuple[dict[str, int], dict[str, int], dict[str,
         for names in (series.counters, series.gauges, series.histograms)
     )
     return counters, gauges, histograms
+
+
+KEPT: Final = (f"{PREFIX}journal_write_errors_total",)
+"""Counters that outlive their process: what they count ends it, and nobody would see them."""
+
+
+def _kept(path: Path) -> dict[str, int]:
+    """What a worker that ended badly left of `KEPT`."""
+    try:
+        counters = meter.MeterReader.open(str(path)).counters()
+    except OSError:
+        return {}
+    return {name: counters[name] for name in KEPT if counters.get(name)}
 
 
 _KNOWN_NOTES: Final = frozenset(NOTES)

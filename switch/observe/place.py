@@ -13,8 +13,10 @@ from typing import Final
 
 from switch.errors import OperatorError
 
-__all__ = ["meter_directory", "meter_file", "meter_files"]
+__all__ = ["GATEWAY", "meter_directory", "meter_file", "meter_files"]
 
+GATEWAY: Final = "gateway"
+"""Name of the gateway's meter file; all others are workers'."""
 _SUFFIX: Final = ".meter"
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - its owner is checked
 
@@ -47,10 +49,10 @@ def meter_directory(data_dir: str | Path) -> Path:
 
 
 def meter_file(data_dir: str | Path, worker: str) -> Path:
-    """The meter file of one worker."""
+    """The meter file of one worker, or of the gateway."""
     return meter_directory(data_dir) / f"{worker}{_SUFFIX}"
 
 
 def meter_files(data_dir: str | Path) -> list[Path]:
-    """The meter files of all workers of a node."""
+    """The meter files of all processes of a node."""
     return sorted(meter_directory(data_dir).glob(f"*{_SUFFIX}"))

@@ -5,11 +5,11 @@ clock. The two never meet: a wall clock that is stepped changes no deadline.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
-from time import monotonic_ns, time_ns
+from time import monotonic_ns, process_time_ns, time_ns
 from typing import Final
 from zoneinfo import ZoneInfo
 
-__all__ = ["BusinessDay", "monotonic_ns", "wall_ms", "wall_s"]
+__all__ = ["BusinessDay", "cpu_us", "monotonic_ns", "wall_ms", "wall_s"]
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -23,6 +23,11 @@ def wall_ms() -> int:
 def wall_s() -> int:
     """Unix time in seconds."""
     return time_ns() // SECOND
+
+
+def cpu_us() -> int:
+    """Processor time of this process in microseconds, all threads."""
+    return process_time_ns() // 1_000
 
 
 class BusinessDay:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from switch.errors import DecodeError
 from switch.model import end
 from switch.model.kind import Kind
+from switch.model.time import unix_s
 from switch.observe.catalogue import HEALTH_STATES
-from switch.runtime.clock import wall_s
+from switch.runtime.clock import cpu_us, wall_s
 from switch.runtime.member import Acquirer, Bank, Hold
 
 if TYPE_CHECKING:
@@ -88,6 +89,9 @@ class Gauges:
         self._banks = banks
         self.former: dict[int, str] = {}
         """Banks that are no members any more: what is owed to them is still shown."""
+        self._bytes_in: dict[str, int] = {}
+        metrics.set("duplicates_limit", duplicates.capacity)
+        metrics.set("token_counters_limit", duplicates.counters_max)
         metrics.set("worker_start_timestamp_seconds", wall_s())
 
     def in_force(self, digest: str) -> None:
@@ -126,6 +130,8 @@ class Gauges:
         metrics.publish_notes(driver.counts)
         self._endings(driver.counts)
         metrics.publish_journal(driver.journal.stats())
+        metrics.set("journal_shortage", int(driver.journal.shortage is not None))
+        metrics.publish("worker_cpu_seconds_total", cpu_us())
         metrics.publish_evictions(self._duplicates.evictions())
         if self._taps is not None:
             self._taps.publish(metrics)
@@ -135,10 +141,11 @@ class Gauges:
                 metrics.publish("mac_checks_total", total, member=name, result=result)
         metrics.set("held_frames", self._native.held)
         metrics.set("duplicates_entries", len(self._duplicates))
+        metrics.set("token_counters_entries", self._duplicates.counters)
         metrics.set("reversals_parked", driver.engine.parked_count)
         for bank in self._banks.values():
             metrics.set("inflight_requests", len(bank.matcher.in_flight), issuer=bank.name)
-            metrics.set("saf_entries", self._native.owed_to(bank.index), member=bank.name)
+            self._owed(bank)
             self._member(bank)
             states = Counter(link.health_state for link in bank.connections.values())
             for state in HEALTH_STATES:
@@ -159,8 +166,19 @@ class Gauges:
             late += sum(bank.matcher.counts[reason] for reason in UNAWAITED)
         publish("terminations_total", late, end=end.LATE)
 
+    def _owed(self, bank: Bank) -> None:
+        owed = self._native.owed_to(bank.index)
+        since_s = 0
+        if owed:
+            since_s = unix_s(self._native.oldest_owed_to(bank.index), wall_s()) or 0
+        self._metrics.set("saf_entries", owed, member=bank.name)
+        self._metrics.set("saf_oldest_entry_timestamp_seconds", since_s, member=bank.name)
+
     def _member(self, member: Acquirer | Bank) -> None:
         metrics, name = self._metrics, member.name
+        if member.bytes_in != self._bytes_in.get(name, 0):
+            self._bytes_in[name] = member.bytes_in
+            metrics.set("link_last_message_timestamp_seconds", wall_s(), member=name)
         metrics.set("link_connections", len(member.connections), member=name)
         metrics.set("member_signed_on", int(member.signed_on() > 0), member=name)
         metrics.set("member_expected_up", int(member.hold is Hold.NONE), member=name)
@@ -217,6 +235,10 @@ class Gauges:
         """Files of a running link were read anew."""
         result = "ok" if ok else "failed"
         self._metrics.count("tls_certificate_reloads_total", member=member, result=result)
+
+    def journal_failed(self) -> None:
+        """The journal failed: the last thing that this worker counts."""
+        self._metrics.count("journal_write_errors_total")
 
     def undecodable(self, member: str, error: Exception) -> None:
         """A frame, or the whole stream, that could not be decoded."""

@@ -97,6 +97,12 @@ class Vault:
         (count,) = await self.database.row("SELECT count(*) FROM tokens")
         return int(count)
 
+    async def states(self) -> dict[int, int]:
+        """How many tokens are in each state (`switch.model.token.TokenState`). Reads all: for a
+        gauge."""
+        rows = await self.database.rows("SELECT state, count(*) FROM tokens GROUP BY state")
+        return {int(state): int(count) for state, count in rows}
+
     async def find(self, token: str) -> TokenRow | None:
         """The token's row."""
         found = await self.database.row(

@@ -24,6 +24,7 @@ use super::device::{Directory, DirectoryLock, Store, segment_name};
 use super::error::JournalError;
 use super::frame::{Place, SEGMENT_BYTES_MIN};
 use super::keys::{Keys, random};
+use super::measure::Measured;
 use super::prepare::{Bench, Ready, start as start_preparer};
 use super::record::{Builder, Field, PAN_BYTES_MAX, PAYLOAD_BYTES_MAX, RecordError, RecordKind};
 use super::scan::{From, Report, Visit, scan, tail};
@@ -92,6 +93,7 @@ pub(super) struct Shared {
     pub(super) progress: Mutex<(Tally, Place)>,
     group_us_sum: AtomicU64,
     group_us_max: AtomicU64,
+    pub(super) measured: Measured,
     pending_high: AtomicU64,
 }
 
@@ -113,6 +115,7 @@ impl Shared {
             progress: Mutex::new((Tally::default(), report.checkpoint)),
             group_us_sum: AtomicU64::new(0),
             group_us_max: AtomicU64::new(0),
+            measured: Measured::default(),
             pending_high: AtomicU64::new(0),
         }
     }
@@ -553,6 +556,7 @@ fn write_group(shared: &Shared, held: &mut Option<Desk>) -> bool {
             desk.mean_us = (desk.mean_us.saturating_mul(7).saturating_add(took)) / 8;
             shared.group_us_sum.fetch_add(took, Ordering::Relaxed);
             shared.group_us_max.fetch_max(took, Ordering::Relaxed);
+            shared.measured.record(took);
             *lock(&shared.progress) = (desk.writer.tally(), desk.writer.checkpoint());
             shared.synced.store(lsn, Ordering::SeqCst);
             true

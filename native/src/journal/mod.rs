@@ -12,6 +12,7 @@ pub mod follow;
 pub mod frame;
 pub mod handle;
 pub mod keys;
+mod measure;
 pub mod prepare;
 pub mod record;
 pub mod rules;

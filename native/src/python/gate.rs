@@ -498,6 +498,14 @@ impl PyGate {
         self.0.owed_to(institution)
     }
 
+    fn oldest_owed_to(&self, institution: u16) -> String {
+        self.0
+            .oldest_owed_to(institution)
+            .map_or_else(String::new, |time| {
+                String::from_utf8_lossy(&time).into_owned()
+            })
+    }
+
     #[getter]
     fn held(&self) -> usize {
         self.0.held()

@@ -8,6 +8,7 @@ use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
+use super::meter::PyMeter;
 use super::python_error;
 use crate::buf;
 use crate::journal::device::Directory;
@@ -259,6 +260,14 @@ impl PyJournal {
             stats.set_item(name, value)?;
         }
         Ok(stats.unbind())
+    }
+
+    fn measure(&self, py: Python<'_>, meter: &PyMeter, name: &str) -> PyResult<()> {
+        if self.inner.measure(&meter.0, name) {
+            return Ok(());
+        }
+        let problem = format!("the meter has no histogram {name}");
+        Err(usage_error(py, &problem))
     }
 
     fn delete_covered(&self, py: Python<'_>, older_than_ms: i64) -> PyResult<usize> {

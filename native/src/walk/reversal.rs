@@ -168,6 +168,12 @@ impl<T: Ticket> Gate<T> {
         self.owed.values().filter(|o| o.issuer == issuer).count()
     }
 
+    /// Transmission time (MMDDhhmmss, UTC) of the oldest reversal that a bank is owed. Walks all: for a gauge.
+    pub fn oldest_owed_to(&self, issuer: u16) -> Option<[u8; 10]> {
+        let mine = self.owed.values().filter(|o| o.issuer == issuer);
+        mine.min_by_key(|o| o.txn).map(|o| o.reversal.time)
+    }
+
     /// SETTLED: the reversal got a final code (or was parked: then it is still owed after a restart). `end`: how, with
     /// the bank's share since its last leg was handed to a socket.
     pub fn settle(

@@ -1,6 +1,7 @@
 """The exporter: names that Prometheus accepts, values of all workers, whoever comes and goes."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from switch.apps.exporter import registry
 from switch.errors import OperatorError
 from switch.observe import place
-from switch.observe.catalogue import FAMILIES, PREFIX, Members
+from switch.observe.catalogue import FAMILIES, PREFIX, SAID, Members
 from switch.observe.metrics import Metrics
 from tests.support.config import SWITCH, write_config
 from tests.support.debian import debian_tool
@@ -88,13 +89,13 @@ def test_workers_are_added_up_and_timestamps_are_not(data_dir: Path) -> None:
         metrics.set("inflight_requests", 4, issuer="BANK01")
         metrics.set("worker_heartbeat_timestamp_seconds", at)
         metrics.record("upstream_duration_seconds", 90_000, issuer="BANK02")
-        metrics.publish("journal_commit_seconds_total", 1_500_000)
+        metrics.publish("worker_cpu_seconds_total", 1_500_000)
     found = values(scrape(data_dir))
     assert found[f"{PREFIX}workers"] == 2
     assert found[f"{PREFIX}terminations_total end=--"] == 6
     assert found[f"{PREFIX}inflight_requests issuer=BANK01"] == 8
     assert found[f"{PREFIX}worker_heartbeat_timestamp_seconds"] == 2_000
-    assert found[f"{PREFIX}journal_commit_seconds_total"] == 3
+    assert found[f"{PREFIX}worker_cpu_seconds_total"] == 3
     bank = f"{PREFIX}upstream_duration_seconds"
     assert found[f"{bank}_bucket issuer=BANK02 le=0.05"] == 0
     assert found[f"{bank}_bucket issuer=BANK02 le=0.1"] == 2
@@ -165,3 +166,27 @@ def test_a_taken_address_is_an_operators_error(data_dir: Path, address: str) -> 
     )
     assert done.returncode == 3
     assert "cannot listen" in done.stderr
+
+
+def test_what_the_exporter_says_itself(data_dir: Path) -> None:
+    metrics = worker(data_dir, "w0")
+    metrics.count("response_codes_total", 4, issuer="BANK01", rc="_other")
+    metrics.count("notes_total", 2, what="_other")
+    gateway = Metrics(place.meter_file(data_dir, place.GATEWAY), Members([], []), "gateway")
+    gateway.set("tokens", 7, state="active")
+    text = scrape(data_dir)
+    found = values(text)
+    assert found[f"{PREFIX}workers"] == found[f"{PREFIX}workers_configured"] == 1
+    assert found[f"{PREFIX}tokens state=active"] == 7
+    overflow = f"{PREFIX}label_overflow_total family="
+    assert found[f"{overflow}response_codes_total"] == 4
+    assert found[f"{overflow}notes_total"] == 2
+    room = os.statvfs(data_dir)
+    assert found[f"{PREFIX}journal_free_bytes"] == pytest.approx(
+        room.f_bavail * room.f_frsize, rel=0.1
+    )
+    assert found[f"{PREFIX}series"] == len(found)
+    assert {family.name for family in SAID} <= {
+        family.name.removeprefix(PREFIX) + "_total" * (family.type == "counter")
+        for family in text_string_to_metric_families(text)
+    }

@@ -8,6 +8,7 @@ from switch.model.time import (
     local_date,
     local_time,
     transmission_time,
+    unix_s,
 )
 
 _NEW_YEAR_S = 1_798_761_600
@@ -49,3 +50,10 @@ def test_a_date_without_a_year_means_the_nearest(
     month_day: str, now_s: int, year: int | None
 ) -> None:
     assert infer_year(month_day, now_s) == year
+
+
+def test_a_transmission_time_back_to_unix_seconds() -> None:
+    for at_s in (_NEW_YEAR_S - 1, _NEW_YEAR_S, _NEW_YEAR_S + 12_345_678):
+        assert unix_s(transmission_time(at_s), _NEW_YEAR_S) == at_s
+    for text in ("", "0101", "0230000000", "0101250000", "01010000xx", "01010000001"):
+        assert unix_s(text, _NEW_YEAR_S) is None

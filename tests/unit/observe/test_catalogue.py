@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 from switch.engine.effects import NOTES as ENGINE_NOTES
 from switch.model import end
@@ -12,11 +13,14 @@ from switch.observe.catalogue import (
     INTERNAL_US,
     NOTES,
     OTHER,
+    OVERFLOWING,
     PREFIX,
     RESPONSE_CODES,
+    TOKEN_OPERATIONS,
     Members,
     series_of,
 )
+from switch.tokens import orders
 from tests.support.tree import ROOT
 
 MEMBERS = Members(["ACQ01", "ACQ02"], ["BANK01", "BANK02", "BANK03"])
@@ -76,3 +80,14 @@ def test_native_rooms_count_under_names_of_the_catalogue() -> None:
     families = {PREFIX + family.name: list(family.labels) for family in FAMILIES}
     for name, labels in named:
         assert families[name] == re.findall(r"(\w+)='", labels), name
+
+
+def test_operations_on_tokens_are_those_that_may_be_ordered() -> None:
+    tags = [order.__struct_config__.tag for order in get_args(orders.Order)]
+    assert sorted(map(str, tags)) == sorted(TOKEN_OPERATIONS)
+
+
+def test_what_overflows_has_a_value_for_it() -> None:
+    labels = {family.name: family.labels for family in FAMILIES}
+    for name, label in OVERFLOWING.items():
+        assert OTHER in (labels[name][label] or ())

@@ -163,3 +163,24 @@ def test_journal_figures_are_published(tmp_path: Path, metrics: Metrics) -> None
         world.sync()
         metrics.publish_journal(world.journal.stats())
     assert read(metrics)["journal_records_total"] >= 1
+
+
+def test_a_failed_write_is_counted_beyond_the_worker_that_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "w0.meter"
+    first = Metrics(path, MEMBERS)
+    first.count("journal_write_errors_total")
+    first.count("link_connects_total", member=BANK, result="ok")
+    second = Metrics(path, MEMBERS)
+    assert read(second) == {"journal_write_errors_total": 1}
+    second.count("journal_write_errors_total")
+    assert read(Metrics(path, MEMBERS)) == {"journal_write_errors_total": 2}
+    path.write_bytes(b"torn")
+    assert read(Metrics(path, MEMBERS)) == {}
+
+
+def test_the_gateway_has_series_of_its_own(tmp_path: Path) -> None:
+    gateway = Metrics(tmp_path / "gateway.meter", Members([], []), "gateway")
+    gateway.count("token_requests_total", operation="issue", result="done")
+    assert read(gateway) == {'token_requests_total{operation="issue",result="done"}': 1}
+    with pytest.raises(KeyError):
+        gateway.count("terminations_total", end="--")

@@ -1,7 +1,9 @@
 """What the shell publishes, read back from the meter file as the exporter reads it."""
 
 import asyncio
+import time
 from pathlib import Path
+from typing import Any
 
 from switch.native import meter
 from tests.support.peer import Acquirer, Bank, purchase, until
@@ -36,8 +38,41 @@ async def test_links_messages_and_what_is_in_flight(tmp_path: Path) -> None:
         assert counters['tapswitch_message_bytes_total{member="ACQ01",direction="in"}'] > 300
         assert counters['tapswitch_link_connects_total{member="BANK01",result="ok"}'] == 2
         assert counters['tapswitch_notes_total{what="undecodable"}'] == 1
+        last = gauges['tapswitch_link_last_message_timestamp_seconds{member="BANK01"}']
+        assert abs(last - time.time()) < 5
+        assert gauges["tapswitch_duplicates_limit"] > 0
+        assert gauges["tapswitch_journal_shortage"] == 0
+        assert counters["tapswitch_worker_cpu_seconds_total"] > 0
+        commits = reader.buckets("tapswitch_journal_commit_duration_seconds", [1_000_000])
+        assert commits[1] == counters["tapswitch_journal_writes_total"] > 0
         await asyncio.sleep(0.1)
         lags = reader.buckets("tapswitch_event_loop_lag_seconds", [1_000_000])
         assert lags[1] >= 1
     assert not node.worker.metrics.path.exists(), "a clean end takes its file away"
     await bank.stop()
+
+
+async def test_the_oldest_reversal_that_a_bank_owes_an_answer(tmp_path: Path) -> None:
+    bank = Bank()
+    bank.acknowledges = False
+    async with rig(tmp_path, [await bank.start()], deadline="deadline_ms = 200") as node:
+        acquirer = await Acquirer.connect(node.acquirer)
+        bank.silent = True
+        began = int(time.time())
+        assert (await acquirer.ask(purchase())).get("response_code") == "91"
+        await until(lambda: len(bank.reversals) >= 1, what="a reversal")
+        entries, oldest_s = owed(node)
+        assert entries == 1
+        assert abs(oldest_s - began) <= 3
+        bank.acknowledges = True
+        await until(lambda: owed(node) == (0, 0), what="acknowledged")
+    await bank.stop()
+
+
+def owed(node: Any) -> tuple[int, int]:
+    """Reversals that BANK01 owes an answer, and the Unix time of the oldest."""
+    node.worker.gauges.refresh(node.driver)
+    gauges = meter.MeterReader.open(str(node.worker.metrics.path)).gauges()
+    names = ("saf_entries", "saf_oldest_entry_timestamp_seconds")
+    entries, oldest = (gauges[f'tapswitch_{name}{{member="BANK01"}}'] for name in names)
+    return entries, oldest
