@@ -117,7 +117,7 @@ class _Search:
         self.doubts = doubts
         self.fits: list[_Fit] = []
         self.tried = 0
-        self._seen: set[tuple[object, ...]] = set()
+        self._seen: dict[tuple[object, ...], int] = {}
 
     def bytes_changed(self) -> None:
         """The body as it may have been before something happened to it."""
@@ -201,14 +201,13 @@ class _Search:
         signature = (shift, len(body), *((x["number"], x["offset"], x["value"]) for x in lines))
         doubts = len(describe.doubts(found)) + 2 * (Kind(found.kind) is Kind.UNKNOWN)
         fit = _Fit((doubts, *score), hint, found, shift)
-        if signature in self._seen:
-            for at, known in enumerate(self.fits):
-                if known.hint.path == hint.path and fit.score < known.score:
-                    self.fits[at] = fit
-                    break
-            return
-        self._seen.add(signature)
-        self.fits.append(fit)
+        # Of two changes that read every byte alike the likelier one is named.
+        known = self._seen.get(signature)
+        if known is None:
+            self._seen[signature] = len(self.fits)
+            self.fits.append(fit)
+        elif fit.score < self.fits[known].score:
+            self.fits[known] = fit
 
     def result(self) -> Explained:
         self.fits.sort(key=lambda fit: fit.score)

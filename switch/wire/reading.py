@@ -250,7 +250,7 @@ def everywhere(table: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Iterato
                 keys[f"fields.{row['number']}.prefix"] = prefix | {"unit": unit}
         said = f"the lengths of all fields as {encoding} (two digits: one binary byte)"
         mend = f'prefix = "{encoding}", and digits to match'
-        yield Change(2, keys, 0, "defaults.prefix", said, mend)
+        yield Change(4, keys, 0, "defaults.prefix", said, mend)
 
 
 def _counting(unit: str) -> str:
