@@ -81,9 +81,14 @@ def _from_error(rule: str, error: OperatorError) -> Placed:
     return Placed(finding, error.file, error.line, error.column)
 
 
+def _is_asked(acquirer: Acquirer) -> bool:
+    """We ask it whether it is there: then its dialect must be able to say so."""
+    return bool(acquirer.echo_idle_s) and not _of_terminals(acquirer)
+
+
 def _legs(settings: Settings, compiled: dict[str, Dialect]) -> Iterator[Finding]:
     members = [
-        (f"acquirers.{i}", a.dialect, TERMINAL_LEGS if _of_terminals(a) else ACQUIRER_LEGS)
+        (f"acquirers.{i}", a.dialect, ACQUIRER_LEGS if _is_asked(a) else TERMINAL_LEGS)
         for i, a in enumerate(settings.acquirers)
     ]
     issuer_legs = ISSUER_LEGS + (TOKEN_LEGS if settings.tokens else ())

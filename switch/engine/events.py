@@ -61,3 +61,5 @@ class Event(IntEnum):
     """The process started anew and replayed its journal."""
     EXPIRED_UNSENT = 22
     """No answer in time, and the bank's leg still waited for its record: it never leaves."""
+    LAPSED = 23
+    """No usable answer to a question that moves no money: declined, and nothing is taken back."""

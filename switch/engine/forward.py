@@ -85,12 +85,12 @@ def step(txn: Transaction, event: Event) -> bool:
 def conclude(txn: Transaction, event: Event, code_of_bank: str = "") -> list[Effect]:
     """Ends a forwarded request with an answer of ours, and answers those who wait for it."""
     before = txn.state
+    code, ending, cause = CONCLUSIONS[event]
+    if cause is not Cause.NONE and txn.request.kind == Kind.BALANCE:
+        # No money moved: there is nothing to take back.
+        event, cause = Event.LAPSED, Cause.NONE
     if not step(txn, event):
         return [refused_step(before, event, txn.id)]
-    code, ending, cause = CONCLUSIONS[event]
-    if txn.request.kind == Kind.BALANCE:
-        # No money moved: there is nothing to take back.
-        cause = Cause.NONE
     effects: list[Effect] = [Conclude(txn, code, ending, cause, code_of_bank)]
     effects += waiting(txn)
     return effects

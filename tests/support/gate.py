@@ -249,7 +249,7 @@ class FakeGate:
         if self.duplicates.by_txn[txn].state == KeyState.DECLINED:
             return None
         self.duplicates.settle(txn, KeyState.DECLINED, code)
-        return self._owe(txn)
+        return self._owe(txn) if cause else None
 
     def reverse(self, reversal: Reversal, repeat: bool) -> bool:
         bank = self.banks[reversal.issuer]

@@ -42,6 +42,7 @@ from switch.engine.perform import perform
 from switch.engine.ports import Reversal, Verdict
 from switch.engine.states import KEY_STATES, TABLE, Ignored, State, To
 from switch.engine.transaction import Transaction
+from switch.model.kind import REVERSIBLE, Kind
 from switch.model.state import Cause, KeyState
 from switch.wire import Message
 from tests.support.gate import FakeDuplicates, FakeEntry, FakeGate
@@ -73,6 +74,12 @@ _TAKEN: Final = (
     "currency",
 )
 """What a terminal's reversal has in common with its original."""
+
+
+_LAPSES: Final = frozenset(
+    {Event.DEADLINE_PASSED, Event.UNUSABLE, Event.BANK_LOST, Event.UNDELIVERABLE, Event.RESTARTED}
+)
+"""What ends a question about a balance without an answer of the bank's."""
 
 
 class _Routes:
@@ -207,7 +214,11 @@ class Play:
         unsent = known is None or known.txn in self.gate.unsent or before is State.VERIFYING
         agrees = known is None or (
             before is State.TOMBSTONE
-            or (known.card_agrees and known.amount_minor == message.amount_minor)
+            or (
+                known.kind in REVERSIBLE
+                and known.card_agrees
+                and known.amount_minor == message.amount_minor
+            )
         )
         self._do(self.engine.request(message, 1, acquirer, self.now_ns, self._now_s))
         self._remember(name, message, acquirer)
@@ -522,6 +533,8 @@ class Play:
         return live.state if live is not None else KEY_STATES[KeyState(key_state)]
 
     def _walked(self, name: str, before: State, event: Event) -> None:
+        if self._messages[name].kind == Kind.BALANCE and event in _LAPSES:
+            event = Event.LAPSED
         self._step(before, event, self._state(name))
 
     def _step(self, before: State, event: Event, after: State) -> None:

@@ -58,8 +58,19 @@ def any_value(random: Random, row: dict[str, Any], lengths: Sequence[int] = ()) 
         length = random.choice(allowed or [random.randint(least, most)])
     if row["name"] == "icc":
         return any_tlv(random, most)
-    if row["name"] == "reserved_private_63":
+    if row["name"] == "reserved_private_63" and row["charset"] == "ascii":
         return any_decimal(random, row["type"], length)
+    if row["name"] == "reserved_national_59" and row["charset"] == "gbk":
+        return any_decimal(random, row["type"], length)
+    if row["name"] == "additional_private" and row["type"] == "b":
+        # Packed digits: no mark of two capital letters.
+        return bytes(
+            random.choice((0x00, 0x12, 0x99)) for _ in range(length if length != 31 else 0)
+        )
+    if row["name"] == "reserved_private_60" and row["type"] == "n":
+        return "".join(random.choices(digits, k=random.choice((2, 8, 11, 12, 13, 14, 17))))
+    if row["name"] == "reserved_private_61" and row["type"] == "n":
+        return "".join(random.choices(digits, k=random.choice((6, 12, 16, 18, 29))))
     if row["type"] == "b":
         return random.randbytes(length)
     if row["type"] == "x+n":

@@ -6,7 +6,8 @@ use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
 use tapswitch_native::codec::compile::compile;
-use tapswitch_native::codec::{Dialect, Name, Own, Sources, decode};
+use tapswitch_native::codec::supply::Receipt;
+use tapswitch_native::codec::{Dialect, Name, Own, Sources, decode, receive};
 
 /// The shipped dialects, and the fields of the first along the packed axes.
 static DIALECTS: LazyLock<Vec<Arc<Dialect>>> = LazyLock::new(|| {
@@ -18,7 +19,8 @@ static DIALECTS: LazyLock<Vec<Arc<Dialect>>> = LazyLock::new(|| {
         .replace("prefix = \"ascii\"", "prefix = \"bcd\"")
         .replace("encoding = \"hex\"", "encoding = \"binary\"");
     let bcd = include_str!("../../../config/dialects/iso87-bcd.toml");
-    [text.to_owned(), packed, bcd.to_owned()]
+    let pos = include_str!("../../../config/dialects/pos-cn.toml");
+    [text.to_owned(), packed, bcd.to_owned(), pos.to_owned()]
         .iter()
         .filter_map(|text| compile(text, "fuzz").ok())
         .collect()
@@ -28,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
     let Some((&choice, body)) = data.split_first() else {
         return;
     };
-    assert_eq!(DIALECTS.len(), 3);
+    assert_eq!(DIALECTS.len(), 4);
     let dialect = &DIALECTS[usize::from(choice) % DIALECTS.len()];
     let message = match decode(dialect, body, 1) {
         Ok(message) => message,
@@ -50,7 +52,11 @@ fuzz_target!(|data: &[u8]| {
     if let Err(fault) = dialect.encode(&mti, &values, None, &mut again) {
         panic!("what was decoded cannot be written: {fault}");
     }
-    let written = &again[usize::from(dialect.framing.width)..];
+    // What stands before a body is cut off by `receive` alone.
+    let content = &again[usize::from(dialect.framing.width)..];
+    assert!(receive(dialect, content, 1).is_ok());
+    let _ = receive(dialect, body, 1);
+    let written = &content[dialect.envelope.width()..];
     let back = match decode(dialect, written, 1) {
         Ok(back) => back,
         Err(refusal) => panic!("what was written cannot be decoded: {}", refusal.fault),
@@ -65,6 +71,13 @@ fuzz_target!(|data: &[u8]| {
     message.describe();
     message.masked_pan();
     assert!(message.value(Name::Mti).is_some());
+    message.supply(&Receipt {
+        now_s: 1_795_453_200,
+        zone_offset_s: 28_800,
+        link: "48010001",
+        reference: b"00003I9Z7IF5",
+        before: None,
+    });
     let (mut key, mut out) = (Vec::new(), Vec::new());
     message.key_material(1_795_453_200, &mut key);
     message.original_key_material(1_795_453_200, &mut key);

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tapswitch_native::codec::Framer;
-use tapswitch_native::codec::frame::FRAMINGS;
+use tapswitch_native::codec::frame::{FRAMINGS, KeepAlive};
 
 const BODY_MAX: usize = 512;
 
@@ -12,8 +12,11 @@ fuzz_target!(|data: &[u8]| {
     let Some((&choice, stream)) = data.split_first() else {
         return;
     };
-    let framing = FRAMINGS[usize::from(choice) % FRAMINGS.len()];
+    let mut framing = FRAMINGS[usize::from(choice) % FRAMINGS.len()];
     let chunk = usize::from(choice) / FRAMINGS.len() + 1;
+    if chunk % 2 == 0 {
+        framing.keep_alive = KeepAlive::Echo;
+    }
 
     let mut whole = Vec::new();
     let mut framer = Framer::new(framing, BODY_MAX);
