@@ -557,7 +557,7 @@ mod tests {
         }
         assert_eq!(FIELDS.len() + 1, FIELD_END);
         assert_eq!(RecordKind::from_u8(0), None);
-        assert_eq!(RecordKind::from_u8(12), None);
+        assert_eq!(RecordKind::from_u8(KINDS.len() as u8 + 1), None);
         assert_eq!(Field::from_u8(0), None);
         assert_eq!(Field::from_u8(FIELD_END as u8), None);
     }
