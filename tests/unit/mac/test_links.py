@@ -72,7 +72,7 @@ def test_rotation_proves_with_both_and_seals_with_the_newer(tmp_path: Path) -> N
         for key in (KEY, newer, bytes(range(16)))
     )
     Framer(DIALECT, guard=ours).feed(frames, 1)
-    assert dict(ours.counts) == {"ok": 2, "wrong": 1, "missing": 0}
+    assert {name: count for name, count in ours.counts if count} == {"ok": 2, "wrong": 1}
     theirs = guard(newer)
     Framer(DIALECT, guard=theirs).feed(DIALECT.encode("0200", purchase(), guard=ours), 1)
     assert dict(theirs.counts)["ok"] == 1
