@@ -93,6 +93,7 @@ fuzz_target!(|data: &[u8]| {
         own: Some(&own),
         vault: Some(&message),
         preface: message.answer_preface(),
+        ..Sources::default()
     };
     for target in DIALECTS.iter() {
         for name in ["request", "tap", "reversal", "answer", "network_answer"] {
