@@ -12,6 +12,7 @@ class Link(asyncio.Protocol):
 
     made = 0
     leaving = False
+    reason = ""
 
     def __init__(self, *, good: bool) -> None:
         self.was_open = good
