@@ -22,7 +22,7 @@ COMMANDS: Final[dict[str, str]] = {
     "config": "Show the configuration in force, and what a reload would change.",
     "reload": "Bring a running node's files into force, all or nothing.",
     "member": "Show a running node's institutions, drain them, test their lines.",
-    "link": "Show frames that could not be decoded, masked, with the place of the fault.",
+    "link": "Frames that could not be decoded, masked, with the place.",
     "audit": "Show what was ordered of a node, and verify that record.",
     "keys": "Make a node's keys, show which they are.",
     "cert": "Certificates of links: what they are, when they end, new ones.",

@@ -442,7 +442,7 @@ class TokenSettings(Table, frozen=True, kw_only=True):
 
 class TerminalSettings(Table, frozen=True, kw_only=True):
     """Terminals that sign on by themselves and download their work keys. Without this table no
-    acquirer may have `mac.keys = "terminal"`."""
+    acquirer may leave `mac.keys` to its terminals."""
 
     file: Annotated[
         str,

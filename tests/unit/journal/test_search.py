@@ -39,7 +39,7 @@ def timed_out(world: World, stan: int) -> tuple[int, Any]:
 
 
 def test_found_by_id_rrn_and_stan_over_segments(world: World) -> None:
-    txns = [world.approved(stan)[1] for stan in range(1, 120)]
+    txns = [world.approved(stan)[1] for stan in range(1, 160)]
     assert len(list(Path(world.directory).glob("*.seg"))) > 3
     for wanted in ({"txn": txns[4]}, {"rrn": f"{5:012}"}, {"stan": 5, "terminal": "TERM0001"}):
         found = search(world, **wanted)

@@ -29,8 +29,10 @@ def compiled(*changes: tuple[str, str]) -> codec.Dialect:
     ["track1", "track2", "track3", "pin_block", "icc", "mac", "extended_pan"],
 )
 def test_nothing_that_is_the_terminals_goes_to_a_bank_with_a_tap(name: str) -> None:
+    head, leg = TEXT.split("[legs.tap]\n")
+    leg = leg.replace(f'\n{name} = "switch"', "", 1)
     with pytest.raises(DialectError, match="from the vault, or not at all"):
-        compiled((TAP_LEG, f'{TAP_LEG}{name} = "request"\n'))
+        codec.Dialect.compile(f'{head}[legs.tap]\n{name} = "request"\n{leg}', "changed.toml")
 
 
 @pytest.mark.parametrize("name", ["pan", "expiry", "card_sequence"])

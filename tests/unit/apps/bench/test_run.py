@@ -66,7 +66,7 @@ def test_both_floors_answer_everything_right(tmp_path: Path) -> None:
 def test_the_switch_answers_everything_right_however_it_ends(tmp_path: Path) -> None:
     """One closed shape beside the floors, then every row of the table of costs: approvals, repeats,
     declines, no route, time-outs with their reversals."""
-    plan = msgspec.structs.replace(TINY, shapes=SHAPES[1:2])
+    plan = msgspec.structs.replace(TINY, shapes=SHAPES[1:2], closed_ms=400, open_ms=600)
     found = run_switch(plan, tmp_path, lambda _: None)
     assert {(row.system, row.fault) for row in found.shapes} == {
         ("relay", ""),
