@@ -13,7 +13,6 @@ from tests.support.tap import Taps, open_taps
 
 FILE: Final = Path(__file__).parents[3] / "config/dialects/iso87-ascii.toml"
 TEXT: Final = FILE.read_text(encoding="utf-8")
-TAP_LEG: Final = '[legs.tap]\npan = "vault"\n'
 
 
 def compiled(*changes: tuple[str, str]) -> codec.Dialect:
