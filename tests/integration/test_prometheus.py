@@ -8,8 +8,11 @@ gone, worker gone.
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
+import sys
+import tempfile
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -173,3 +176,50 @@ async def test_faults_raise_the_right_alerts(
     await prometheus.wait(lambda firing: ("WorkerMissing", "") in firing, "WorkerMissing")
     os.kill(node.process.pid, signal.SIGCONT)
     await prometheus.wait(lambda firing: ("WorkerMissing", "") not in firing, "worker restarted")
+
+
+def worker_of(directory: Path) -> int:
+    """Process id of the worker of the one node below a directory."""
+    (ready,) = directory.rglob("run/worker.json")
+    return int(json.loads(ready.read_text(encoding="utf-8"))["pid"])
+
+
+async def test_the_demonstration_is_scraped_and_a_stopped_worker_is_missed(
+    tmp_path: Path,
+) -> None:
+    """What `make demo` starts, from outside: its traffic, then a worker that stands still."""
+    # The path of the gateway's socket lies deep in it, and has at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="tsw") as short:
+        demo = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "switch", "demo", "--tokens", "1000",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=os.environ | {"TMPDIR": short},
+            start_new_session=True,
+        )  # fmt: skip
+        assert demo.stdout is not None
+        told = b""
+        async with asyncio.timeout(WAIT_S):
+            while (found := re.search(rb"metrics at http://([^/]+)/metrics", told)) is None:
+                told = await demo.stdout.readline()
+                assert told, "the demonstration ended before it said where its metrics are"
+        draining = asyncio.ensure_future(demo.stdout.read())
+        prometheus = Prometheus(tmp_path, found[1].decode())
+        await prometheus.start()
+        try:
+            await prometheus.sees("sum(rate(tapswitch_transactions_total[3s]))")
+            await prometheus.sees("tapswitch_taps_genuine_total")
+            assert ("WorkerMissing", "") not in await prometheus.firing()
+            worker = worker_of(Path(short))
+            os.kill(worker, signal.SIGSTOP)
+            await prometheus.wait(lambda now: ("WorkerMissing", "") in now, "WorkerMissing")
+            os.kill(worker, signal.SIGCONT)
+            await prometheus.wait(lambda now: ("WorkerMissing", "") not in now, "worker goes on")
+            demo.send_signal(signal.SIGINT)
+            assert await demo.wait() in {0, 130}, (await draining)[-2_000:].decode()
+        finally:
+            await prometheus.end()
+            if demo.returncode is None:
+                os.killpg(demo.pid, signal.SIGKILL)
+                await demo.wait()
+            await draining
