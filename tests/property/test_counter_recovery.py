@@ -23,6 +23,8 @@ class Play:
         self.claimed: set[int] = set()
         self.highest = 0
         self.stan = 0
+        self.undone = 0
+        """Requests in doubt that restarts have reversed, each under a STAN of its own."""
 
     def expected(self, atc: int) -> str:
         """What a verdict must be."""
@@ -81,8 +83,9 @@ def run(play: Play, steps: list[tuple[str, int]]) -> None:
         elif act == "restart":
             before = taps.world
             with restarted(before, capacity=8_000) as (world, recovered):
-                for at, doubtful in enumerate(recovered.in_doubt):
-                    stan = 1_000 * (place + 1) + at
+                for doubtful in recovered.in_doubt:
+                    play.undone += 1
+                    stan = 500_000 + play.undone
                     world.gate.undo(
                         doubtful.txn, "96", "JW", world.wall_ms, Cause.RESTART, stan, OUT_TIME
                     )

@@ -232,7 +232,7 @@ async def test_hold_is_there_after_a_restart_and_shown(
     async with rig(tmp_path, [await bank.start()]) as node:
         await until(lambda: node.member("BANK01").signed_on() == 2, what="both connections")
         await done(node, order)
-    gc.collect()  # on this thread: see tests/unit/runtime/conftest.py
+    gc.collect()  # on this thread: see tests/conftest.py
     codes(bank)
     async with rig(tmp_path, None) as node:
         await asyncio.sleep(0.2)
