@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from switch.sim.magic import text
+from switch.sim.network.rule import text as network_text
 
 if TYPE_CHECKING:
     import ssl
@@ -211,6 +212,42 @@ def terminal(
         seed,
         steered=steered,
     )
+
+
+@command.command("network", epilog="\b\n" + network_text())
+@click.option("--listen", metavar="HOST:PORT", required=True, help="Port 0: any free one.")
+@click.option("--to", metavar="HOST:PORT", required=True, help="Where connections go on to.")
+@click.option(
+    "--fault", "faults", multiple=True, metavar="RULE", help="Such as 'down lose mti=0210 nth=3'."
+)
+@click.option(
+    "--dialect",
+    type=click.Path(path_type=Path),
+    help="Tell messages apart by this file; without it bytes are bytes, TLS too.",
+)
+@click.option("--seed", type=int, help="Draw the same again; default: a new draw.")
+@click.option("--steered", is_flag=True, help="Take orders as JSON lines on stdin.")
+def network(
+    listen: str,
+    to: str,
+    faults: tuple[str, ...],
+    dialect: Path | None,
+    seed: int | None,
+    steered: bool,
+) -> None:
+    """A network that fails on purpose, between two peers: to test them, or to bench with delay.
+
+    A rule is a direction (up: towards --to; down: back; both, the default), a fault, and what it
+    takes. Bytes count from the frame's first, without --dialect from the connection's. Orders
+    beside stop and report: heal, fail (the rules again), cut (reset all), refuse (down until
+    healed).
+    """
+    from switch.sim.network import parse_rule
+    from switch.sim.network.process import run_network
+    from switch.sim.steering import parse_address
+
+    rules = [parse_rule(fault) for fault in faults]
+    run_network(parse_address(listen), parse_address(to), rules, dialect, seed, steered=steered)
 
 
 @command.command("pos")

@@ -47,6 +47,15 @@ class Source:
         """Bytes of TPDU and header between length and body; 0 where the dialect has none."""
         return self.dialect.preface_bytes
 
+    def frame_bytes(self, data: bytes) -> int:
+        """Length of the frame at the beginning of `data`, its own length included; 0 when too few
+        bytes are there to tell, -1 when they are no length."""
+        width = self.dialect.length_bytes
+        if len(data) < width:
+            return 0
+        said = describe.length(self.framing, data[:width])
+        return -1 if said is None else said[0] + said[1]
+
     def vary(self, change: Change) -> Dialect | None:
         """The dialect as it would be; None when the file would not compile."""
         known = repr(change.keys)
