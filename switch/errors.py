@@ -114,7 +114,8 @@ class MacError(PeerError):
     """The message code of a message is wrong or missing, or there is no key for it.
 
     `reason` is the label of the metric; `message` the `switch.wire.Message`, which changes nothing
-    and is answered by what the dialect has for it.
+    and is answered by what the dialect has for it. `path` is the code's field (``mac`` where there
+    is none); `image` and `image_at` are those of a `DecodeError`.
     """
 
     code = "TSW-P0103"
@@ -124,6 +125,9 @@ class MacError(PeerError):
         self.dialect = dialect
         self.reason = reason
         self.message: Any = None
+        self.path = "mac"
+        self.image = ""
+        self.image_at = 0
 
 
 class UsageError(TapswitchError):

@@ -23,7 +23,7 @@ from switch.observe import log as observe_log
 from switch.observe.collector import MeterCollector
 from switch.observe.place import meter_files
 from switch.runtime import ready
-from switch.runtime.harden import end_with_parent
+from switch.runtime.harden import end_with_parent, harden
 from switch.settings.load import load
 
 __all__ = ["main", "serve"]
@@ -90,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _arguments(arguments)
     observe_log.configure("exporter")
     try:
+        harden()
         if options.parent:
             end_with_parent(options.parent)
         settings = load(options.config)

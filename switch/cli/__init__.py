@@ -42,12 +42,6 @@ COMMANDS: Final[dict[str, str]] = {
 }
 """Command to its one line of help, in the order of `--help`; the module has the command's name."""
 
-OPENS_KEYS: Final = frozenset(
-    {"cert", "check", "config", "keys", "journal", "tail", "terminal", "token", "trace"}
-)
-"""Commands that open keys in their own process, which is hardened first. The worker of `run` and
-`demo` hardens itself."""
-
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 
@@ -103,8 +97,9 @@ def run(args: list[str] | None = None, *, own_process: bool = False) -> int:
     `own_process`: nothing else runs in this process, so that it may be hardened for good.
     """
     try:
-        words = sys.argv[1:] if args is None else args
-        if own_process and not OPENS_KEYS.isdisjoint(words[:1]):
+        if own_process:
+            # Every command: one that opens no key may be given a message with a card in it, or
+            # pass a key's descriptor on.
             from switch.runtime.harden import harden
 
             harden()

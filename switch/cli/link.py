@@ -28,7 +28,8 @@ def command() -> None:
 @click.option("--reason", default="", help="Why; kept in the audit.")
 @common
 def errors(config: str, output: str, link: str, limit: int, reason: str) -> None:
-    """Show the last frames of LINK, a member's id, that could not be decoded.
+    """Show the last frames of LINK, a member's id, that could not be decoded, or whose message code
+    does not hold.
 
     Each with its bytes and a caret under the fault. Bytes of sensitive fields, and all that cannot
     be attributed, are shown as **. They are kept in the worker's memory, 64 for each member.
@@ -42,7 +43,7 @@ def errors(config: str, output: str, link: str, limit: int, reason: str) -> None
 
 def _lines(answer: "FramesShown") -> Iterator[str]:
     if not answer.frames:
-        yield f"{answer.member}: every frame could be decoded"
+        yield f"{answer.member}: every frame could be decoded and proved"
         return
     for frame in answer.frames:
         yield from _frame(frame)

@@ -1,5 +1,5 @@
-"""Order `link-errors`: the last frames of a member that could not be decoded, masked, with the
-place of the fault."""
+"""Order `link-errors`: the last frames of a member that could not be decoded, or whose message
+code does not hold, masked, with the place of the fault."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ class FramesShown(Answer, frozen=True, kw_only=True, tag="frames"):
 
     member: str
     total: int
-    """Frames that could not be decoded since the worker's start; the last 64 are kept."""
+    """Frames that could not be decoded or proved since the worker's start; the last 64 are kept."""
     frames: list[FrameFault]
 
 

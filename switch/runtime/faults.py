@@ -1,4 +1,4 @@
-"""The last frames of a member that could not be decoded, masked, in memory.
+"""The last frames of a member that could not be decoded or proved, masked, in memory.
 
 What arrives here was masked natively before it became a Python object (`DecodeError.image`). The
 ring is bounded in frames and bytes: a peer that sends nothing else costs a quarter of a megabyte.
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from switch.errors import DecodeError, FramingError
+from switch.errors import DecodeError, FramingError, MacError
 from switch.runtime.clock import wall_ms
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ FRAMES_MAX: Final = 64
 """Kept for each member; the oldest goes first."""
 IMAGE_BYTES_MAX: Final = 2_048
 """Kept of one frame, around its fault."""
+PROVED: Final = "a code that a key of the link makes"
 
 
 class FrameFault(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +33,8 @@ class FrameFault(msgspec.Struct, frozen=True, kw_only=True):
     peer: str
     dialect: str
     kind: str
-    """message: the stream went on behind it; framing: the stream was lost there."""
+    """message: the stream went on behind it; mac: so it did, and its message code does not hold;
+    framing: the stream was lost there."""
     mti: str = ""
     path: str = ""
     """Field path, ``mti``, ``bitmap``, ``message``, or a part of TPDU or header."""
@@ -60,23 +62,28 @@ class Faults:
         """Since the worker's start."""
 
     def keep(self, link: "Connection", error: Exception) -> None:
-        """Keeps what may be shown of a frame that could not be decoded, or of a lost stream."""
+        """Keeps what may be shown of a frame that could not be decoded or proved, or of a lost
+        stream."""
         self.total += 1
-        if isinstance(error, DecodeError):
+        if isinstance(error, DecodeError | MacError):
             size = len(error.image) // 2
             first = max(0, min(error.image_at - IMAGE_BYTES_MAX // 2, size - IMAGE_BYTES_MAX))
+            if isinstance(error, DecodeError):
+                kind, mti, found, expected = "message", error.mti, error.found, error.expected
+            else:
+                kind, mti, found, expected = "mac", error.message.mti, error.reason, PROVED
             self._frames.append(
                 FrameFault(
                     at_ms=wall_ms(),
                     slot=link.slot,
                     peer=link.peer,
                     dialect=error.dialect,
-                    kind="message",
-                    mti=error.mti,
+                    kind=kind,
+                    mti=mti,
                     path=error.path,
                     offset=error.image_at,
-                    found=error.found,
-                    expected=error.expected,
+                    found=found,
+                    expected=expected,
                     bytes=size,
                     image=error.image[2 * first : 2 * (first + IMAGE_BYTES_MAX)],
                     image_from=first,

@@ -1,6 +1,6 @@
 """What a process that holds keys and card numbers gives up before it reads either.
 
-Called first thing in the worker and in the commands that open keys, before settings, keys or
+Called first thing in every process of a node and in every command, before settings, keys or
 journal are opened. It must not be called in a process that runs foreign code beside ours (the test
 runner, for instance): nothing here can be taken back.
 """

@@ -282,6 +282,7 @@ class AcquirerConnection(_Spoken):
         """A message whose code does not hold: no key is claimed, nothing recorded. A request is
         told so; the answer has a code where there is a key for it."""
         self.driver.counts["mac_refused"] += 1
+        self.member.faults.keep(self, error)
         message: Message = error.message
         self._read[message.kind] += 1
         code, ending, again = refusal(error.reason)
@@ -370,6 +371,7 @@ class BankConnection(_Spoken):
             self._read[item.message.kind] += 1
             driver = self.driver
             driver.counts["mac_refused"] += 1
+            self.member.faults.keep(self, item)
             driver.gauges.ended(end.PROOF)
             return
         if isinstance(item, Exception):

@@ -30,16 +30,41 @@ const TEST_RANGE: [u8; 4] = [6, 2, 9, 9];
 
 /// What may be shown of `content`, which stood behind the length of a frame and was refused.
 pub fn image(dialect: &Dialect, content: &[u8], refusal: &Refusal) -> Image {
-    let mut shown = vec![false; content.len()];
     let width = dialect.envelope.width();
     let addressed = dialect.envelope.open(content).is_ok();
+    let mut shown = vec![false; content.len()];
     if addressed {
         show(&mut shown, 0, width);
         let body = content.get(width..).unwrap_or(&[]);
-        body_shown(dialect, body, refusal, width, &mut shown);
+        body_shown(dialect, body, refusal.partial.as_ref(), width, &mut shown);
     }
+    Image {
+        hex: starred(content, &shown),
+        at: refusal.fault.offset + if addressed { width } else { 0 },
+    }
+}
+
+/// What may be shown of `content`, which was decoded as `message` and whose message code does not hold, with the path
+/// of the code; where there is none the place is the end.
+pub fn unproved(dialect: &Dialect, content: &[u8], message: &Message) -> (Image, String) {
+    let width = dialect.envelope.width();
+    let mut shown = vec![false; content.len()];
+    show(&mut shown, 0, width);
+    let body = content.get(width..).unwrap_or(&[]);
+    body_shown(dialect, body, Some(message), width, &mut shown);
+    let mut lines = message.lines(false).into_iter();
+    let code = lines.find(|line| line.name == "mac" || line.name == "mac2");
+    let (at, path) = match code {
+        Some(line) => (width + line.offset, format!("field {}", line.number)),
+        None => (content.len(), "mac".to_owned()),
+    };
+    let hex = starred(content, &shown);
+    (Image { hex, at }, path)
+}
+
+fn starred(content: &[u8], shown: &[bool]) -> String {
     let mut hex = String::with_capacity(2 * content.len());
-    for (&byte, &visible) in content.iter().zip(&shown) {
+    for (&byte, &visible) in content.iter().zip(shown) {
         if visible {
             hex.push(char::from(hex_digit(byte >> 4)));
             hex.push(char::from(hex_digit(byte & 0xf)));
@@ -47,15 +72,20 @@ pub fn image(dialect: &Dialect, content: &[u8], refusal: &Refusal) -> Image {
             hex.push_str("**");
         }
     }
-    let at = refusal.fault.offset + if addressed { width } else { 0 };
-    Image { hex, at }
+    hex
 }
 
-fn body_shown(dialect: &Dialect, body: &[u8], refusal: &Refusal, base: usize, shown: &mut [bool]) {
+fn body_shown(
+    dialect: &Dialect,
+    body: &[u8],
+    partial: Option<&Message>,
+    base: usize,
+    shown: &mut [bool],
+) {
     let Some((_, first, _)) = decode::announced_fields(dialect, body) else {
         return;
     };
-    let known = match &refusal.partial {
+    let known = match partial {
         Some(partial) => {
             let known = partial.kind != Kind::Unknown;
             fields_shown(partial, body, base, known, shown);
@@ -71,7 +101,6 @@ fn body_shown(dialect: &Dialect, body: &[u8], refusal: &Refusal, base: usize, sh
         }
     }
     // No card number begins with 0: behind such an MTI stands a bitmap.
-    let partial = refusal.partial.as_ref();
     if partial.is_some_and(|partial| matches!(partial.mti, [b'0', b'1'..=b'8', ..])) {
         show(shown, base, first);
     }

@@ -12,6 +12,7 @@ use crate::codec::charset::{CHARSETS, Charset};
 use crate::codec::class::Class;
 use crate::codec::encode::is_binary;
 use crate::codec::envelope::Preface;
+use crate::codec::image::unproved;
 use crate::codec::seal::Seal;
 use crate::codec::spec::{Layout, Spec, Titles};
 use crate::codec::toml::{self, Node, Table, Value};
@@ -440,7 +441,9 @@ impl PyFramer {
                 Ok(mut message) => {
                     message.set_complete_ns(now_ns);
                     match guard {
-                        Some(guard) => guarded(py, guard, message).and_then(|m| out.append(m)),
+                        Some(guard) => {
+                            guarded(py, guard, content, message).and_then(|m| out.append(m))
+                        }
                         None => Bound::new(py, PyMessage(message)).and_then(|m| out.append(m)),
                     }
                 }
@@ -470,22 +473,27 @@ impl PyFramer {
     }
 }
 
-/// The message when its code holds, or a `MacError` with the message in it.
+/// The message when its code holds, or a `MacError` with the message in it and what may be shown of its frame.
 fn guarded<'py>(
     py: Python<'py>,
     guard: &Guard,
+    content: &[u8],
     mut message: Message,
 ) -> PyResult<Bound<'py, PyAny>> {
     let proof = guard.prove(&mut message);
-    let dialect = Arc::clone(message.dialect());
-    let message = Bound::new(py, PyMessage(message))?;
     if proof.good() {
-        return Ok(message.into_any());
+        return Ok(Bound::new(py, PyMessage(message))?.into_any());
     }
+    let dialect = Arc::clone(message.dialect());
+    let (image, path) = unproved(&dialect, content, &message);
     let args = (&*dialect.name, proof.name()).into_pyobject(py)?;
     let error = python_error(py, "MacError", &args, None);
-    error.value(py).setattr("message", message)?;
-    Ok(error.value(py).clone().into_any())
+    let value = error.value(py);
+    value.setattr("message", Bound::new(py, PyMessage(message))?)?;
+    value.setattr("image", image.hex)?;
+    value.setattr("image_at", image.at)?;
+    value.setattr("path", path)?;
+    Ok(value.clone().into_any())
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {

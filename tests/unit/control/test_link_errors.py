@@ -210,7 +210,7 @@ async def test_caret_stands_under_the_fault(node: Rig, tmp_path: Path) -> None:
     assert json.loads(told.stdout)["frames"][0]["path"] == "field 41"
     assert leaks(told.stdout) == []
     other = await asyncio.to_thread(run, command, ["errors", "BANK01", "--config", str(tmp_path)])
-    assert other.stdout == "BANK01: every frame could be decoded\n"
+    assert other.stdout == "BANK01: every frame could be decoded and proved\n"
 
 
 def test_rows_without_anything_to_see_are_left_out() -> None:

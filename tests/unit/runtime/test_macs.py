@@ -74,6 +74,29 @@ async def test_bad_or_missing_code_changes_nothing_and_is_told_so(tmp_path: Path
     await bank.stop()
 
 
+async def test_message_whose_code_does_not_hold_is_kept_masked(tmp_path: Path) -> None:
+    set_up(tmp_path)
+    bank = Bank()
+    async with rig(tmp_path, [await bank.start()], acquirer=MAC) as node:
+        acquirer = await Acquirer.connect(node.acquirer, guard=guard())
+        values = purchase()
+        wrong = DIALECT.encode("0200", values, guard=guard(BANK_KEY))
+        for frame in (wrong, DIALECT.encode("0200", values)):
+            acquirer.write(frame)
+            await acquirer.next()
+        faults = node.member("ACQ01").faults
+        first, second = faults.newest(2)
+        assert (faults.total, first.kind, second.kind) == (2, "mac", "mac")
+        assert (first.mti, first.path, first.found) == ("0200", "field 64", "wrong")
+        # The code is the last field: it is shown, and stands where it is said to stand.
+        assert first.image[2 * first.offset :] == wrong[-16:].hex()
+        assert (second.path, second.found, second.offset) == ("mac", "missing", second.bytes)
+        pan = str(values["pan"])
+        assert pan.encode().hex() not in first.image + second.image
+        assert b"MERCHANT0000001".hex().upper() in first.image
+    await bank.stop()
+
+
 async def test_answer_with_a_bad_code_is_no_answer(tmp_path: Path) -> None:
     set_up(tmp_path)
     bank = Bank(guard(BANK_KEY))
