@@ -4,6 +4,7 @@ It imports nothing of the standard library that a pure room may not use.
 """
 
 from switch._native import BUILD_PROFILE, __version__
+from switch._native import clock as clock
 from switch._native import codec as codec
 from switch._native import describe as describe
 from switch._native import emv as emv
@@ -12,6 +13,7 @@ from switch._native import journal as journal
 from switch._native import load as load
 from switch._native import mac as mac
 from switch._native import meter as meter
+from switch._native import simulation as simulation
 from switch._native import tap as tap
 from switch._native import terminal as terminal
 from switch._native import walk as walk
@@ -19,6 +21,7 @@ from switch._native import walk as walk
 __all__ = [
     "BUILD_PROFILE",
     "__version__",
+    "clock",
     "codec",
     "describe",
     "emv",
@@ -27,6 +30,7 @@ __all__ = [
     "load",
     "mac",
     "meter",
+    "simulation",
     "tap",
     "terminal",
     "walk",

@@ -4,6 +4,8 @@
 //! `switch._native`. `buf` is the only file with `unsafe`.
 
 pub mod buf;
+pub mod chance;
+pub mod clock;
 pub mod codec;
 pub mod emv;
 pub mod error;
@@ -12,6 +14,7 @@ pub mod journal;
 pub mod load;
 pub mod mac;
 pub mod meter;
+pub mod simulation;
 pub mod tap;
 pub mod terminal;
 pub mod walk;

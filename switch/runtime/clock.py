@@ -1,28 +1,34 @@
 """The only place that reads clocks. Everything below gets plain numbers.
 
 Deadlines count on the monotonic clock; dates, transmission times and journal stamps on the wall
-clock. The two never meet: a wall clock that is stepped changes no deadline.
+clock. The two never meet: a wall clock that is stepped changes no deadline. They are the cellar's
+(native/src/clock.rs), so that records, deadlines and a simulation go by the same.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
-from time import monotonic_ns, process_time_ns, time_ns
+from time import process_time_ns
 from typing import Final
 from zoneinfo import ZoneInfo
 
-__all__ = ["BusinessDay", "cpu_us", "monotonic_ns", "wall_ms", "wall_s"]
+from switch.native import clock
+
+__all__ = ["BusinessDay", "cpu_us", "monotonic_ns", "wall_ms", "wall_ns", "wall_s"]
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
 
+monotonic_ns = clock.monotonic_ns
+wall_ns = clock.wall_ns
+
 
 def wall_ms() -> int:
     """Unix time in milliseconds."""
-    return time_ns() // MS
+    return wall_ns() // MS
 
 
 def wall_s() -> int:
     """Unix time in seconds."""
-    return time_ns() // SECOND
+    return wall_ns() // SECOND
 
 
 def cpu_us() -> int:

@@ -7,7 +7,6 @@ which ends the process.
 """
 
 from collections.abc import Callable, Mapping
-from time import time_ns
 from typing import TYPE_CHECKING, Final
 
 from switch.engine.effects import PARKED
@@ -18,7 +17,7 @@ from switch.model.end import JOURNAL, KEY_TAKEN
 from switch.model.response import SYSTEM_ERROR
 from switch.model.state import Cause, ReversalEffect
 from switch.native import journal, walk
-from switch.runtime.clock import BusinessDay
+from switch.runtime.clock import BusinessDay, wall_ns
 from switch.runtime.member import Acquirer, Bank
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class Gate:
         ready = bank.ready
         if not ready:
             return Forwarding.DOWN
-        now = time_ns()
+        now = wall_ns()
         bank.turn = turn = (bank.turn + 1) % len(ready)
         txn.tally = bank.tallies[turn]
         if not bank.matcher.take(txn, now // SECOND):
@@ -128,7 +127,7 @@ class Gate:
     def answer(self, txn: "Transaction", reply: "Message") -> bool:
         """See `ports.Gate.answer`."""
         try:
-            self._native.answer(txn.request, reply, txn.slot, txn.id, time_ns() // MS)
+            self._native.answer(txn.request, reply, txn.slot, txn.id, wall_ns() // MS)
         except EncodeError:
             return False
         self._acquirers[txn.acquirer].in_flight -= 1
@@ -147,7 +146,7 @@ class Gate:
         reason: str = "",
     ) -> None:
         """See `ports.Gate.decline`."""
-        wall_ms = time_ns() // MS
+        wall_ms = wall_ns() // MS
         try:
             self._native.decline(message, slot, txn, acquirer, code, end, wall_ms, reason)
         except JournalError:
@@ -157,14 +156,14 @@ class Gate:
 
     def refuse(self, message: "Message", slot: int, code: str, end: str) -> None:
         """See `ports.Gate.refuse`."""
-        self._native.refuse(message, slot, code, end, time_ns() // SECOND)
+        self._native.refuse(message, slot, code, end, wall_ns() // SECOND)
         self.urgent = True
 
     def repeat(self, message: "Message", slot: int, acquirer: int) -> None:
         """See `ports.Gate.repeat`. Urgent, since the record that the answer stands on is mostly
         durable."""
-        if not self._native.repeat(message, slot, acquirer, time_ns() // SECOND):
-            self._native.refuse(message, slot, SYSTEM_ERROR, KEY_TAKEN, time_ns() // SECOND)
+        if not self._native.repeat(message, slot, acquirer, wall_ns() // SECOND):
+            self._native.refuse(message, slot, SYSTEM_ERROR, KEY_TAKEN, wall_ns() // SECOND)
         self.urgent = True
 
     # ------------------------------------------------------------------------ outcomes of our own
@@ -183,7 +182,7 @@ class Gate:
         self, txn: "Transaction", code: str, end: str, cause: Cause, bank_code: str
     ) -> Reversal | None:
         """See `ports.Gate.conclude`."""
-        now = time_ns()
+        now = wall_ns()
         stan, at = 0, ""
         if cause:
             stan, at = self._banks[txn.issuer].matcher.number(now // SECOND)
@@ -194,7 +193,7 @@ class Gate:
 
     def undo(self, txn: int, code: str, end: str, cause: Cause) -> Reversal | None:
         """See `ports.Gate.undo`."""
-        now = time_ns()
+        now = wall_ns()
         bank = self._banks.get(self._native.issuer_of(txn))
         if bank is None:
             return None
@@ -213,7 +212,7 @@ class Gate:
         effect: ReversalEffect,
     ) -> Reversal | None:
         """See `ports.Gate.accept_reversal`."""
-        now = time_ns()
+        now = wall_ns()
         stan, at = 0, ""
         if effect is ReversalEffect.REVERSE:
             entry = self._duplicates.original(message, acquirer, now // SECOND)
@@ -256,7 +255,7 @@ class Gate:
         assert isinstance(reversal, walk.Original)
         if result != PARKED:
             self._banks[reversal.issuer].matcher.reversal_done(reversal)
-        self._native.settle(reversal, result, time_ns() // MS, end)
+        self._native.settle(reversal, result, wall_ns() // MS, end)
 
     def note(self, what: str, txn: int) -> None:
         """See `ports.Gate.note`."""

@@ -13,7 +13,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use heed::types::Bytes;
 use heed::{Env, PutFlags, RoTxn, WithoutTls};
@@ -24,7 +24,7 @@ use super::inspect::Inspection;
 use super::pages::Pages;
 use super::record::{KEY_BYTES, PACKED_BYTES_MAX, Token, TokenRecord};
 use super::seal::Seal;
-use crate::buf;
+use crate::{buf, clock};
 
 /// Address space reserved for a generation, 16 GiB: about a hundred million tokens. It costs no memory.
 const MAP_BYTES: usize = 16 << 30;
@@ -69,7 +69,7 @@ pub struct Index {
     directory: PathBuf,
     scribe: Scribe,
     generation: Result<Generation, Unavailable>,
-    looked: Instant,
+    looked_ns: u64,
 }
 
 impl Index {
@@ -79,7 +79,7 @@ impl Index {
             directory: directory.to_owned(),
             scribe: Scribe::new(seal),
             generation: Err(Unavailable::Missing),
-            looked: Instant::now(),
+            looked_ns: clock::monotonic_ns(),
         };
         index.look();
         index
@@ -87,7 +87,7 @@ impl Index {
 
     /// Takes up the generation that `CURRENT` names, when it is another one, and a fresh snapshot. Call it from a timer.
     pub fn look(&mut self) {
-        self.looked = Instant::now();
+        self.looked_ns = clock::monotonic_ns();
         let named = fs::read_to_string(self.directory.join(CURRENT)).unwrap_or_default();
         let named = named.trim();
         if !is_generation(named) {
@@ -111,11 +111,11 @@ impl Index {
     pub fn renew(&mut self) {
         match &mut self.generation {
             Ok(generation) => generation.renew(&self.scribe.seal, false),
-            Err(_) if self.looked.elapsed() > LOOK_AGAIN => return self.look(),
+            Err(_) if clock::since(self.looked_ns) > LOOK_AGAIN => return self.look(),
             Err(_) => return,
         }
         // A stale one is replaced soon.
-        if self.why().is_some() && self.looked.elapsed() > LOOK_AGAIN {
+        if self.why().is_some() && clock::since(self.looked_ns) > LOOK_AGAIN {
             self.look();
         }
     }

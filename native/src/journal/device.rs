@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::JournalError;
 use crate::buf;
+use crate::simulation::Real;
 
 /// Bytes written between two looks at the pace when a segment is pre-written.
 const PREPARE_CHUNK_BYTES: usize = 512 * 1024;
@@ -60,6 +61,7 @@ pub struct Directory {
 /// The exclusive lock of a directory, held until dropped.
 pub struct DirectoryLock {
     _file: File,
+    _real: Real,
 }
 
 impl Directory {
@@ -92,6 +94,9 @@ impl Directory {
 
     /// Takes the exclusive lock; the error names the process that has it.
     pub fn lock(&self) -> Result<DirectoryLock, JournalError> {
+        let real = Real::enter().ok_or(JournalError::Usage(
+            "a simulation is on in this process: no real journal opens",
+        ))?;
         let path = self.path.join("lock");
         let shown = path.display().to_string();
         let mut file = OpenOptions::new()
@@ -119,7 +124,10 @@ impl Directory {
             .set_len(0)
             .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
         noted.map_err(|e| JournalError::io("write", &shown, &e))?;
-        Ok(DirectoryLock { _file: file })
+        Ok(DirectoryLock {
+            _file: file,
+            _real: real,
+        })
     }
 
     /// Removes what an interrupted `create` left behind. Only for the holder of the lock.

@@ -16,7 +16,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use zeroize::Zeroize;
 
@@ -31,7 +30,7 @@ use super::scan::{From, Report, Visit, scan, tail};
 use super::survey::{Survey, survey};
 use super::unix_ms;
 use super::writer::{Start, Tally, Writer, adopt, entry_bytes, push_entry};
-use crate::buf;
+use crate::{buf, clock};
 
 /// 64 MiB: at 1,000 authorisations a second about a minute and a half, and a scan of one takes a tenth of a second.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
@@ -545,14 +544,14 @@ fn write_group(shared: &Shared, held: &mut Option<Desk>) -> bool {
     shared
         .pending_high
         .fetch_max(desk.taken.len() as u64, Ordering::Relaxed);
-    let began = Instant::now();
+    let began = clock::monotonic_ns();
     let outcome = desk.writer.write(&desk.taken, unix_ms());
     desk.taken.as_mut_slice().zeroize();
     desk.taken.clear();
     std::mem::forget(guard);
     match outcome {
         Ok(lsn) => {
-            let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let took = u64::try_from(clock::since(began).as_micros()).unwrap_or(u64::MAX);
             desk.mean_us = (desk.mean_us.saturating_mul(7).saturating_add(took)) / 8;
             shared.group_us_sum.fetch_add(took, Ordering::Relaxed);
             shared.group_us_max.fetch_max(took, Ordering::Relaxed);

@@ -79,9 +79,9 @@ pub struct Keys {
     demo: bool,
 }
 
-/// Fills `out` from the kernel.
+/// Fills `out` with random bytes.
 pub fn random(out: &mut [u8]) -> Result<(), KeysError> {
-    getrandom::fill(out).map_err(|error| KeysError::Random(error.to_string()))
+    crate::chance::fill(out).map_err(|error| KeysError::Random(error.to_string()))
 }
 
 /// Reads a sealing key from an open file or pipe: 32 raw bytes, or 64 hexadecimal digits and white space.

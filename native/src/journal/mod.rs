@@ -30,11 +30,7 @@ pub use scan::{From, RecordRef, Report, Torn};
 
 /// Wall clock in Unix milliseconds: dates records for people, decides nothing.
 pub(crate) fn unix_ms() -> i64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| {
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        })
+    crate::clock::wall_ms()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! When each message is due: made before the clock starts, so that no answer can influence a sending.
 
 use super::LoadError;
+use crate::chance::SplitMix;
 
 const SECOND: f64 = 1e9;
 /// More would be a slip of the hand: a minute at a rate far above what one machine serves.
@@ -20,11 +21,11 @@ impl Schedule {
     /// When rate or length is not positive or the schedule would be absurdly long.
     pub fn poisson(rate: f64, seconds: f64, seed: u64) -> Result<Self, LoadError> {
         check(rate, seconds)?;
-        let mut random = SplitMix(seed);
+        let mut random = SplitMix::new(seed);
         let mut at = 0.0;
         let mut due_ns = Vec::with_capacity((rate * seconds * 1.1) as usize);
         loop {
-            at += -(1.0 - random.unit()).ln() / rate;
+            at += -(1.0 - unit(&mut random)).ln() / rate;
             if at >= seconds {
                 break;
             }
@@ -73,23 +74,9 @@ fn check(rate: f64, seconds: f64) -> Result<(), LoadError> {
     )))
 }
 
-/// SplitMix64: small, known, and the same on every machine, so that a seed names a schedule.
-#[derive(Clone, Debug)]
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// In [0, 1).
-    fn unit(&mut self) -> f64 {
-        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
-    }
+/// A number in [0, 1).
+fn unit(random: &mut SplitMix) -> f64 {
+    (random.draw() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

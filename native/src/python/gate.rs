@@ -15,10 +15,10 @@ use super::meter::PyMeter;
 use super::terminal::PyTerminals;
 use super::usage_error;
 use super::walk::{PyDuplicates, PyOriginal, issuer_index};
+use crate::clock;
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
 use crate::journal::CONFIG_HASH_BYTES;
-use crate::load::clock;
 use crate::terminal::Variant;
 use crate::terminal::registry::who;
 use crate::walk::{
@@ -47,7 +47,7 @@ const STAN_MAX: u32 = 999_999;
 fn now(wall_ms: i64) -> Moment {
     Moment {
         wall_ms,
-        now_ns: clock::now(),
+        now_ns: clock::monotonic_ns(),
     }
 }
 

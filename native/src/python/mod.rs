@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+mod clock;
 mod codec;
 mod describe;
 mod element;
@@ -16,6 +17,7 @@ mod mac;
 mod message;
 mod meter;
 mod series;
+mod simulation;
 mod tap;
 mod terminal;
 mod walk;
@@ -61,6 +63,7 @@ pub(crate) fn usage_error(py: Python<'_>, problem: &str) -> PyErr {
 
 #[pymodule(gil_used = true)]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    add_submodule(m, "clock", clock::register)?;
     add_submodule(m, "codec", codec::register)?;
     add_submodule(m, "describe", describe::register)?;
     add_submodule(m, "journal", journal::register)?;
@@ -72,6 +75,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     add_submodule(m, "tap", tap::register)?;
     add_submodule(m, "mac", mac::register)?;
     add_submodule(m, "terminal", terminal::register)?;
+    add_submodule(m, "simulation", simulation::register)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add(
         "BUILD_PROFILE",

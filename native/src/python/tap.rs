@@ -11,9 +11,9 @@ use super::journal::PyKeys;
 use super::message::PyMessage;
 use super::usage_error;
 use super::walk::PyDuplicates;
+use crate::clock;
 use crate::index::Index;
 use crate::index::seal::Seal;
-use crate::load::clock;
 use crate::tap::{REASONS, Range, Verdict, Verifier};
 
 /// Verdicts before the first refusal: plain, genuine, pending (which is never native).
@@ -87,7 +87,7 @@ impl PyVerifier {
         Ok(match verdict {
             Verdict::Plain => 0,
             Verdict::Genuine => {
-                message.get().set_verified_ns(clock::now());
+                message.get().set_verified_ns(clock::monotonic_ns());
                 1
             }
             Verdict::Refused(refused) => REFUSED + refused.0,

@@ -194,9 +194,11 @@ impl Terminals {
         }
     }
 
-    /// Whoever is signed on, for a checkpoint.
+    /// Whoever is signed on, in order, for a checkpoint.
     pub fn all(&self) -> Vec<Who> {
-        self.inner().signed.keys().copied().collect()
+        let mut all: Vec<Who> = self.inner().signed.keys().copied().collect();
+        all.sort_unstable();
+        all
     }
 
     /// Makes new work keys for a terminal under its master key; None when there is no such terminal in use, or

@@ -138,7 +138,12 @@ impl<T: Ticket> Gate<T> {
         }
         let mut owed = match open.owed.take() {
             Some(owed) => owed,
-            None => self.owed.keys().copied().collect(),
+            None => {
+                // Taken from the end, the oldest first: the same state gives the same records.
+                let mut owed: Vec<u64> = self.owed.keys().copied().collect();
+                owed.sort_unstable_by(|a, b| b.cmp(a));
+                owed
+            }
         };
         for txn in owed.split_off(owed.len().saturating_sub(STEP)) {
             self.carry_owed(txn, wall_ms, &mut open.carried)?;

@@ -1,0 +1,38 @@
+//! `switch._native.simulation`: thin wrappers, no logic.
+
+use pyo3::prelude::*;
+
+use super::usage_error;
+use crate::simulation::{self, SimulationError};
+
+fn refused(py: Python<'_>, error: &SimulationError) -> PyErr {
+    usage_error(py, &error.to_string())
+}
+
+#[pyfunction]
+fn begin(py: Python<'_>, seed: u64, monotonic_ns: u64, wall_ns: i64) -> PyResult<()> {
+    simulation::begin(seed, monotonic_ns, wall_ns).map_err(|error| refused(py, &error))
+}
+
+#[pyfunction]
+fn end() {
+    simulation::end();
+}
+
+#[pyfunction]
+fn active() -> bool {
+    simulation::active()
+}
+
+#[pyfunction]
+fn set_now(py: Python<'_>, monotonic_ns: u64, wall_ns: i64) -> PyResult<()> {
+    simulation::set_now(monotonic_ns, wall_ns).map_err(|error| refused(py, &error))
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("__all__", ["active", "begin", "end", "set_now"])?;
+    m.add_function(wrap_pyfunction!(active, m)?)?;
+    m.add_function(wrap_pyfunction!(begin, m)?)?;
+    m.add_function(wrap_pyfunction!(end, m)?)?;
+    m.add_function(wrap_pyfunction!(set_now, m)?)
+}
