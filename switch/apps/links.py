@@ -6,7 +6,7 @@ for all connections to come by changing one entry. Connections that stand keep t
 
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +86,8 @@ class Links:
     """Where a predecessor listened, by member: for those whose settings take any free port."""
     desk: Desk | None = None
     """Where terminals sign on."""
+    take: Callable[[str, int], Awaitable[Sequence[Any]]] = take
+    """Takes an address to listen on."""
     terms: dict[str, Terms] = field(default_factory=dict)
     servers: dict[str, Opened] = field(default_factory=dict)
     dialers: dict[str, Dialer] = field(default_factory=dict)
@@ -143,7 +145,7 @@ class Links:
 
     # ---------------------------------------------------------------------- listeners, dialers
 
-    async def take(self, name: str, address: str, file: str) -> Taken:
+    async def taken(self, name: str, address: str, file: str) -> Taken:
         """Takes an address for a member. `file` is named in errors.
 
         Raises: SettingsError when it cannot be had.
@@ -152,7 +154,7 @@ class Links:
         if port == 0 and name in self.bound:
             host, port = split_address(self.bound[name])
         try:
-            return Taken(address, await take(host, port))
+            return Taken(address, list(await self.take(host, port)))
         except OSError as error:
             raise SettingsError(
                 f"cannot listen on {host}:{port} for {name}: {error.strerror or error}",

@@ -177,7 +177,7 @@ class Reloader:
             freed = other == name or wanted.get(other) != address
             if freed and address in (stands.at, stands.wanted if other == name else ""):
                 return stands.share(address)
-        return await links.take(name, address, self._worker.settings.sources.origin)
+        return await links.taken(name, address, self._worker.settings.sources.origin)
 
     def _draft(self, settings: Settings) -> Draft:
         return self._worker.metrics.draft(members_of(settings, self._worker.names))

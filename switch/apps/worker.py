@@ -23,6 +23,7 @@ from typing import Any, Final
 import structlog
 import uvloop
 
+from switch.apps.ground import REAL, Ground
 from switch.apps.links import Links, terms_of
 from switch.apps.reload import Reloader, members_of
 from switch.apps.rules import (
@@ -42,9 +43,8 @@ from switch.control.holds import Holds, holds_file
 from switch.control.place import socket_file
 from switch.control.reload import Reloaded
 from switch.control.server import Server as ControlServer
-from switch.crypto.keyfile import keys_absent, open_keys, sealing_key
 from switch.crypto.links import Guard
-from switch.crypto.masters import create_demo_masters, open_masters
+from switch.crypto.masters import open_masters
 from switch.crypto.terminals import Terminals
 from switch.engine.engine import AcquirerRules, Engine
 from switch.engine.reverse import IssuerRules
@@ -82,7 +82,6 @@ log = structlog.get_logger("worker")
 NAME: Final = "w0"
 """One worker decides per node for now; ids carry its lane all the same."""
 LANE: Final = 0
-MIB: Final = 1 << 20
 STOPPED_BY_STORAGE: Final = 3
 BANKS_FIRST_S: Final = 0.5
 """How long acquirers wait at start for the banks' first sign-on. A bank that is down must not
@@ -101,6 +100,7 @@ class Worker:
     bound: dict[str, str] = field(default_factory=dict)
     """Addresses to listen on instead of those of the settings, by institution: a restart keeps
     its ports."""
+    ground: Ground = REAL
     keys: journals.Keys = field(init=False)
     journal: journals.Journal = field(init=False)
     native: walk.Gate = field(init=False)
@@ -149,20 +149,13 @@ class Worker:
         """
         settings = self.settings
         for name, file in settings.dialects.items():
-            self.dialects[name] = Dialect.compile(settings.dialect_text(name), file)
+            self.dialects[name] = self.ground.dialect(settings, name, file)
         self.certificates = Certificates(settings)
-        self.keys = _keys(settings)
+        self.keys = self.ground.keys(settings)
         self.terminals = _terminals(settings, self.keys)
         self.seals = seals_of(settings, self.keys, self.terminals)
         self.guards = {name: seal.guard for name, seal in self.seals.items()}
-        directory = Path(settings.node.data_dir) / "journal" / NAME
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.journal = journals.Journal.open(
-            str(directory),
-            self.keys,
-            segment_bytes=settings.journal.segment_mib * MIB,
-            pending_bytes_max=settings.journal.pending_mib * MIB,
-        )
+        self.journal = self.ground.journal(settings, NAME, self.keys)
 
     def assemble(self, loop: asyncio.AbstractEventLoop) -> None:
         """Gate, members and engine, as the journal left them. Nothing is sent yet."""
@@ -206,6 +199,7 @@ class Worker:
             self.guards,
             self.bound,
             self.desk,
+            take=self.ground.take,
         )
         self.links.terms = terms_of(settings, self.dialects, {})
         engine = self._plug(duplicates, recovered)
@@ -291,7 +285,7 @@ class Worker:
                 "at_ms": wall_ms(),
                 "config": self.settings.digest,
                 "version": __version__,
-                "boot": os.getpid(),
+                "boot": self.ground.boot(),
             }
         )
         if self.journal.torn is not None:
@@ -342,13 +336,17 @@ class Worker:
         )
         self.timers.start()
         addresses = await self._open_links()
-        self._keep_settings()
         self.reloader = Reloader(self, self._announce)
+        if self.ground.orders:
+            await self._take_orders()
+        return addresses
+
+    async def _take_orders(self) -> None:
+        self._keep_settings()
         data_dir = self.settings.node.data_dir
         audit = Audit(audit_file(data_dir), __version__)
         self.control = ControlServer(self, socket_file(data_dir), audit)
         await self.control.start()
-        return addresses
 
     def _tick(self) -> None:
         self.driver.tick()
@@ -368,7 +366,8 @@ class Worker:
     async def finish(self) -> int:
         """Drains and closes the journal, or cuts everything off after a failure; the exit code."""
         self.finished = True
-        await self.control.close(last_word=not self.driver.failed.done())
+        if self.ground.orders:
+            await self.control.close(last_word=not self.driver.failed.done())
         self.reloader.stop()
         servers = [opened.server for opened in self.links.servers.values()]
         dialers = self.dialers
@@ -461,7 +460,7 @@ class Worker:
         return links.addresses(settings)
 
     async def _accept(self, name: str, address: str) -> None:
-        await self.links.accept(name, await self.links.take(name, address, self.settings.file))
+        await self.links.accept(name, await self.links.taken(name, address, self.settings.file))
 
     def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What a callback raised. Type and place only: a text might quote what must not be
@@ -497,28 +496,6 @@ def _next_txn(node: int, last: int) -> int:
     return (node << LANE_BITS | LANE) << TXN_COUNTER_BITS | counter + 1
 
 
-def _keys(settings: Settings) -> journals.Keys:
-    """Opens the keys; makes demo keys where there are none. `check_node` has judged the
-    addresses."""
-    file, sealing_file = settings.keys.file, settings.keys.sealing_key_file
-    if keys_absent(file, sealing_file):
-        for path in (file, sealing_file):
-            Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        journals.create_sealing_key(sealing_file)
-        with sealing_key(sealing_file) as descriptor:
-            journals.create_key_file(file, descriptor, demo=True)
-    keys = open_keys(file, sealing_file)
-    if keys.demo:
-        log.warning(
-            "keys.demo",
-            warning="THESE ARE DEMO KEYS: whoever has this directory reads every card number in "
-            "the journal. They are refused on any address that is not loopback.",
-            check_values=keys.check_values,
-        )
-        _demo_masters(settings, keys)
-    return keys
-
-
 def _terminals(settings: Settings, keys: journals.Keys) -> Terminals | None:
     """The registry of terminals; an empty one where no file is yet. Raises: KeyFileError."""
     if settings.terminals is None:
@@ -529,14 +506,6 @@ def _terminals(settings: Settings, keys: journals.Keys) -> Terminals | None:
     else:
         log.warning("terminals.none", file=settings.terminals.file, help="tapswitch terminal add")
     return terminals
-
-
-def _demo_masters(settings: Settings, keys: journals.Keys) -> None:
-    """Card master keys for the ranges of the tokens, where demo keys have none yet."""
-    tokens = settings.tokens
-    if tokens is not None and not Path(tokens.card_masters_file).exists():
-        prefixes = dict.fromkeys(one.prefix for one in tokens.ranges)
-        create_demo_masters(tokens.card_masters_file, keys, prefixes, wall_ms() // 1000)
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

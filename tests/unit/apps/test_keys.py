@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from switch.apps.worker import _keys
+from switch.apps.keys import worker_keys
 from switch.crypto.keyfile import create_keys
 from switch.crypto.masters import DEMO_INSTITUTION, open_masters, rows
 from switch.crypto.profiles import Scheme
@@ -23,7 +23,7 @@ def test_demo_masters_are_made_together_with_demo_keys(tmp_path: Path) -> None:
     node = settings(tmp_path)
     assert node.tokens is not None
     for _ in range(2):
-        keys = _keys(node)
+        keys = worker_keys(node)
         found = rows(open_masters(node.tokens.card_masters_file, keys))
         assert {(row.scheme, row.prefix) for row in found} == {(s, "629977") for s in Scheme}
         assert {row.institution for row in found} == {DEMO_INSTITUTION}
@@ -34,5 +34,5 @@ def test_demo_masters_are_made_together_with_demo_keys(tmp_path: Path) -> None:
 def test_masters_are_made_for_tokens_and_demo_keys_only(tmp_path: Path, demo: bool) -> None:
     node = settings(tmp_path, "" if demo else TOKENS)
     create_keys(node.keys.file, node.keys.sealing_key_file, demo=demo)
-    _keys(node)
+    worker_keys(node)
     assert not (tmp_path / "keys" / "card-masters.keys").exists()
