@@ -25,6 +25,7 @@ from switch.apps.links import Taken, dialled, terms_of
 from switch.apps.rules import (
     Seal,
     acquirer_rules,
+    circuit_of,
     health_of,
     issuer_rules,
     new_acquirer,
@@ -291,7 +292,7 @@ class Reloader:
             member = new_bank(index, issuer, worker.driver.gate.returns(index))
             member.hold = worker.holds.of(issuer.id).hold
             worker.banks[index] = member
-        member.retune(issuer.in_flight_max, health_of(issuer))
+        member.retune(issuer.in_flight_max, health_of(issuer), circuit_of(issuer))
         member.connections_max = issuer.connections
         self._stays(issuer.id)
 

@@ -10,10 +10,12 @@ from switch.crypto.links import Guard, LinkKey, Parameters, link_guard, link_row
 from switch.crypto.terminals import Terminals
 from switch.engine.engine import AcquirerRules
 from switch.engine.reverse import IssuerRules
+from switch.link.circuit import Circuit, CircuitRules
 from switch.link.health import HealthRules
 from switch.link.matcher import Matcher
 from switch.link.window import Window
 from switch.native import walk
+from switch.runtime.clock import monotonic_ns
 from switch.runtime.member import Acquirer, Bank
 from switch.settings import schema
 from switch.settings.schema import Settings
@@ -22,6 +24,7 @@ from switch.wire import Dialect
 __all__ = [
     "Seal",
     "acquirer_rules",
+    "circuit_of",
     "health_of",
     "issuer_rules",
     "new_acquirer",
@@ -114,7 +117,28 @@ def health_of(issuer: schema.Issuer) -> HealthRules:
     )
 
 
+def circuit_of(issuer: schema.Issuer) -> CircuitRules:
+    """When the bank is not asked."""
+    table = issuer.circuit or schema.Circuit()
+    return CircuitRules(
+        failed_share_max=table.failed_share_max,
+        failures_min=table.failures_min,
+        window_ms=table.window_ms,
+        unreachable_ms=table.unreachable_ms,
+        pause_min_ms=table.pause_min_ms,
+        pause_max_ms=table.pause_max_ms,
+        probes=table.probes,
+    )
+
+
 def new_bank(index: int, issuer: schema.Issuer, window: Window) -> Bank:
     """A bank without connections."""
     matcher: Matcher[Any, Any] = Matcher(window, issuer.in_flight_max)
-    return Bank(index, issuer.id, matcher, issuer.connections, health=health_of(issuer))
+    return Bank(
+        index,
+        issuer.id,
+        matcher,
+        issuer.connections,
+        health=health_of(issuer),
+        circuit=Circuit(circuit_of(issuer), monotonic_ns()),
+    )

@@ -167,6 +167,10 @@ def _lines(answer: "MemberDone") -> list[str]:
         f"reversals  {one.reversals_owed} not acknowledged",
         f"messages   {one.messages:,}",
     ]
+    if one.circuit:
+        why = f" ({one.circuit_why})" if one.circuit_why else ""
+        since = f" since {one.circuit_since_ms / 1000:.0f} s" if one.circuit_why else ""
+        lines.append(f"circuit    {one.circuit.replace('_', '-')}{why}{since}")
     if one.hold:
         who = f" by {one.hold_by}" if one.hold_by else ""
         lines.append(f"held       {one.hold} since {one.hold_since}{who}: {one.hold_reason}")

@@ -66,6 +66,12 @@ class MemberShown(msgspec.Struct, frozen=True, kw_only=True):
     """Links on which financial traffic may pass."""
     in_flight: int
     in_flight_max: int
+    circuit: str = ""
+    """Of a bank: closed, half_open, open (switch/link/circuit.py)."""
+    circuit_why: str = ""
+    """Why it opened last; '' while it is closed."""
+    circuit_since_ms: int = 0
+    """How long it has been in that state."""
     reversals_owed: int
     """Reversals that the bank has not acknowledged; they wait while it is held."""
     hold: str = ""
@@ -99,6 +105,7 @@ def shown(member: "Acquirer | Bank", node: Node) -> MemberShown:
         acquirer = node.acquirers[member.index]
         in_flight, in_flight_max = acquirer.in_flight, acquirer.in_flight_max
     kept = node.holds.of(member.name)
+    circuit = bank.circuit if bank is not None else None
     return MemberShown(
         id=member.name,
         role="acquirer" if bank is None else "issuer",
@@ -108,6 +115,9 @@ def shown(member: "Acquirer | Bank", node: Node) -> MemberShown:
         signed_on=member.signed_on(),
         in_flight=in_flight,
         in_flight_max=in_flight_max,
+        circuit=circuit.state.name.lower() if circuit is not None else "",
+        circuit_why=circuit.why if circuit is not None and not circuit.closed else "",
+        circuit_since_ms=(now_ns - circuit.since_ns) // 1_000_000 if circuit is not None else 0,
         reversals_owed=node.driver.native.owed_to(bank.index) if bank is not None else 0,
         hold=kept.hold,
         hold_since=kept.since,

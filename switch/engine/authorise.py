@@ -72,6 +72,7 @@ original's."""
 
 FORWARDING: Final = {
     Forwarding.DOWN: (BANK_DOWN, end.BANK_DOWN),
+    Forwarding.OPEN: (BANK_DOWN, end.CIRCUIT),
     Forwarding.FULL: (BANK_DOWN, end.CAP),
     Forwarding.UNFIT: (SYSTEM_ERROR, end.UNFIT),
     Forwarding.UNRECORDED: (SYSTEM_ERROR, end.JOURNAL),

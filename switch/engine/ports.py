@@ -46,6 +46,8 @@ class Forwarding(IntEnum):
     """The bank's leg cannot be built from this request: 96."""
     UNRECORDED = 4
     """The journal takes no more: 96."""
+    OPEN = 5
+    """The bank's circuit is open, or half-open with enough probes under way: 91."""
 
 
 @unique

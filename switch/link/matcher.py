@@ -75,7 +75,10 @@ class Matcher(Generic[T, R]):
         "_answered",
         "_early",
         "_last_ns",
+        "_mark_ns",
         "counts",
+        "failed",
+        "failed_since",
         "in_flight",
         "in_flight_max",
         "late",
@@ -99,6 +102,11 @@ class Matcher(Generic[T, R]):
             "reversal_unknown": 0,
         }
         """Answers that were not a first, agreeing, timely one, by reason."""
+        self.failed = 0
+        """Requests that may have reached the institution and got no usable answer."""
+        self.failed_since = 0
+        """Of these, those that were sent since `mark`."""
+        self._mark_ns = 0
         self._early: list[tuple[int, int]] = []
         self._last_ns = 0
         self._answered: deque[int] = deque(maxlen=ANSWERED_MAX)
@@ -178,6 +186,7 @@ class Matcher(Generic[T, R]):
         for txn in gone:
             self.in_flight.pop(txn.out_stan, None)
             txn.tally.expired += 1
+            self.unanswered(txn)
             self._remember(txn)
         return gone
 
@@ -196,8 +205,30 @@ class Matcher(Generic[T, R]):
         self.in_flight.clear()
         self._early.clear()
         for txn in gone:
+            self.unanswered(txn)
             self._remember(txn)
         return gone
+
+    def unanswered(self, txn: T) -> None:
+        """It may have reached the institution, and has no usable answer."""
+        self.failed += 1
+        if txn.deadline_ns > self._mark_ns:
+            self.failed_since += 1
+
+    def mark(self) -> None:
+        """`failed_since` and `earlier` tell what was sent before this moment from what is sent
+        later: deadlines grow with the time of sending."""
+        self._mark_ns = self._last_ns
+        self.failed_since = 0
+
+    def earlier(self) -> int:
+        """How much of what is in flight was sent before `mark`. Rare: walks that part."""
+        count = 0
+        for txn in self.in_flight.values():
+            if txn.deadline_ns > self._mark_ns:
+                break
+            count += 1
+        return count
 
     def number(self, now_s: int) -> tuple[int, str]:
         """STAN and transmission time of a reversal or a network management message."""

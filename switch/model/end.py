@@ -21,6 +21,7 @@ __all__ = [
     "ANSWERED",
     "BANK_DOWN",
     "CAP",
+    "CIRCUIT",
     "COUNTER",
     "CUT_SHORT",
     "EXPIRED",
@@ -79,6 +80,8 @@ NO_ROUTE: Final = "SR"
 BANK_DOWN: Final = "IR"
 """No signed-on connection of the bank when it was to be forwarded, or the connection went before
 it took the request; nothing was sent."""
+CIRCUIT: Final = "IQ"
+"""The bank's circuit is open: it fails too often, so that it is not asked; nothing was sent."""
 CAP: Final = "RW"
 """The bank's in-flight cap."""
 JOURNAL: Final = "JV"
@@ -118,6 +121,7 @@ ALL: Final = (
     WAITERS,
     NO_ROUTE,
     BANK_DOWN,
+    CIRCUIT,
     CAP,
     JOURNAL,
     EXPIRED,

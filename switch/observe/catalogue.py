@@ -93,8 +93,11 @@ RESPONSE_CODES: Final = (
 ENDS: Final = end.ALL
 HEALTH_STATES: Final = ("good", "suspect", "out", "trial")
 """Mirrors switch/link/health.py; a test compares."""
+CIRCUIT_STATES: Final = ("closed", "half_open", "open")
+"""Mirrors switch/link/circuit.py; a test compares."""
 NOTES: Final = (
-    "acquirer_in_flight_full", "callback_raised", "connection_refused", "foreign_institution",
+    "acquirer_in_flight_full", "callback_raised", "circuit_closed", "circuit_half_open",
+    "circuit_open", "connection_refused", "foreign_institution",
     "frame_unfinished", "ignored", "impossible", "journal_refused", "late_approved",
     "late_declined", "late_unusable", "link_broken", "link_put_back", "link_taken_out",
     "peer_does_not_read", "reply_from_acquirer",
@@ -315,6 +318,18 @@ FAMILIES: Final = (
         "Connections of a bank by what is thought of them; on `out` no new requests go.",
         issuer=None,
         state=HEALTH_STATES,
+    ),
+    _gauge(
+        "circuit_state",
+        "1 for the state of a bank's circuit; while it is open the bank is not asked.",
+        issuer=None,
+        state=CIRCUIT_STATES,
+    ),
+    _counter(
+        "circuit_changes_total",
+        "Times that a bank's circuit came into a state.",
+        issuer=None,
+        state=CIRCUIT_STATES,
     ),
     _gauge(
         "member_expected_up",

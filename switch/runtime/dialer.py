@@ -1,8 +1,10 @@
 """Dials a bank and keeps dialling: one task a connection, jittered back-off, the next address on
 each failure.
 
-A connection counts as good once the bank has signed us on; a peer that accepts and closes is backed
-off from like one that refuses, or we would hammer it.
+A connection counts as good once the bank has signed us on and it stood for `STOOD_S`; a peer that
+accepts and closes, or signs on and closes, is backed off from like one that refuses, or we would
+hammer it: whatever a bank does, each of its connections dials, and signs on, ever more rarely until
+it stands.
 """
 
 import asyncio
@@ -28,6 +30,12 @@ HALF_OPEN: Final = "half-open"
 """Why a connection ended whose peer answered nothing any more."""
 CONNECT_TIMEOUT_S: Final = 5.0
 """A host that does not even answer a SYN; the next address may."""
+
+
+STOOD_S: Final = 30.0
+"""A connection that ended sooner is no proof that the next one will stand. The longest usual pause
+between attempts, so that a bank that comes and goes is not dialled at the first pause again and
+again."""
 
 
 class Dialer:
@@ -135,15 +143,18 @@ class Dialer:
             await asyncio.sleep(pause_ms / 1000)
 
     async def _one(self, host: str, port: int) -> bool:
-        """One connection from SYN to end; True when the bank had signed us on."""
+        """One connection from SYN to end; True when the bank had signed us on and
+        it stood."""
         connection = self._factory()
         connection.ended = asyncio.Event()
         await self._connect(connection, host, port)
+        made_s = asyncio.get_running_loop().time()
         await connection.ended.wait()
         # Closed by ourselves, to be made anew: no reason to wait.
         self._bounced = connection.leaving
         # One that was closed for being dead is no proof that its host lives.
-        return connection.was_open and connection.reason != HALF_OPEN
+        stood = asyncio.get_running_loop().time() - made_s >= STOOD_S
+        return connection.was_open and stood and connection.reason != HALF_OPEN
 
 
 async def _plain(connection: "Connection", host: str, port: int) -> None:

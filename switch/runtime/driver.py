@@ -27,6 +27,7 @@ import structlog
 
 from switch.engine.perform import perform
 from switch.errors import FramingError, PeerError
+from switch.link.circuit import CircuitState
 from switch.link.session import (
     AnswerNetwork,
     Count,
@@ -334,12 +335,26 @@ class Driver:
         try:
             now_ns = monotonic_ns()
             self.expire(now_ns)
+            self._judge(now_ns)
             due = self.engine.due(now_ns, random.random())
             if due:
                 self.run(due, now_ns)
         except Exception as error:  # noqa: BLE001 - whatever it is, the process stops by it
             # Deadlines come out of the in-flight map as a list: one fault loses the rest of it.
             self.fault(error)
+
+    def _judge(self, now_ns: int) -> None:
+        """Opens and closes the banks' circuits, after the deadlines that passed have been told."""
+        if self.draining:
+            return
+        for bank in self.banks.values():
+            if not bank.judge(now_ns, random.random()):
+                continue
+            circuit = bank.circuit
+            state = circuit.state.name.lower()
+            self.counts[f"circuit_{state}"] += 1
+            tell = log.warning if circuit.state is CircuitState.OPEN else log.info
+            tell(f"bank.circuit_{state}", bank=bank.name, why=circuit.why)
 
     def tick_links(self) -> None:
         """Session timers and unfinished frames of every connection."""

@@ -88,14 +88,14 @@ class Gate:
         """See `ports.Gate.forward`. Connections of one bank take turns; one that does not read
         has no turn."""
         bank = self._banks[txn.issuer]
-        ready = bank.ready
+        ready = bank.serving
         if not ready:
-            return Forwarding.DOWN
+            return Forwarding.OPEN if bank.ready else Forwarding.DOWN
         now = wall_ns()
         bank.turn = turn = (bank.turn + 1) % len(ready)
         txn.tally = bank.tallies[turn]
         if not bank.matcher.take(txn, now // SECOND):
-            return Forwarding.FULL
+            return Forwarding.FULL if bank.circuit.closed else Forwarding.OPEN
         wall_ms = now // MS
         try:
             lsn = self._native.forward(
@@ -185,7 +185,11 @@ class Gate:
         now = wall_ns()
         stan, at = 0, ""
         if cause:
-            stan, at = self._banks[txn.issuer].matcher.number(now // SECOND)
+            bank = self._banks[txn.issuer]
+            stan, at = bank.matcher.number(now // SECOND)
+            if cause is Cause.UNUSABLE_ANSWER:
+                bank.unusable += 1
+                bank.matcher.unanswered(txn)
         self._acquirers[txn.acquirer].in_flight -= 1
         return self._native.conclude(
             txn.request, txn.slot, txn.id, code, end, now // MS, cause, stan, at, bank_code

@@ -14,7 +14,7 @@ from switch.errors import DecodeError
 from switch.model import end
 from switch.model.kind import Kind
 from switch.model.time import unix_s
-from switch.observe.catalogue import HEALTH_STATES
+from switch.observe.catalogue import CIRCUIT_STATES, HEALTH_STATES
 from switch.runtime.clock import cpu_us, wall_s
 from switch.runtime.member import Acquirer, Bank, Hold
 
@@ -121,6 +121,8 @@ class Gauges:
         if isinstance(member, Bank):
             metrics.set("inflight_limit", 0, issuer=name)
             metrics.set("inflight_requests", 0, issuer=name)
+            for state in CIRCUIT_STATES:
+                metrics.set("circuit_state", 0, issuer=name, state=state)
             self.former[member.index] = name
 
     def refresh(self, driver: "Driver") -> None:
@@ -150,10 +152,18 @@ class Gauges:
             states = Counter(link.health_state for link in bank.connections.values())
             for state in HEALTH_STATES:
                 metrics.set("link_health", states[state], issuer=bank.name, state=state)
+            self._circuit(bank)
         for acquirer in self._acquirers.values():
             self._member(acquirer)
         for index, name in self.former.items():
             metrics.set("saf_entries", self._native.owed_to(index), member=name)
+
+    def _circuit(self, bank: Bank) -> None:
+        metrics, circuit = self._metrics, bank.circuit
+        for number, state in enumerate(CIRCUIT_STATES):
+            labels = {"issuer": bank.name, "state": state}
+            metrics.set("circuit_state", int(circuit.state == number), **labels)
+            metrics.publish("circuit_changes_total", circuit.counts[number], **labels)
 
     def _endings(self, counts: Mapping[str, int]) -> None:
         """Ends that are counted elsewhere: repeats that were dropped, reversals that were parked,

@@ -451,6 +451,7 @@ class BankConnection(_Spoken):
     def lost(self) -> None:
         self._cut_short()
         self.session.lost(monotonic_ns(), wall_s())
+        self._bank.left(self)
         self.driver.bank_lost(self.slot, self._bank)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from switch.link.circuit import Circuit, CircuitRules, CircuitState, Totals
 from switch.link.health import TRIAL_REQUESTS, HealthRules, Memory
 from switch.link.matcher import Matcher
 from switch.model.kind import Kind
@@ -80,13 +81,21 @@ class Bank(msgspec.Struct):
     ready: list[int] = msgspec.field(default_factory=list)
     """Slots that are signed on, fit, not about to be closed, and whose peer reads. They take
     turns."""
+    serving: list[int] = msgspec.field(default_factory=list)
+    """Where requests may go: `ready`, and nothing while the circuit is open."""
     tallies: list[Tally] = msgspec.field(default_factory=list)
     """Theirs, in the same order."""
     health: HealthRules = HealthRules()
     memory: Memory = msgspec.field(default_factory=Memory)
     """Of lines that failed."""
     in_flight_max: int = 0
-    """Of the settings; the matcher's own is lower while all lines are on trial."""
+    """Of the settings; the matcher's own is lower while all lines are on trial, or the circuit is
+    half-open."""
+    circuit: Circuit = msgspec.field(default_factory=lambda: Circuit(CircuitRules(), 0))
+    answered_before: int = 0
+    """Answers on connections that have gone."""
+    unusable: int = 0
+    """Answers that could not be passed on."""
     turn: int = 0
     messages_in: list[int] = msgspec.field(default_factory=_tally)
     """Messages read, by kind; an answer to a request counts under the request's kind."""
@@ -98,9 +107,10 @@ class Bank(msgspec.Struct):
     def __post_init__(self) -> None:
         self.in_flight_max = self.in_flight_max or self.matcher.in_flight_max
 
-    def retune(self, in_flight_max: int, health: HealthRules) -> None:
+    def retune(self, in_flight_max: int, health: HealthRules, circuit: CircuitRules) -> None:
         """Takes up other settings, for the connections that stand too."""
         self.in_flight_max, self.health = in_flight_max, health
+        self.circuit.rules = circuit
         for link in self.connections.values():
             link.retune(health)
         self.refresh()
@@ -126,11 +136,41 @@ class Bank(msgspec.Struct):
         ]
         self.ready = [slot for slot, _ in usable]
         self.tallies = [link.tally for _, link in usable]
+        self.serving = self.ready if self.circuit.state is not CircuitState.OPEN else []
         limit = self.in_flight_max
         if usable and all(link.on_trial for _, link in usable):
             limit = min(limit, len(self.matcher.in_flight) + TRIAL_REQUESTS * len(usable))
+        if self.circuit.state is CircuitState.HALF_OPEN:
+            limit = min(limit, self.matcher.earlier() + self.circuit.rules.probes)
         self.matcher.in_flight_max = limit
         return bool(self.ready) and not before
+
+    def judge(self, now_ns: int, jitter: float) -> bool:
+        """Looks at the bank as a whole; True when the circuit came into another state. Called from
+        the timer."""
+        circuit = self.circuit
+        if self.hold is not Hold.NONE:
+            circuit.rest(now_ns)
+            return False
+        failed = self.matcher.failed_since
+        if not circuit.tick(now_ns, self.totals(), failed, jitter, up=bool(self.ready)):
+            if circuit.state is CircuitState.HALF_OPEN:
+                self.refresh()
+            return False
+        if circuit.state is CircuitState.HALF_OPEN:
+            self.matcher.mark()
+        self.refresh()
+        return True
+
+    def totals(self) -> Totals:
+        """What became of its requests since the start."""
+        answered = sum(link.tally.answered for link in self.connections.values())
+        answered += self.answered_before - self.unusable
+        return Totals(answered, self.matcher.failed)
+
+    def left(self, link: "Connection") -> None:
+        """A connection has gone; what it did counts on."""
+        self.answered_before += link.tally.answered
 
     def signed_on(self) -> int:
         """How many connections carry financial traffic, readable peer or not."""

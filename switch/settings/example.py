@@ -74,6 +74,15 @@ OPTIONAL: Final[dict[str, dict[str, Any]]] = {
         "form": "binary",
         "code_bytes": 8,
     },
+    "circuit": {
+        "failed_share_max": 60,
+        "failures_min": 20,
+        "window_ms": 10_000,
+        "unreachable_ms": 3_000,
+        "pause_min_ms": 2_000,
+        "pause_max_ms": 60_000,
+        "probes": 8,
+    },
 }
 """Values of tables that may be absent from the table around them."""
 

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from switch.constants import BIN_PREFIX_DIGITS_MAX, FRAME_BYTES_MAX
 from switch.model.token import TOKEN_DIGITS_MAX, TOKEN_DIGITS_MIN
+from switch.settings.circuit import Circuit
 from switch.settings.mac import MAC_DEFAULTS, MAC_KEY_BYTES, Mac
 from switch.settings.sources import Sources
 
@@ -19,6 +20,7 @@ __all__ = [
     "MAC_DEFAULTS",
     "MAC_KEY_BYTES",
     "Acquirer",
+    "Circuit",
     "Issuer",
     "JournalSettings",
     "KeySettings",
@@ -323,6 +325,9 @@ class Issuer(Table, frozen=True, kw_only=True):
             "requests although it answers echoes; the first is 1 s.",
         ),
     ] = 60_000
+    circuit: Annotated[
+        Circuit | None, Meta(description="Its circuit breaker; without the table, its defaults.")
+    ] = None
     reversal_retry_ms: Annotated[
         Milliseconds,
         Meta(description="First pause before an unanswered reversal is repeated; it doubles."),

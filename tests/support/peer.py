@@ -211,6 +211,7 @@ class Bank:
         self.acknowledges = True
         self.receive_buffer = 0
         self.on_request: Callable[[BankLink, Message], None] | None = None
+        self.after_sign_on: Callable[[Message], None] | None = None
         self.port = 0
         self._server: asyncio.Server | None = None
 
@@ -247,6 +248,8 @@ class Bank:
             self.network.append(message)
             code = self.sign_on_code if message.get("network_code") == "001" else "00"
             link.answer(message, "0810", response_code=code)
+            if self.after_sign_on is not None:
+                self.after_sign_on(message)
         elif message.mti in {"0420", "0421", "0400", "0401"}:
             self.reversals.append(message)
             if self.acknowledges:

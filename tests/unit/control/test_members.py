@@ -20,6 +20,7 @@ from switch.control.members import MemberDone
 from switch.control.order import By, Order
 from switch.control.remote import ask
 from switch.errors import OperatorError, OrderError
+from switch.link.circuit import CircuitRules
 from switch.link.health import HealthRules
 from switch.wire import Message
 from tests.support.peer import Acquirer, Bank, BankLink, purchase, until
@@ -263,7 +264,7 @@ async def test_bank_takes_up_other_settings_for_the_connections_that_stand(
 ) -> None:
     member = node.member("BANK01")
     rules = HealthRules(suspect_ms=100)
-    member.retune(5, rules)
+    member.retune(5, rules, CircuitRules())
     assert (member.matcher.in_flight_max, member.health) == (5, rules)
     assert {link.health.rules.suspect_ms for link in member.connections.values()} == {100}
 

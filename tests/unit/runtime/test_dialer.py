@@ -133,3 +133,16 @@ async def test_stop_ends_dialling_but_not_the_connections_that_stand() -> None:
     await asyncio.sleep(0.1)
     assert host.accepted == 1
     await host.stop()
+
+
+async def test_a_bank_that_signs_on_and_closes_is_dialled_ever_more_rarely() -> None:
+    host = Host()
+    host.closes_at_once = True
+    await host.start()
+    dialling = Dialer("BANK01", [host.address], 1, (10, 10_000), lambda: Link(good=True))  # type: ignore[arg-type,return-value]
+    dialling.start()
+    await asyncio.sleep(1.2)
+    # Pauses of 5 to 10 ms, doubling: at most 8 dials in 1.2 s, where 10 ms each would make 120.
+    assert 4 <= host.accepted <= 8
+    await dialling.stop()
+    await host.stop()
