@@ -8,6 +8,7 @@ from switch.engine.ports import Forwarding
 from switch.engine.states import State
 from switch.engine.transaction import Transaction
 from switch.errors import EncodeError, JournalError
+from switch.link.circuit import CircuitState
 from switch.link.matcher import Matcher
 from switch.link.window import Window
 from switch.model.state import Cause
@@ -73,7 +74,7 @@ class Rig:
         matcher: Any = Matcher(Window(), in_flight_max)
         self.acquirer = Acquirer(ACQUIRER, "ACQ01", "10001", 100, 4, numbers)
         self.bank = Bank(BANK, "BANK01", matcher, 2)
-        self.bank.ready = [7, 9]
+        self.bank.ready = self.bank.serving = [7, 9]
         self.bank.tallies = [Tally(), Tally()]
         self.noted: list[str] = []
         double: Any = self.native
@@ -107,10 +108,25 @@ def test_connections_take_turns_and_every_request_has_its_own_number() -> None:
 
 def test_bank_without_a_ready_connection_is_down_and_nothing_is_recorded() -> None:
     rig = Rig()
-    rig.bank.ready = []
+    rig.bank.ready = rig.bank.serving = []
     assert rig.gate.forward(rig.txn()) is Forwarding.DOWN
     assert rig.native.calls == []
     assert rig.acquirer.in_flight == 0
+
+
+def test_bank_whose_circuit_is_open_is_not_asked_although_it_has_a_line() -> None:
+    rig = Rig()
+    rig.bank.serving = []
+    assert rig.gate.forward(rig.txn()) is Forwarding.OPEN
+    assert rig.native.calls == []
+    assert rig.acquirer.in_flight == 0
+
+
+def test_enough_probes_under_way_are_no_cap_of_the_bank() -> None:
+    rig = Rig(in_flight_max=2)
+    rig.bank.circuit.state = CircuitState.HALF_OPEN
+    outcomes = [rig.gate.forward(rig.txn()) for _ in range(3)]
+    assert outcomes == [Forwarding.HELD, Forwarding.HELD, Forwarding.OPEN]
 
 
 def test_cap_of_the_bank() -> None:
