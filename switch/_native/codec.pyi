@@ -144,8 +144,8 @@ class Framer:
         """With a guard, a message whose code does not hold gives a switch.errors.MacError *value* in its place."""
     def feed(self, data: bytes, now_ns: int) -> list[Message | Exception | KeepAlive]:
         """Whole messages in order. An undecodable body, TPDU or header gives a switch.errors.DecodeError *value* in its
-        place (the stream goes on behind it). Raises switch.errors.FramingError when the stream itself
-        is lost: close the link."""
+        place (the stream goes on behind it); of one chunk 41 of them at most, and then nothing more. Raises
+        switch.errors.FramingError when the stream itself is lost: close the link."""
     @property
     def buffered(self) -> int: ...
     @property

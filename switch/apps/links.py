@@ -166,8 +166,10 @@ class Links:
         """From now on the member may connect there, and nowhere else."""
         self.stop_listening(name)
         at = taken.at
+        index = self.indexes[name]
+        member = self.acquirers.get(index) or self.banks[index]
         server = await self.certificates.listening(
-            name, lambda: self.connection(name), taken.sockets
+            member, lambda: self.connection(name), taken.sockets
         )
         self.servers[name] = Opened(taken.wanted, at, server, name in self.certificates.links)
 

@@ -282,6 +282,7 @@ class Reloader:
         member.institution_code = acquirer.institution_code
         member.in_flight_max = acquirer.in_flight_max
         member.connections_max = acquirer.connections_max
+        member.arrivals.per_s_max = acquirer.connects_per_s_max
         self._stays(acquirer.id)
 
     def _issuer(self, issuer: Issuer) -> None:

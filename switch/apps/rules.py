@@ -15,6 +15,7 @@ from switch.link.health import HealthRules
 from switch.link.matcher import Matcher
 from switch.link.window import Window
 from switch.native import walk
+from switch.runtime.arrivals import Arrivals
 from switch.runtime.clock import monotonic_ns
 from switch.runtime.member import Acquirer, Bank
 from switch.settings import schema
@@ -102,6 +103,7 @@ def new_acquirer(index: int, acquirer: schema.Acquirer, window: Window) -> Acqui
         acquirer.in_flight_max,
         acquirer.connections_max,
         Matcher(window, 1),
+        arrivals=Arrivals(acquirer.connects_per_s_max),
     )
 
 

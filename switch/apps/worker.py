@@ -57,6 +57,7 @@ from switch.observe.catalogue import COMMIT_SERIES, Members
 from switch.observe.metrics import Metrics
 from switch.observe.place import meter_file
 from switch.runtime import ready
+from switch.runtime.accept import DESCRIPTORS_KEPT, raise_descriptor_limit
 from switch.runtime.certificates import Certificates
 from switch.runtime.clock import BusinessDay, monotonic_ns, wall_ms
 from switch.runtime.desk import Desk
@@ -335,6 +336,7 @@ class Worker:
             loop, self._tick, self.driver.tick_links, self._watch, self.gauges.late
         )
         self.timers.start()
+        self._descriptors()
         addresses = await self._open_links()
         self.reloader = Reloader(self, self._announce)
         if self.ground.orders:
@@ -347,6 +349,20 @@ class Worker:
         audit = Audit(audit_file(data_dir), __version__)
         self.control = ControlServer(self, socket_file(data_dir), audit)
         await self.control.start()
+
+    def _descriptors(self) -> None:
+        """As many as there are places for connections, if the system lets us."""
+        limit, members = raise_descriptor_limit(), self.settings
+        places = sum(one.connections_max for one in members.acquirers)
+        places += sum(one.connections for one in members.issuers)
+        if places + DESCRIPTORS_KEPT > limit:
+            log.warning(
+                "descriptors.few",
+                descriptors_max=limit,
+                places=places,
+                kept=DESCRIPTORS_KEPT,
+                help="connections above it are closed at once: raise LimitNOFILE of the unit",
+            )
 
     def _tick(self) -> None:
         self.driver.tick()

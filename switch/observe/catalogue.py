@@ -273,7 +273,12 @@ FAMILIES: Final = (
         member=None,
         reason=DECODE_REASONS,
     ),
-    _counter("link_connects_total", "Connections made.", member=None, result=("ok", "refused")),
+    _counter(
+        "link_connects_total",
+        "Connections made, closed at once over a limit, or for want of descriptors.",
+        member=None,
+        result=("ok", "refused", "descriptors"),
+    ),
     _counter(
         "link_disconnects_total",
         "Connections ended.",

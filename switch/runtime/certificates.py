@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from switch.crypto.tls import Material
     from switch.runtime.dialer import Connect
     from switch.runtime.gauges import Gauges
+    from switch.runtime.member import Acquirer, Bank
     from switch.runtime.transport import Connection
 
     Found = dict[str, tuple[Tls, Material | OperatorError]]
@@ -148,16 +149,22 @@ class Certificates:
 
     async def listening(
         self,
-        member: str,
+        member: "Acquirer | Bank",
         factory: "Callable[[], Connection]",
         sockets: "Sequence[socket.socket]",
     ) -> Listening:
         """A listener for a member over sockets that have its address (`listener.take`), with
         hand-shakes where it has TLS."""
-        link = self.links.get(member)
+        link = self.links.get(member.name)
         if link is None:
-            return await serve(factory, sockets)
-        return TlsListener(self._pace, link, factory, sockets)
+            return await serve(factory, sockets, member, lambda: self._shed(member.name))
+        return TlsListener(
+            self._pace, link, member, factory, sockets, lambda: self._shed(member.name)
+        )
+
+    def _shed(self, member: str) -> None:
+        assert self._gauges is not None
+        self._gauges.shed(member)
 
     def dialling(self, member: str) -> "Connect | None":
         """How a bank's connections are made; None: plain."""

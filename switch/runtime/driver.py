@@ -47,6 +47,7 @@ from switch.runtime.fault import places, reason
 from switch.runtime.gate import Gate
 from switch.runtime.gauges import Gauges
 from switch.runtime.member import Acquirer, Bank
+from switch.runtime.quiet import Quiet
 from switch.runtime.transport import Connection, Paused
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Driver:
         """The reason why this process must end at once; pending as long as all is well."""
         self._closing: list[tuple[Connection, str]] = []
         self._paused: set[Connection] = set()
+        self._quiet = Quiet()
         self._commit = native.commit
         self._release = native.release
 
@@ -245,7 +247,13 @@ class Driver:
         """A connection over the cap, or one that came while we drain."""
         self.gauges.connected(member.name, refused=True)
         self.counts["connection_refused"] += 1
-        log.warning("link.refused", member=member.name, connections_max=member.connections_max)
+        if self._quiet.speaks(monotonic_ns()):
+            log.warning(
+                "link.refused",
+                member=member.name,
+                connections_max=member.connections_max,
+                silenced=self._quiet.silenced(),
+            )
 
     def hold(self, connection: Connection) -> None:
         """Its acquirer has as much in flight as it may: not read until that falls."""

@@ -15,7 +15,7 @@ from switch.runtime.clock import wall_ms
 if TYPE_CHECKING:
     from switch.runtime.transport import Connection
 
-__all__ = ["FRAMES_MAX", "IMAGE_BYTES_MAX", "Faults", "FrameFault"]
+__all__ = ["FRAMES_MAX", "IMAGE_BYTES_MAX", "Abuse", "Faults", "FrameFault"]
 
 FRAMES_MAX: Final = 64
 """Kept for each member; the oldest goes first."""
@@ -51,15 +51,32 @@ class FrameFault(msgspec.Struct, frozen=True, kw_only=True):
     """First byte that `image` has; more than 0 where a long frame was cut."""
 
 
+class Abuse(msgspec.Struct, frozen=True):
+    """Of one kind."""
+
+    count: int
+    peer: str
+    """Where the last one came from."""
+
+
 class Faults:
     """One member's ring."""
 
-    __slots__ = ("_frames", "total")
+    __slots__ = ("_frames", "abuses", "total")
 
     def __init__(self) -> None:
         self._frames: deque[FrameFault] = deque(maxlen=FRAMES_MAX)
         self.total = 0
         """Since the worker's start."""
+        self.abuses: dict[str, Abuse] = {}
+        """What no payment system does by mistake, since the audit was told last; by kind."""
+
+    def abuse(self, kind: str, link: "Connection") -> int:
+        """Notes it; how often it has come since the audit was told last. `kind` is a word of
+        ours."""
+        count = self.abuses[kind].count + 1 if kind in self.abuses else 1
+        self.abuses[kind] = Abuse(count, link.peer)
+        return count
 
     def keep(self, link: "Connection", error: Exception) -> None:
         """Keeps what may be shown of a frame that could not be decoded or proved, or of a lost
@@ -71,6 +88,7 @@ class Faults:
             if isinstance(error, DecodeError):
                 kind, mti, found, expected = "message", error.mti, error.found, error.expected
             else:
+                self.abuse("mac", link)
                 kind, mti, found, expected = "mac", error.message.mti, error.reason, PROVED
             self._frames.append(
                 FrameFault(
@@ -90,6 +108,7 @@ class Faults:
                 )
             )
         elif isinstance(error, FramingError):
+            self.abuse("framing", link)
             self._frames.append(
                 FrameFault(
                     at_ms=wall_ms(),

@@ -207,6 +207,10 @@ class Gauges:
         result = "refused" if refused else "ok"
         self._metrics.count("link_connects_total", member=member, result=result)
 
+    def shed(self, member: str) -> None:
+        """A connection was closed at once for want of descriptors."""
+        self._metrics.count("link_connects_total", member=member, result="descriptors")
+
     def disconnected(self, member: str, reason: str) -> None:
         """A connection ended; `reason` as logged."""
         label = "tls" if reason.startswith(TLS) else REASONS.get(reason, "other")

@@ -8,7 +8,7 @@ finished in time closes its link, so that many slow senders hold neither memory 
 import asyncio
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -16,10 +16,12 @@ import structlog
 from switch.engine.states import State
 from switch.errors import DecodeError, MacError
 from switch.link import health
+from switch.link.session import AnswerNetwork
 from switch.link.terminal import refusal
 from switch.model import end
 from switch.model.kind import FORWARDED, Kind
 from switch.model.response import FORMAT_ERROR
+from switch.runtime.accept import Acceptor
 from switch.runtime.clock import monotonic_ns, wall_s
 from switch.runtime.desk import ask_to_sign_on
 from switch.runtime.dialer import HALF_OPEN
@@ -52,7 +54,7 @@ STRANGER_MESSAGES_MAX: Final = 16
 sign on."""
 UNDECODABLE_MAX: Final = 32
 """Undecodable messages within `UNDECODABLE_NS` until the link is closed: another dialect, or no
-payment system."""
+payment system. The framer tells 40 of one chunk and no more, so that the rest is not paid for."""
 UNDECODABLE_NS: Final = 60_000_000_000
 BACKLOG: Final = 512
 UNFINISHED: Final = "unfinished frame"
@@ -261,22 +263,42 @@ class AcquirerConnection(_Spoken):
         self._read[kind] += 1
         driver = self.driver
         acquirer_code = self._acquirer.institution_code
-        if kind in {Kind.NETWORK, Kind.NETWORK_REPLY}:
+        if item.get("acquirer_code") not in {None, acquirer_code}:
+            self._foreign(item)
+        elif kind in {Kind.NETWORK, Kind.NETWORK_REPLY}:
             self._network(item, now_ns)
         elif kind in {Kind.REPLY, Kind.REVERSAL_REPLY}:
             driver.counts["reply_from_acquirer"] += 1
             driver.gauges.ended(end.FIELD_RULE)
         elif not self.open:
             self._stranger(item, now_ns, now_s)
-        elif _FINANCIAL[kind] and item.get("acquirer_code") not in {None, acquirer_code}:
-            # A link speaks for one institution; another one's number is a fault of set-up, or a
-            # fraud.
-            driver.counts["foreign_institution"] += 1
-            driver.gate.refuse(item, self.slot, FORMAT_ERROR, end.FIELD_RULE)
         else:
             effects = driver.engine.request(item, self.slot, self._index, now_ns, now_s)
             if effects:
                 driver.run(effects, now_ns)
+
+    def _foreign(self, item: Message) -> None:
+        """A link speaks for one institution; another one's number is a fault of set-up, or a
+        fraud. The audit is told."""
+        driver = self.driver
+        driver.counts["foreign_institution"] += 1
+        if self.member.faults.abuse("foreign_institution", self) == 1:
+            log.warning(
+                "link.foreign_institution",
+                member=self.member.name,
+                slot=self.slot,
+                peer=self.peer,
+                mti=item.mti,
+                help="the first since the audit was told last; all are counted",
+            )
+        if item.kind == Kind.NETWORK:
+            driver.act(self, (AnswerNetwork(item, FORMAT_ERROR),))
+        elif item.kind in _NO_REQUESTS:
+            driver.gauges.ended(end.FIELD_RULE)
+        elif self.open:
+            driver.gate.refuse(item, self.slot, FORMAT_ERROR, end.FIELD_RULE)
+        else:
+            self._stranger(item, monotonic_ns(), wall_s())
 
     def _unproved(self, error: MacError) -> None:
         """A message whose code does not hold: no key is claimed, nothing recorded. A request is
@@ -497,8 +519,16 @@ async def take(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-async def serve(factory: Any, sockets: Sequence[socket.socket]) -> Listening:
+async def serve(
+    factory: Any,
+    sockets: Sequence[Any],
+    member: "Acquirer | Bank",
+    shed: Callable[[], None],
+) -> Listening:
     """Accepts what connects, or waits already; the sockets are closed with the listener."""
+    if isinstance(sockets[0], socket.socket):
+        return Acceptor(member, factory, sockets, shed)
+    # A loop whose addresses are no sockets of the system accepts by itself.
     loop = asyncio.get_running_loop()
     servers = [await loop.create_server(factory, sock=one, backlog=BACKLOG) for one in sockets]
     return _Served(servers, sockets)

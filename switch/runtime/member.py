@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from switch.constants import CONNECTS_PER_S_MAX
 from switch.link.circuit import Circuit, CircuitRules, CircuitState, Totals
 from switch.link.health import TRIAL_REQUESTS, HealthRules, Memory
 from switch.link.matcher import Matcher
 from switch.model.kind import Kind
 from switch.model.tally import Tally
+from switch.runtime.arrivals import Arrivals
 from switch.runtime.faults import Faults
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Acquirer(msgspec.Struct):
     hold: Hold = Hold.NONE
     faults: Faults = msgspec.field(default_factory=Faults)
     """Its last frames that could not be decoded."""
+    arrivals: Arrivals = msgspec.field(default_factory=lambda: Arrivals(CONNECTS_PER_S_MAX))
 
     def signed_on(self) -> int:
         """How many connections carry financial traffic."""
@@ -103,6 +106,7 @@ class Bank(msgspec.Struct):
     hold: Hold = Hold.NONE
     faults: Faults = msgspec.field(default_factory=Faults)
     """Its last frames that could not be decoded."""
+    arrivals: Arrivals = msgspec.field(default_factory=lambda: Arrivals(CONNECTS_PER_S_MAX))
 
     def __post_init__(self) -> None:
         self.in_flight_max = self.in_flight_max or self.matcher.in_flight_max

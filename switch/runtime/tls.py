@@ -17,12 +17,14 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from switch.runtime.accept import Acceptor
 from switch.runtime.clock import monotonic_ns, wall_s
+from switch.runtime.quiet import Quiet
 from switch.settings.schema import Tls
 
 if TYPE_CHECKING:
@@ -44,12 +46,6 @@ on connections, so that strangers cannot take an institution's places."""
 PACE_S: Final = 0.002
 """From one hand-shake's begin to the next one's. Each costs about a millisecond of the loop (our
 signature): a thousand terminals that come back at once must not stop the traffic of the others."""
-ACCEPTS_MAX: Final = 16
-"""Connections taken from the kernel in one turn of the loop."""
-ACCEPT_PAUSE_S: Final = 1.0
-TOLD_MAX: Final = 10
-"""Lines of log a minute and member about refused peers; all are counted."""
-TOLD_NS: Final = 60_000_000_000
 NAMES_TOLD_MAX: Final = 8
 
 RESULTS: Final = {
@@ -93,8 +89,7 @@ class LinkTls:
         self.refused_stamp: object = None
         """Files that were looked at and found to be no good: told once."""
         self.gauges: Gauges
-        self._told = 0
-        self._told_since_ns = 0
+        self._quiet = Quiet()
         self.use(table, material)
 
     def use(self, table: Tls, material: "Material") -> None:
@@ -165,17 +160,14 @@ class LinkTls:
         return next((name for name in self.table.names if _is_host(name)), host)
 
     def _tell(self, peer: str, error: HandshakeError) -> None:
-        now_ns = monotonic_ns()
-        if now_ns - self._told_since_ns > TOLD_NS:
-            self._told_since_ns, self._told = now_ns, 0
-        self._told += 1
-        if self._told <= TOLD_MAX:
+        if self._quiet.speaks(monotonic_ns()):
             log.warning(
                 "tls.refused",
                 member=self.member,
                 peer=peer,
                 result=error.result,
                 reason=str(error),
+                silenced=self._quiet.silenced(),
             )
 
 
@@ -194,74 +186,25 @@ class Pace:
             await asyncio.sleep(begin_s - now_s)
 
 
-class TlsListener:
+class TlsListener(Acceptor):
     """Accepts the connections of one member; a connection is made of those that shake hands.
 
-    It accepts by itself, not by `create_server`: a socket is not read from before its turn, each
-    hand-shake takes the context in force, and one that fails is told to us.
+    A socket is not read from before its turn, each hand-shake takes the context in force, and one
+    that fails is told to us.
     """
 
-    def __init__(
-        self,
-        pace: Pace,
-        link: LinkTls,
-        factory: "Callable[[], Connection]",
-        sockets: Sequence[socket.socket],
-    ) -> None:
-        """`sockets` listen already; they are closed with us."""
-        self.sockets = sockets
+    def __init__(self, pace: Pace, link: LinkTls, *accepting: Any) -> None:
+        """`accepting`: as of `Acceptor`."""
         self._pace = pace
         self._link = link
-        self._factory = factory
-        self._loop = asyncio.get_running_loop()
-        self._shaking: set[asyncio.Task[None]] = set()
-        self._resuming: asyncio.TimerHandle | None = None
-        self._closed = False
-        self._resume()
+        super().__init__(*accepting)
 
-    def close(self) -> None:
-        """No further connections; hand-shakes that are not over end here. Those that are stay."""
-        if self._closed:
+    def _taken(self, accepted: socket.socket, peer: str) -> None:
+        if len(self._making) >= HANDSHAKES_MAX:
+            self._link.gauges.handshake(self._link.member, "shed")
+            accepted.close()
             return
-        self._closed = True
-        self._pause()
-        for listening in self.sockets:
-            listening.close()
-        for task in self._shaking:
-            task.cancel()
-
-    def _pause(self) -> None:
-        if self._resuming is not None:
-            self._resuming.cancel()
-            self._resuming = None
-        for listening in self.sockets:
-            self._loop.remove_reader(listening.fileno())
-
-    def _resume(self) -> None:
-        self._resuming = None
-        for listening in self.sockets:
-            self._loop.add_reader(listening.fileno(), self._accept, listening)
-
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(ACCEPTS_MAX):
-            try:
-                accepted, address = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                # No more descriptors, or no memory: a while later there may be.
-                log.error("tls.accept_failed", member=self._link.member, error=error.strerror)  # noqa: TRY400
-                self._pause()
-                self._resuming = self._loop.call_later(ACCEPT_PAUSE_S, self._resume)
-                return
-            if len(self._shaking) >= HANDSHAKES_MAX:
-                self._link.gauges.handshake(self._link.member, "shed")
-                accepted.close()
-                continue
-            accepted.setblocking(False)
-            task = self._loop.create_task(self._shake(accepted, f"{address[0]}:{address[1]}"))
-            self._shaking.add(task)
-            task.add_done_callback(self._shaken)
+        self._make(self._shake(accepted, peer))
 
     async def _shake(self, accepted: socket.socket, peer: str) -> None:
         try:
@@ -279,12 +222,6 @@ class TlsListener:
         )
         with contextlib.suppress(HandshakeError):
             await self._link.opened(opening, connection, peer)
-
-    def _shaken(self, task: "asyncio.Task[None]") -> None:
-        self._shaking.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            context: dict[str, Any] = {"message": "hand-shake", "exception": error}
-            self._loop.call_exception_handler(context)
 
 
 def _is_host(name: str) -> bool:

@@ -24,12 +24,13 @@ import structlog
 
 from switch.model.tally import Tally
 from switch.runtime.clock import monotonic_ns
-from switch.runtime.gauges import TLS
+from switch.runtime.gauges import REASONS, TLS
 from switch.runtime.member import Hold
 from switch.wire import Dialect, Framer, Guard, KeepAlive, Message
 
 if TYPE_CHECKING:
     from switch.link.health import HealthRules
+    from switch.runtime.arrivals import Arrivals
     from switch.runtime.driver import Driver
     from switch.runtime.faults import Faults
     from switch.runtime.terms import Terms
@@ -76,6 +77,7 @@ class _Member(Protocol):
     connections: dict[int, "Connection"]
     hold: Hold
     faults: "Faults"
+    arrivals: "Arrivals"
 
 
 class Connection(asyncio.Protocol):
@@ -186,6 +188,8 @@ class Connection(asyncio.Protocol):
             reason = self.reason or _told(exc)
             log.info("link.down", member=self.member.name, slot=self.slot, reason=reason)
             self.driver.gauges.disconnected(self.member.name, reason)
+            if REASONS.get(reason) == "protocol":
+                self.member.arrivals.rubbish(monotonic_ns())
             self.echoed(-1)
             self.lost()
         if self.ended is not None:

@@ -78,6 +78,7 @@ EFFECTS: Final[dict[str, Effect]] = {
     "acquirers.*.timeout_ms": _LIVE,
     "acquirers.*.in_flight_max": _LIVE,
     "acquirers.*.connections_max": _LIVE,
+    "acquirers.*.connects_per_s_max": _LIVE,
     "acquirers.*.echo_idle_s": _LIVE,
     "acquirers.*.undeliverable": _LIVE,
     # With or without: another listener.

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from switch.constants import BIN_PREFIX_DIGITS_MAX, FRAME_BYTES_MAX
+from switch.constants import BIN_PREFIX_DIGITS_MAX, CONNECTS_PER_S_MAX, FRAME_BYTES_MAX
 from switch.model.token import TOKEN_DIGITS_MAX, TOKEN_DIGITS_MIN
 from switch.settings.circuit import Circuit
 from switch.settings.mac import MAC_DEFAULTS, MAC_KEY_BYTES, Mac
@@ -232,6 +232,15 @@ class Acquirer(Table, frozen=True, kw_only=True):
     connections_max: Annotated[
         int, Meta(ge=1, le=4_096, description="Connections at a time; further ones are closed.")
     ] = 64
+    connects_per_s_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Connections taken in a second, after 16 at once; others wait in the "
+            "kernel's queue of 512.",
+        ),
+    ] = CONNECTS_PER_S_MAX
     echo_idle_s: Annotated[
         int, Meta(ge=0, le=HOUR_S, description="Echo (0800 301) after idle; 0: never.")
     ] = 60

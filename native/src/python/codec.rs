@@ -401,6 +401,10 @@ impl PyKeepAlive {
     }
 }
 
+/// Undecodable messages of one chunk that are told; what comes behind one more is not looked at any more. Whoever has
+/// read so many closes the link (`UNDECODABLE_MAX` of the listener is less), and should not pay for the rest first.
+const CHUNK_REFUSALS_MAX: usize = 40;
+
 #[pyclass(name = "Framer", module = "switch._native.codec")]
 pub(crate) struct PyFramer {
     guard: Option<Arc<Guard>>,
@@ -429,12 +433,16 @@ impl PyFramer {
         let out = PyList::empty(py);
         let (dialect, guard) = (&self.dialect, &self.guard);
         let mut failure = None;
+        let mut refused = 0;
         let fed = self.framer.feed(data, now_ns, |content, received_ns| {
             if content.is_empty() {
                 let answer = PyKeepAlive(dialect.framing.empty_frame());
                 if let Err(error) = Bound::new(py, answer).and_then(|answer| out.append(answer)) {
                     failure = Some(error);
                 }
+                return;
+            }
+            if refused > CHUNK_REFUSALS_MAX {
                 return;
             }
             let added = match codec::receive(dialect, content, received_ns) {
@@ -448,6 +456,7 @@ impl PyFramer {
                     }
                 }
                 Err(refusal) => {
+                    refused += 1;
                     out.append(received_error(py, dialect, content, *refusal).value(py))
                 }
             };
