@@ -9,6 +9,7 @@ pub mod clock;
 pub mod codec;
 pub mod emv;
 pub mod error;
+pub mod hook;
 pub mod index;
 pub mod journal;
 pub mod load;

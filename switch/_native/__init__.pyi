@@ -6,6 +6,7 @@ from switch._native import clock as clock
 from switch._native import codec as codec
 from switch._native import describe as describe
 from switch._native import emv as emv
+from switch._native import hook as hook
 from switch._native import index as index
 from switch._native import journal as journal
 from switch._native import load as load
@@ -23,6 +24,7 @@ __all__ = [
     "codec",
     "describe",
     "emv",
+    "hook",
     "index",
     "journal",
     "load",

@@ -7,9 +7,11 @@
 use super::device::{segment_index, segment_name};
 use super::error::JournalError;
 use super::frame::{BLOCK_BYTES, FLAG_CARRIED, Head, Link, Place, RECORDS_AT};
-use super::handle::{Journal, lock};
+use super::handle::Journal;
 use super::record::{Builder, Field, Fields, RecordKind};
+use super::shared::lock;
 use super::unix_ms;
+use crate::hook::{self, Point};
 
 impl Journal {
     /// Begins a checkpoint. Records carried from here to `checkpoint_end` stand for everything before.
@@ -18,7 +20,9 @@ impl Journal {
         record
             .number(Field::Phase, 0)
             .signed(Field::AtMs, unix_ms());
-        self.put(RecordKind::Checkpoint, 0, record.finish()?, &[])
+        let lsn = self.put(RecordKind::Checkpoint, 0, record.finish()?, &[])?;
+        hook::at(Point::CheckpointBegun)?;
+        Ok(lsn)
     }
 
     /// Carries one live item: `payload` is its whole state now. Traffic may go on between carried records.
@@ -28,7 +32,9 @@ impl Journal {
         payload: &[u8],
         pan: Option<&[u8]>,
     ) -> Result<u64, JournalError> {
-        self.put(kind, FLAG_CARRIED, payload, pan.unwrap_or_default())
+        let lsn = self.put(kind, FLAG_CARRIED, payload, pan.unwrap_or_default())?;
+        hook::at(Point::CheckpointCarried)?;
+        Ok(lsn)
     }
 
     /// Completes the checkpoint that began at `begin`; it counts when this record is durable.
@@ -53,7 +59,9 @@ impl Journal {
             .number(Field::Begin, begin)
             .number(Field::ReplayFrom, replay_from)
             .number(Field::Carried, carried);
-        self.put(RecordKind::Checkpoint, 0, record.finish()?, &[])
+        let lsn = self.put(RecordKind::Checkpoint, 0, record.finish()?, &[])?;
+        hook::at(Point::CheckpointEnded)?;
+        Ok(lsn)
     }
 
     /// A checkpoint in one go: for a state that fits the pending buffer. Returns the LSN that makes it count.
@@ -84,10 +92,12 @@ impl Journal {
                 break;
             }
             let name = segment_name(pair[0]);
+            hook::at(Point::RemoveBefore)?;
             self.store
                 .remove(&name)
                 .map_err(|e| JournalError::io("remove", &self.store.place(&name), &e))?;
             deleted += 1;
+            hook::at(Point::RemoveAfter)?;
         }
         Ok(deleted)
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::JournalError;
 use crate::buf;
+use crate::hook::{self, Crashed, Point};
 use crate::simulation::Real;
 
 /// Bytes written between two looks at the pace when a segment is pre-written.
@@ -184,6 +185,7 @@ impl Store for Directory {
             let _ = fs::remove_file(&part);
             return Err(error);
         }
+        hook::at(Point::PrepareWritten).map_err(Crashed::io)?;
         fs::rename(&part, self.path.join(name))?;
         self.sync_names()
     }

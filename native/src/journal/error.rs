@@ -5,6 +5,7 @@ use std::io;
 use thiserror::Error;
 
 use super::record::RecordError;
+use crate::hook::Crashed;
 
 /// Errors are shared by the threads of one journal, hence the text of an I/O error instead of the error itself.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -35,10 +36,16 @@ pub enum JournalError {
     Record(#[from] RecordError),
     #[error("{0}")]
     Usage(&'static str),
+    /// Only in a simulation.
+    #[error(transparent)]
+    Crashed(#[from] Crashed),
 }
 
 impl JournalError {
     pub fn io(action: &'static str, file: &str, error: &io::Error) -> JournalError {
+        if let Some(crashed) = Crashed::of(error) {
+            return JournalError::Crashed(crashed);
+        }
         JournalError::Io {
             action,
             file: file.to_owned(),
@@ -92,7 +99,10 @@ impl JournalError {
             JournalError::Stopped { .. } => {
                 "look at the disk, then start the worker again: it recovers by itself"
             }
-            JournalError::Io { .. } | JournalError::Record(_) | JournalError::Usage(_) => "",
+            JournalError::Io { .. }
+            | JournalError::Record(_)
+            | JournalError::Usage(_)
+            | JournalError::Crashed(_) => "",
         }
     }
 }

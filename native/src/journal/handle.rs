@@ -1,45 +1,38 @@
-//! The journal as a process uses it: append from any thread, one writer thread, one eventfd.
+//! The journal as a process uses it: append from any thread, one pump, one eventfd.
 //!
-//! `append` copies into a pending buffer; `commit` wakes the writer. The writer takes everything pending, seals it,
-//! writes it, syncs it, moves `synced`, and signals the eventfd unless a signal is waiting there already. The window is
-//! 0: what arrives during a sync forms the next group. The first failure is the last thing that happens: `synced` never
-//! moves again and every append is refused.
+//! `append` copies into a pending buffer; `commit` tells the pump. The pump takes everything pending, seals it, writes
+//! it, syncs it, moves `synced`, and signals the eventfd unless a signal is waiting there already. The window is 0: what
+//! arrives during a sync forms the next group. The first failure is the last thing that happens: `synced` never moves
+//! again and every append is refused.
 //!
 //! `commit_here` is the other sync policy: a small group on a quick, idle disk is written by the caller itself, which
-//! saves two wake-ups a group, most of what a transaction costs at a city's rate. Both policies share one `Desk`, whose
+//! saves two wake-ups a group, most of what a transaction costs at a city's rate. Both policies share one desk, whose
 //! lock is taken before the pending buffer's, so that groups are written in the order of their records.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-
-use zeroize::Zeroize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::device::{Directory, DirectoryLock, Store, segment_name};
 use super::error::JournalError;
-use super::frame::{Place, SEGMENT_BYTES_MIN};
+use super::frame::SEGMENT_BYTES_MIN;
 use super::keys::{Keys, random};
-use super::measure::Measured;
-use super::prepare::{Bench, Ready, start as start_preparer};
+use super::prepare::{Bench, Maker, Ready};
+use super::pump::{Pump, Threads};
 use super::record::{Builder, Field, PAN_BYTES_MAX, PAYLOAD_BYTES_MAX, RecordError, RecordKind};
 use super::scan::{From, Report, Visit, scan, tail};
+use super::shared::{Shared, lock};
 use super::survey::{Survey, survey};
 use super::unix_ms;
-use super::writer::{Start, Tally, Writer, adopt, entry_bytes, push_entry};
-use crate::{buf, clock};
+use super::writer::{Start, Supply, Writer, adopt};
+use crate::buf;
+use crate::hook::{self, Point};
 
 /// 64 MiB: at 1,000 authorisations a second about a minute and a half, and a scan of one takes a tenth of a second.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// 32 MiB: about 50,000 authorisations wait for a disk that stands still before appends are refused.
 pub const PENDING_BYTES_MAX: usize = 32 << 20;
-/// 16 KiB, some 32 records: beyond it the caller has better things to do than to seal and wait.
-const HERE_BYTES_MAX: usize = 16 << 10;
-/// 400 µs: a disk that takes longer on average gets the thread, so that its waits do not become the caller's.
-const HERE_MEAN_US_MAX: u64 = 400;
 /// When no next segment can be prepared, the last part of the current one (1/4) is kept for answers and reversals.
 const RESERVE_SHARE: u64 = 4;
 
@@ -59,81 +52,114 @@ impl Default for Options {
     }
 }
 
-#[derive(Default)]
-struct Pending {
-    bytes: Vec<u8>,
-    /// LSN of the last record appended.
-    lsn: u64,
-    kicked: bool,
-    asleep: bool,
-    closing: bool,
-}
-
-/// Where groups are written, by whoever holds its lock.
-struct Desk {
-    writer: Writer,
-    taken: Vec<u8>,
-    /// Moving average of what a group takes.
-    mean_us: u64,
-}
-
-/// What the handle and the writer thread share.
-pub(super) struct Shared {
-    /// None before the start, after the end, and after a failure. Lock it before `pending`.
-    desk: Mutex<Option<Desk>>,
-    pending: Mutex<Pending>,
-    wake: Condvar,
-    appended: AtomicU64,
-    synced: AtomicU64,
-    failed: AtomicBool,
-    failure: Mutex<Option<JournalError>>,
-    event: File,
-    signalled: AtomicBool,
-    pub(super) progress: Mutex<(Tally, Place)>,
-    group_us_sum: AtomicU64,
-    group_us_max: AtomicU64,
-    pub(super) measured: Measured,
-    pending_high: AtomicU64,
-}
-
-impl Shared {
-    fn new(report: &Report, event: File) -> Shared {
-        Shared {
-            desk: Mutex::new(None),
-            pending: Mutex::new(Pending {
-                lsn: report.last_lsn,
-                ..Pending::default()
-            }),
-            wake: Condvar::new(),
-            appended: AtomicU64::new(report.last_lsn),
-            synced: AtomicU64::new(report.last_lsn),
-            failed: AtomicBool::new(false),
-            failure: Mutex::new(None),
-            event,
-            signalled: AtomicBool::new(false),
-            progress: Mutex::new((Tally::default(), report.checkpoint)),
-            group_us_sum: AtomicU64::new(0),
-            group_us_max: AtomicU64::new(0),
-            measured: Measured::default(),
-            pending_high: AtomicU64::new(0),
-        }
-    }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// One worker's journal. Shared as `Arc<Journal>`; `close` (or the last drop) ends it.
 pub struct Journal {
     pub(super) shared: Arc<Shared>,
+    pump: Arc<dyn Pump>,
     bench: Arc<Bench>,
     pub(super) store: Arc<dyn Store>,
     pub(super) keys: Arc<Keys>,
     options: Options,
     report: Report,
-    threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<DirectoryLock>>,
+}
+
+/// A journal that was found, its end judged, before anything drives it.
+pub(crate) struct Opened {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) bench: Arc<Bench>,
+    store: Arc<dyn Store>,
+    keys: Arc<Keys>,
+    options: Options,
+    report: Report,
+    starts: Vec<(u64, u64)>,
+    /// Index of the segment to prepare next.
+    index: u64,
+}
+
+impl Opened {
+    /// Finds the end of the journal in `store`, cuts nothing, adopts or removes spare segments.
+    pub(crate) fn find(
+        store: Arc<dyn Store>,
+        keys: Arc<Keys>,
+        options: Options,
+    ) -> Result<Opened, JournalError> {
+        if options.segment_bytes < SEGMENT_BYTES_MIN {
+            return Err(JournalError::Usage("a segment has at least 16384 bytes"));
+        }
+        let found = survey(&*store, &keys)?;
+        let mut report = tail(&*store, &keys, &found, false)?;
+        hook::at(Point::RecoverFound)?;
+        if report.segments == 0 {
+            random(&mut report.journal).map_err(|e| JournalError::NoRoom {
+                reason: e.to_string(),
+            })?;
+        }
+        let bench = Bench::new();
+        let index = reuse(
+            &*store,
+            &keys,
+            &found,
+            &report,
+            options.segment_bytes,
+            &bench,
+        )?;
+        hook::at(Point::RecoverSwept)?;
+        let event = buf::eventfd().map_err(|e| JournalError::io("make", "an eventfd", &e))?;
+        Ok(Opened {
+            shared: Arc::new(Shared::new(&report, event, options.pending_bytes_max)),
+            bench,
+            starts: found.starts(),
+            store,
+            keys,
+            options,
+            report,
+            index,
+        })
+    }
+
+    /// What makes this journal's next segments.
+    pub(crate) fn maker(&self) -> Maker {
+        Maker::new(
+            &self.bench,
+            &self.store,
+            &self.keys,
+            self.report.journal,
+            self.index,
+            self.options.segment_bytes,
+        )
+    }
+
+    /// Takes the first segment from `supply`: from here on groups can be written.
+    pub(crate) fn furnish(&self, supply: Box<dyn Supply>) -> Result<(), JournalError> {
+        let start = Start {
+            last_lsn: self.report.last_lsn,
+            chain: self.report.chain,
+            last_end: self.report.last_end,
+            checkpoint: self.report.checkpoint,
+            starts: self.starts.clone(),
+        };
+        let writer = Writer::new(supply, &start)?;
+        // Making the first segment is part of the start, not a stall.
+        self.bench.stalls.store(0, Ordering::Relaxed);
+        self.shared.furnish(writer, self.options.pending_bytes_max);
+        hook::at(Point::RecoverOpened)?;
+        Ok(())
+    }
+
+    /// The journal, driven by `pump`.
+    pub(crate) fn driven(self, pump: Arc<dyn Pump>, held: Option<DirectoryLock>) -> Journal {
+        Journal {
+            shared: self.shared,
+            pump,
+            bench: self.bench,
+            store: self.store,
+            keys: self.keys,
+            options: self.options,
+            report: self.report,
+            lock: Mutex::new(held),
+        }
+    }
 }
 
 impl Journal {
@@ -158,79 +184,13 @@ impl Journal {
         options: Options,
         held: Option<DirectoryLock>,
     ) -> Result<Journal, JournalError> {
-        if options.segment_bytes < SEGMENT_BYTES_MIN {
-            return Err(JournalError::Usage("a segment has at least 16384 bytes"));
-        }
-        let found = survey(&*store, &keys)?;
-        let mut report = tail(&*store, &keys, &found, false)?;
-        if report.segments == 0 {
-            random(&mut report.journal).map_err(|e| JournalError::NoRoom {
-                reason: e.to_string(),
-            })?;
-        }
-        let bench = Bench::new();
-        let index = reuse(
-            &*store,
-            &keys,
-            &found,
-            &report,
-            options.segment_bytes,
-            &bench,
-        )?;
-        let event = buf::eventfd().map_err(|e| JournalError::io("make", "an eventfd", &e))?;
-        let shared = Arc::new(Shared::new(&report, event));
-        // Reserved, not touched: a buffer that never grows leaves no copy of a PAN behind.
-        lock(&shared.pending)
-            .bytes
-            .reserve_exact(options.pending_bytes_max);
-        let journal = Journal {
-            shared,
-            bench,
-            store,
-            keys,
-            options,
-            report,
-            threads: Mutex::new(Vec::new()),
-            lock: Mutex::new(held),
-        };
-        journal.spawn(index, found.starts())?;
-        Ok(journal)
-    }
-
-    fn spawn(&self, index: u64, starts: Vec<(u64, u64)>) -> Result<(), JournalError> {
         let failed = |e: std::io::Error| JournalError::io("start", "a thread of the journal", &e);
-        let preparer = start_preparer(
-            Arc::clone(&self.bench),
-            Arc::clone(&self.store),
-            Arc::clone(&self.keys),
-            self.report.journal,
-            index,
-            self.options.segment_bytes,
-        );
-        lock(&self.threads).push(preparer.map_err(failed)?);
-        let start = Start {
-            last_lsn: self.report.last_lsn,
-            chain: self.report.chain,
-            last_end: self.report.last_end,
-            checkpoint: self.report.checkpoint,
-            starts,
-        };
-        let writer = Writer::new(Box::new(Ready(Arc::clone(&self.bench))), &start)?;
-        // Making the first segment is part of the start, not a stall.
-        self.bench.stalls.store(0, Ordering::Relaxed);
-        let mut taken = Vec::new();
-        taken.reserve_exact(self.options.pending_bytes_max);
-        *lock(&self.shared.desk) = Some(Desk {
-            writer,
-            taken,
-            mean_us: 0,
-        });
-        let shared = Arc::clone(&self.shared);
-        let thread = std::thread::Builder::new()
-            .name("journal-write".to_owned())
-            .spawn(move || run(&shared));
-        lock(&self.threads).push(thread.map_err(failed)?);
-        Ok(())
+        let opened = Opened::find(store, keys, options)?;
+        let threads =
+            Threads::start(&opened.shared, &opened.bench, opened.maker()).map_err(failed)?;
+        opened.furnish(Box::new(Ready(Arc::clone(&opened.bench))))?;
+        threads.write().map_err(failed)?;
+        Ok(opened.driven(Arc::new(threads), held))
     }
 
     /// Takes one record; returns its LSN. It is durable when `synced` has reached that.
@@ -258,29 +218,16 @@ impl Journal {
         if pan.len() > PAN_BYTES_MAX || !pan.iter().all(u8::is_ascii_digit) {
             return Err(RecordError::Pan.into());
         }
-        if self.shared.failed.load(Ordering::Acquire) {
+        if self.shared.failed() {
             return Err(self.stopped());
         }
         if kind == RecordKind::Accepted && flags == 0 {
             self.room_for_new_work()?;
         }
-        let mut pending = lock(&self.shared.pending);
-        if pending.closing {
-            return Err(JournalError::Stopped {
-                reason: "it was closed".to_owned(),
-            });
-        }
         let limit = self.options.pending_bytes_max;
-        if pending.bytes.len() + entry_bytes(payload.len(), pan.len()) > limit {
-            return Err(JournalError::PendingFull {
-                bytes: pending.bytes.len(),
-                limit,
-            });
-        }
-        push_entry(&mut pending.bytes, kind, flags, payload, pan);
-        pending.lsn += 1;
-        self.shared.appended.store(pending.lsn, Ordering::Release);
-        Ok(pending.lsn)
+        let lsn = self.shared.push(kind, flags, payload, pan, limit)?;
+        hook::at(Point::Appended)?;
+        Ok(lsn)
     }
 
     /// While no next segment can be made, the rest of this one belongs to work that was begun.
@@ -300,61 +247,29 @@ impl Journal {
         JournalError::Stopped { reason }
     }
 
-    /// Wakes the writer when something is pending. Call at the end of each tick in which something was appended.
+    /// Tells the pump that something is pending. Call at the end of each tick in which something was appended.
     pub fn commit(&self) {
-        let mut pending = lock(&self.shared.pending);
-        if pending.bytes.is_empty() || pending.kicked {
-            return;
-        }
-        pending.kicked = true;
-        let asleep = pending.asleep;
-        // Let go first: who is woken wants the lock.
-        drop(pending);
-        if asleep {
-            self.shared.wake.notify_one();
-        }
+        self.pump.commit();
     }
 
     /// As `commit`, but a small group is written and synced before this returns, when the disk has been quick and the
     /// writer is idle. True when `synced` has moved; then no signal follows. A failure signals as ever.
     pub fn commit_here(&self) -> bool {
-        if let Some(moved) = self.write_here() {
+        if let Some(moved) = self.pump.write_here() {
             return moved;
         }
-        self.commit();
+        self.pump.commit();
         false
-    }
-
-    /// None: this one is for the thread.
-    fn write_here(&self) -> Option<bool> {
-        let mut held = self.shared.desk.try_lock().ok()?;
-        let desk = held.as_mut()?;
-        if desk.mean_us > HERE_MEAN_US_MAX {
-            return None;
-        }
-        let mut pending = lock(&self.shared.pending);
-        if pending.bytes.is_empty() {
-            return Some(false);
-        }
-        // A rotation may wait for its segment.
-        let fits =
-            pending.bytes.len() <= HERE_BYTES_MAX && desk.writer.has_room_for(&pending.bytes);
-        if !fits || pending.kicked || pending.closing {
-            return None;
-        }
-        std::mem::swap(&mut pending.bytes, &mut desk.taken);
-        drop(pending);
-        Some(write_group(&self.shared, &mut held))
     }
 
     /// LSN up to which everything is durable.
     pub fn synced(&self) -> u64 {
-        self.shared.synced.load(Ordering::Acquire)
+        self.shared.synced()
     }
 
     /// LSN of the last record appended.
     pub fn appended(&self) -> u64 {
-        self.shared.appended.load(Ordering::Acquire)
+        self.shared.appended()
     }
 
     /// Why the journal stopped, if it did.
@@ -366,10 +281,7 @@ impl Journal {
     }
 
     pub fn failure_error(&self) -> Option<JournalError> {
-        if !self.shared.failed.load(Ordering::Acquire) {
-            return None;
-        }
-        lock(&self.shared.failure).clone()
+        self.shared.failure()
     }
 
     /// Why the next segment cannot be prepared, while that is so: an alarm, not yet a failure.
@@ -379,17 +291,12 @@ impl Journal {
 
     /// Descriptor of the eventfd; open as long as the journal lives.
     pub fn fileno(&self) -> RawFd {
-        self.shared.event.as_raw_fd()
+        self.shared.fileno()
     }
 
     /// Drains the eventfd and returns `synced`.
     pub fn acknowledge(&self) -> u64 {
-        let mut count = [0; 8];
-        // Empty (WouldBlock) when nothing was signalled: that is no fault.
-        let _ = (&self.shared.event).read(&mut count);
-        // In this order: whoever moves `synced` after the load finds no signal waiting, and signals.
-        self.shared.signalled.store(false, Ordering::SeqCst);
-        self.shared.synced.load(Ordering::SeqCst)
+        self.shared.acknowledge()
     }
 
     /// The journal's end as `open` found it.
@@ -448,17 +355,7 @@ impl Journal {
     }
 
     fn end(&self) {
-        lock(&self.shared.pending).closing = true;
-        self.shared.wake.notify_all();
-        let mut threads = lock(&self.threads);
-        // The writer first: it may need a segment for the last group.
-        while let Some(thread) = threads.pop() {
-            if threads.is_empty() {
-                self.bench.stop();
-            }
-            // A thread that panicked has already reported the failure.
-            let _ = thread.join();
-        }
+        self.pump.end();
         *lock(&self.lock) = None;
     }
 }
@@ -499,100 +396,4 @@ fn reuse(
             .map_err(|e| JournalError::io("remove", &store.place(&name), &e))?;
     }
     Ok(if adopted { next + 1 } else { next })
-}
-
-/// The writer thread.
-fn run(shared: &Shared) {
-    // Whatever happens in here, also a panic, those who wait hear of it.
-    let guard = FailOnUnwind(shared);
-    while wait(shared) {
-        let mut held = lock(&shared.desk);
-        let Some(desk) = held.as_mut() else { break };
-        std::mem::swap(&mut lock(&shared.pending).bytes, &mut desk.taken);
-        // Empty when `commit_here` was quicker.
-        if !desk.taken.is_empty() && write_group(shared, &mut held) {
-            signal(shared);
-        }
-    }
-    *lock(&shared.desk) = None;
-    std::mem::forget(guard);
-}
-
-/// Until there is something to write; false when it is time to end.
-fn wait(shared: &Shared) -> bool {
-    let mut pending = lock(&shared.pending);
-    while !(pending.kicked || pending.closing) {
-        pending.asleep = true;
-        pending = shared
-            .wake
-            .wait(pending)
-            .unwrap_or_else(PoisonError::into_inner);
-        pending.asleep = false;
-    }
-    pending.kicked = false;
-    let idle = pending.bytes.is_empty() && pending.closing;
-    !idle && !shared.failed.load(Ordering::SeqCst)
-}
-
-/// Writes what the desk has taken and makes it durable. False when it failed: the desk is gone then, and the failure
-/// was told.
-fn write_group(shared: &Shared, held: &mut Option<Desk>) -> bool {
-    let Some(desk) = held.as_mut() else {
-        return false;
-    };
-    let guard = FailOnUnwind(shared);
-    shared
-        .pending_high
-        .fetch_max(desk.taken.len() as u64, Ordering::Relaxed);
-    let began = clock::monotonic_ns();
-    let outcome = desk.writer.write(&desk.taken, unix_ms());
-    desk.taken.as_mut_slice().zeroize();
-    desk.taken.clear();
-    std::mem::forget(guard);
-    match outcome {
-        Ok(lsn) => {
-            let took = u64::try_from(clock::since(began).as_micros()).unwrap_or(u64::MAX);
-            desk.mean_us = (desk.mean_us.saturating_mul(7).saturating_add(took)) / 8;
-            shared.group_us_sum.fetch_add(took, Ordering::Relaxed);
-            shared.group_us_max.fetch_max(took, Ordering::Relaxed);
-            shared.measured.record(took);
-            *lock(&shared.progress) = (desk.writer.tally(), desk.writer.checkpoint());
-            shared.synced.store(lsn, Ordering::SeqCst);
-            true
-        }
-        Err(error) => {
-            *held = None;
-            fail(shared, error);
-            false
-        }
-    }
-}
-
-struct FailOnUnwind<'s>(&'s Shared);
-
-impl Drop for FailOnUnwind<'_> {
-    fn drop(&mut self) {
-        fail(
-            self.0,
-            JournalError::Stopped {
-                reason: "its writer panicked".to_owned(),
-            },
-        );
-    }
-}
-
-/// The first failure is the last: set once, told at once.
-fn fail(shared: &Shared, error: JournalError) {
-    lock(&shared.failure).get_or_insert(error);
-    shared.failed.store(true, Ordering::SeqCst);
-    lock(&shared.pending).bytes.as_mut_slice().zeroize();
-    signal(shared);
-}
-
-/// Makes the eventfd readable unless it is already.
-fn signal(shared: &Shared) {
-    if !shared.signalled.swap(true, Ordering::SeqCst) {
-        // It can only fail when the counter is full, and then it is readable anyway.
-        let _ = (&shared.event).write(&1u64.to_ne_bytes());
-    }
 }

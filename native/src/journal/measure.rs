@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::handle::{Journal, lock};
+use super::handle::Journal;
+use super::shared::lock;
 use crate::meter::Meter;
 
 /// The histogram that was chosen last, if any.
 #[derive(Default)]
-pub(super) struct Measured(Mutex<Option<(Arc<Meter>, usize)>>);
+pub(crate) struct Measured(Mutex<Option<(Arc<Meter>, usize)>>);
 
 impl Measured {
     /// The writer never waits: while another meter is being chosen, a group goes unrecorded.

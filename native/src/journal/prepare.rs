@@ -6,7 +6,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::device::Store;
@@ -14,6 +13,7 @@ use super::error::JournalError;
 use super::frame::Head;
 use super::keys::{Keys, SALT_BYTES};
 use super::writer::{Prepared, Supply, prepare};
+use crate::hook::{self, Crashed, Point};
 
 /// How long the preparer waits after a failure before it tries again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -84,6 +84,48 @@ impl Bench {
         self.lock().ready = Some(segment);
     }
 
+    /// A next segment is wanted and not there.
+    pub fn wanting(&self) -> bool {
+        let state = self.lock();
+        state.ready.is_none() && !state.stop
+    }
+
+    /// Takes the next segment without waiting for it. None: it is not there, and nobody knows why not.
+    pub fn take(&self) -> Option<Result<Prepared, JournalError>> {
+        let mut state = self.lock();
+        self.take_from(&mut state)
+    }
+
+    fn take_from(&self, state: &mut State) -> Option<Result<Prepared, JournalError>> {
+        if let Some(segment) = state.ready.take() {
+            self.urgent.store(false, Ordering::Release);
+            self.used.store(0, Ordering::Release);
+            self.left.store(segment.bytes, Ordering::Relaxed);
+            self.changed.notify_all();
+            return Some(Ok(segment));
+        }
+        state.failure.as_ref().map(|reason| {
+            Err(JournalError::NoRoom {
+                reason: reason.clone(),
+            })
+        })
+    }
+
+    /// Told how much of the current segment is used.
+    pub fn note_used(&self, bytes: u64, of: u64) {
+        self.used
+            .store(bytes.saturating_mul(1024) / of.max(1), Ordering::Release);
+        self.left.store(of.saturating_sub(bytes), Ordering::Relaxed);
+    }
+
+    /// Waits before the next attempt after a failure.
+    fn rest(&self) {
+        let state = self.lock();
+        if !state.stop {
+            drop(self.changed.wait_timeout(state, RETRY));
+        }
+    }
+
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.lock().stop = true;
@@ -100,17 +142,8 @@ impl Supply for Ready {
         let mut state = bench.lock();
         let mut waited = false;
         loop {
-            if let Some(segment) = state.ready.take() {
-                bench.urgent.store(false, Ordering::Release);
-                bench.used.store(0, Ordering::Release);
-                bench.left.store(segment.bytes, Ordering::Relaxed);
-                bench.changed.notify_all();
-                return Ok(segment);
-            }
-            if let Some(reason) = &state.failure {
-                return Err(JournalError::NoRoom {
-                    reason: reason.clone(),
-                });
+            if let Some(taken) = bench.take_from(&mut state) {
+                return taken;
             }
             if state.stop {
                 return Err(JournalError::Usage("the journal is closing"));
@@ -128,64 +161,88 @@ impl Supply for Ready {
     }
 
     fn used(&mut self, bytes: u64, of: u64) {
-        self.0
-            .used
-            .store(bytes.saturating_mul(1024) / of.max(1), Ordering::Release);
-        self.0
-            .left
-            .store(of.saturating_sub(bytes), Ordering::Relaxed);
+        self.0.note_used(bytes, of);
     }
 }
 
-/// Starts the thread; the next segment gets `index`.
-pub fn start(
+/// Makes segments, one after the other.
+pub struct Maker {
     bench: Arc<Bench>,
     store: Arc<dyn Store>,
     keys: Arc<Keys>,
-    journal: [u8; 16],
-    index: u64,
-    segment_bytes: u64,
-) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name("journal-prepare".to_owned())
-        .spawn(move || {
-            let mut head = Head {
+    head: Head,
+}
+
+impl Maker {
+    /// The next segment gets `index`.
+    pub fn new(
+        bench: &Arc<Bench>,
+        store: &Arc<dyn Store>,
+        keys: &Arc<Keys>,
+        journal: [u8; 16],
+        index: u64,
+        segment_bytes: u64,
+    ) -> Maker {
+        Maker {
+            bench: Arc::clone(bench),
+            store: Arc::clone(store),
+            keys: Arc::clone(keys),
+            head: Head {
                 journal,
                 index,
                 segment_bytes,
                 created_ms: 0,
                 salt: [0; SALT_BYTES],
-            };
-            while wait_until_wanted(&bench) {
-                head.created_ms = super::unix_ms();
-                let made = prepare(&*store, &keys, head.clone(), &mut |written| {
-                    pace(&bench, written, segment_bytes)
-                });
-                let mut state = bench.lock();
-                match made {
-                    Ok(segment) => {
-                        head.index += 1;
-                        state.ready = Some(segment);
-                        state.failure = None;
-                        bench.failing.store(false, Ordering::Release);
-                        bench.prepared.fetch_add(1, Ordering::Relaxed);
-                        bench.changed.notify_all();
-                    }
-                    Err(_) if bench.stopping.load(Ordering::Acquire) => return,
-                    Err(error) => {
-                        let reason = match error {
-                            JournalError::NoRoom { reason } => reason,
-                            other => other.to_string(),
-                        };
-                        state.failure = Some(reason);
-                        bench.failing.store(true, Ordering::Release);
-                        bench.failures.fetch_add(1, Ordering::Relaxed);
-                        bench.changed.notify_all();
-                        drop(bench.changed.wait_timeout(state, RETRY));
-                    }
-                }
+            },
+        }
+    }
+
+    /// One attempt at the next segment: it is ready, or the bench knows why not. `pace` as in `Store::create`.
+    pub fn attempt(&mut self, pace: &mut dyn FnMut(u64) -> bool) -> Result<bool, Crashed> {
+        hook::at(Point::PrepareBefore)?;
+        self.head.created_ms = super::unix_ms();
+        let made = prepare(&*self.store, &self.keys, self.head.clone(), pace);
+        let bench = &self.bench;
+        let mut state = bench.lock();
+        match made {
+            Ok(segment) => {
+                hook::at(Point::PrepareAfter)?;
+                self.head.index += 1;
+                state.ready = Some(segment);
+                state.failure = None;
+                bench.failing.store(false, Ordering::Release);
+                bench.prepared.fetch_add(1, Ordering::Relaxed);
+                bench.changed.notify_all();
+                Ok(true)
             }
-        })
+            Err(JournalError::Crashed(crashed)) => Err(crashed),
+            Err(_) if bench.stopping.load(Ordering::Acquire) => Ok(false),
+            Err(error) => {
+                let reason = match error {
+                    JournalError::NoRoom { reason } => reason,
+                    other => other.to_string(),
+                };
+                state.failure = Some(reason);
+                bench.failing.store(true, Ordering::Release);
+                bench.failures.fetch_add(1, Ordering::Relaxed);
+                bench.changed.notify_all();
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// The preparer thread.
+pub fn run(maker: &mut Maker) {
+    let bench = Arc::clone(&maker.bench);
+    let of = maker.head.segment_bytes;
+    while wait_until_wanted(&bench) {
+        match maker.attempt(&mut |written| pace(&bench, written, of)) {
+            Ok(true) => {}
+            Ok(false) => bench.rest(),
+            Err(_) => return,
+        }
+    }
 }
 
 /// Waits until there is no ready segment; false at the end.

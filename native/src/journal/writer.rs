@@ -1,8 +1,8 @@
 //! Seals groups of records and makes them durable: one write and one sync a group. No thread, no clock, no lock.
 //!
-//! `Writer` is driven by the journal's thread (`handle.rs`) or by a simulation; both use the same bytes. After an error
-//! the writer is not to be used again: a failed sync says nothing about what is on the disk, so nothing may be
-//! reported durable after it.
+//! `Writer` is driven by a pump (`pump.rs`): the journal's thread, or a simulation; both make the same bytes. `stage`
+//! writes, `settle` syncs, so that a crash may lie between them. After an error the writer is not to be used again: a
+//! failed sync says nothing about what is on the disk, so nothing may be reported durable after it.
 
 use zeroize::Zeroize;
 
@@ -15,6 +15,7 @@ use super::frame::{
 use super::keys::{Keys, SALT_BYTES, SegmentKeys, random};
 use super::record::{Fields, RecordKind};
 use crate::buf::Locked;
+use crate::hook::{self, Crashed, Point};
 
 /// Head of an entry in the pending buffer: payload length u32, kind, flags, PAN length, zero.
 const ENTRY_HEAD_BYTES: usize = 8;
@@ -55,7 +56,10 @@ pub fn prepare(
     let block = head.encode(keys, &segment);
     store
         .create(&name, head.segment_bytes, &block, pace)
-        .map_err(|e| failed(format!("{}: {e}", store.place(&name))))?;
+        .map_err(|e| match Crashed::of(&e) {
+            Some(crashed) => JournalError::Crashed(crashed),
+            None => failed(format!("{}: {e}", store.place(&name))),
+        })?;
     adopt(store, &head, segment)
 }
 
@@ -192,21 +196,44 @@ impl Writer {
         })
     }
 
-    /// Writes all entries of a pending buffer and makes them durable. `now_ms` (Unix) dates a segment that is begun.
-    ///
-    /// Returns the LSN up to which everything is durable: that of the last entry.
-    pub fn write(&mut self, mut entries: &[u8], now_ms: i64) -> Result<u64, JournalError> {
+    /// Seals the entries of a pending buffer that fit into the current segment (into the next one, when the first does
+    /// not fit any more) and writes them; nothing of it is durable before `settle`. `now_ms` (Unix) dates a segment that
+    /// is begun. Returns how many bytes of `entries` it took; call it with the rest after `settle`.
+    pub fn stage(&mut self, entries: &[u8], now_ms: i64) -> Result<usize, JournalError> {
         self.now_ms = now_ms;
-        while let Some(entry) = take_entry(&mut entries) {
+        let mut rest = entries;
+        let mut taken = 0;
+        while let Some(entry) = take_entry(&mut rest) {
             let length = frame_bytes(entry.payload.len(), entry.pan.len()) as u64;
             if self.offset + self.out.len() as u64 + length > self.segment.bytes {
-                self.flush()?;
+                if !self.out.is_empty() {
+                    break;
+                }
                 self.rotate()?;
             }
             self.seal(&entry)?;
+            taken = entries.len() - rest.len();
         }
-        self.flush()?;
-        Ok(self.lsn)
+        if taken == 0 {
+            // Not an entry: nothing can follow it.
+            return Ok(entries.len());
+        }
+        hook::at(Point::WriteBefore)?;
+        if self.fresh {
+            self.write_first()?;
+        } else {
+            self.write_out()?;
+        }
+        hook::at(Point::SyncBefore)?;
+        Ok(taken)
+    }
+
+    /// Whether the first of these entries needs another segment than the current one.
+    pub fn must_rotate(&self, mut entries: &[u8]) -> bool {
+        take_entry(&mut entries).is_some_and(|entry| {
+            let length = frame_bytes(entry.payload.len(), entry.pan.len()) as u64;
+            self.offset + self.out.len() as u64 + length > self.segment.bytes
+        })
     }
 
     /// Whether all entries of a pending buffer fit into the current segment.
@@ -266,15 +293,10 @@ impl Writer {
         Ok(())
     }
 
-    /// One write, one sync; everything sealed so far is durable when it returns.
-    fn flush(&mut self) -> Result<(), JournalError> {
+    /// One sync: everything staged is durable when it returns. Returns the LSN of the last such record.
+    pub fn settle(&mut self) -> Result<u64, JournalError> {
         if self.out.is_empty() {
-            return Ok(());
-        }
-        if self.fresh {
-            self.write_first()?;
-        } else {
-            self.write_out()?;
+            return Ok(self.lsn);
         }
         let Writer { segment, .. } = self;
         segment
@@ -292,7 +314,8 @@ impl Writer {
         self.checkpoint = self.checkpoint_next;
         self.out.clear();
         self.supply.used(self.offset, self.segment.bytes);
-        Ok(())
+        hook::at(Point::SyncAfter)?;
+        Ok(self.lsn)
     }
 
     fn write_out(&mut self) -> Result<(), JournalError> {
@@ -336,6 +359,7 @@ impl Writer {
     }
 
     fn rotate(&mut self) -> Result<(), JournalError> {
+        hook::at(Point::RotateBefore)?;
         self.previous_end = self.offset;
         self.unfinished_before = self.unfinished;
         self.segment = self.supply.next()?;
@@ -343,6 +367,7 @@ impl Writer {
         self.offset = RECORDS_AT;
         self.fresh = true;
         self.tally.rotations += 1;
+        hook::at(Point::RotateAfter)?;
         Ok(())
     }
 }

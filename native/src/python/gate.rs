@@ -8,6 +8,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::codec::PyDialect;
 use super::fault::encode_error;
+use super::hook::checked;
 use super::journal::{PyJournal, journal_error};
 use super::mac::PyGuard;
 use super::message::PyMessage;
@@ -482,8 +483,8 @@ impl PyGate {
         done.unwrap_or(Ok(false)).map_err(|e| gate_error(py, &e))
     }
 
-    fn commit(&mut self) -> bool {
-        self.0.commit()
+    fn commit(&mut self) -> PyResult<bool> {
+        checked(self.0.commit())
     }
 
     fn release<'py>(&mut self, py: Python<'py>, now_ns: u64) -> PyResult<Bound<'py, PyList>> {
@@ -491,7 +492,7 @@ impl PyGate {
         self.0.release(now_ns, |slot, bytes| {
             out.append((slot, PyBytes::new(py, bytes)))
         })?;
-        Ok(out)
+        checked(out)
     }
 
     fn owed_to(&self, institution: u16) -> usize {

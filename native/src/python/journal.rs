@@ -8,6 +8,7 @@ use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
+use super::hook::{checked, crashed};
 use super::meter::PyMeter;
 use super::python_error;
 use crate::buf;
@@ -30,6 +31,9 @@ const BATCH: usize = 256;
 
 /// The exception that a journal error is.
 pub(crate) fn journal_error(py: Python<'_>, error: &JournalError) -> PyErr {
+    if let JournalError::Crashed(at) = error {
+        return crashed(*at);
+    }
     let class = match error {
         JournalError::Usage(_) | JournalError::Record(_) => "UsageError",
         _ => "JournalError",
@@ -212,8 +216,9 @@ impl PyJournal {
             .map_err(|error| journal_error(py, &error))
     }
 
-    fn commit(&self) {
+    fn commit(&self) -> PyResult<()> {
         self.inner.commit();
+        checked(())
     }
 
     #[getter]
@@ -275,8 +280,9 @@ impl PyJournal {
             .map_err(|error| journal_error(py, &error))
     }
 
-    fn close(&self, py: Python<'_>) {
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.inner.close());
+        checked(())
     }
 }
 
@@ -313,7 +319,7 @@ fn from_dict(record: &Bound<'_, PyDict>) -> PyResult<(RecordKind, Builder)> {
 }
 
 /// A record that has left the scan: the PAN is masked already.
-struct Owned {
+pub(super) struct Owned {
     lsn: u64,
     kind: RecordKind,
     carried: bool,
@@ -324,7 +330,7 @@ struct Owned {
 }
 
 impl Owned {
-    fn of(record: &RecordRef<'_>) -> Owned {
+    pub(super) fn of(record: &RecordRef<'_>) -> Owned {
         Owned {
             lsn: record.lsn,
             kind: record.kind,
@@ -336,7 +342,7 @@ impl Owned {
         }
     }
 
-    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    pub(super) fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         dict.set_item("lsn", self.lsn)?;
         dict.set_item("kind", PyString::intern(py, self.kind.as_str()))?;
@@ -513,7 +519,7 @@ impl PyReader {
     }
 }
 
-fn finding_dict(py: Python<'_>, finding: &Finding) -> PyResult<Py<PyDict>> {
+pub(super) fn finding_dict(py: Python<'_>, finding: &Finding) -> PyResult<Py<PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("rule", finding.rule)?;
     dict.set_item("problem", &finding.problem)?;

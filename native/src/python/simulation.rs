@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+use super::disk::{PyDisk, PyPump};
 use super::usage_error;
 use crate::simulation::{self, SimulationError};
 
@@ -30,7 +31,12 @@ fn set_now(py: Python<'_>, monotonic_ns: u64, wall_ns: i64) -> PyResult<()> {
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add("__all__", ["active", "begin", "end", "set_now"])?;
+    m.add(
+        "__all__",
+        ["Disk", "Pump", "active", "begin", "end", "set_now"],
+    )?;
+    m.add_class::<PyDisk>()?;
+    m.add_class::<PyPump>()?;
     m.add_function(wrap_pyfunction!(active, m)?)?;
     m.add_function(wrap_pyfunction!(begin, m)?)?;
     m.add_function(wrap_pyfunction!(end, m)?)?;

@@ -4,6 +4,10 @@
 //! is open, and none opens until `end`. A production process opens its journal before it serves and keeps it to its
 //! end, so nothing can turn its clocks, its random bytes or its defects (`hook`) from within.
 
+pub mod disk;
+pub mod faults;
+pub mod pump;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;

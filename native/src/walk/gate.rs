@@ -28,6 +28,7 @@ use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
 use crate::codec::spec::Dialect;
 use crate::error::EncodeFault;
+use crate::hook::{self, Handed};
 use crate::journal::{CONFIG_HASH_BYTES, Field, Journal, JournalError, RecordError, RecordKind};
 use crate::mac::Guard;
 use crate::meter::Meter;
@@ -570,8 +571,24 @@ impl<T: Ticket> Gate<T> {
         let figures = self.figures.as_ref();
         self.hold.release(
             synced,
-            |institution, frame, bytes| leave(figures, institution, frame, bytes, now_ns),
+            |institution, frame, bytes| {
+                if hook::armed() {
+                    giving(frame.role);
+                }
+                leave(figures, institution, frame, bytes, now_ns);
+            },
             write,
         )
     }
+}
+
+/// The crash points of a frame that is given out. Whoever called `release` looks whether one was reached.
+#[cold]
+fn giving(role: Role) {
+    let _ = match role {
+        Role::Request => hook::giving(Handed::Request),
+        Role::Answer { .. } | Role::Refusal => hook::giving(Handed::Answer),
+        Role::Reversal => hook::giving(Handed::Reversal),
+        Role::Network => Ok(()),
+    };
 }
