@@ -111,6 +111,33 @@ def tokens(require: bool, tokens: int, data_dir: Path | None, output: str) -> in
     return EXIT_THRESHOLD if require and not cost.ok else 0
 
 
+@command.command("restart")
+@click.option("--require", is_flag=True, help="Exit code 6 when the limit is not kept.")
+@click.option("--records", type=click.IntRange(1_000, 100_000_000), default=1_000_000)
+@click.option("--starts", type=click.IntRange(1, 20), default=3, show_default=True)
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False))
+@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+def restart(
+    require: bool, records: int, starts: int, data_dir: Path | None, output: str
+) -> int:
+    """How long a node is away that was killed with a day's records in its journal."""
+    import msgspec
+
+    from switch.apps.bench import run_restart
+
+    found = run_restart(records, starts, data_dir, _say)
+    if output == "json":
+        click.echo(msgspec.json.encode(found).decode())
+    else:
+        replay = max(one.replay_s for one in found.starts)
+        click.echo(
+            f"{found.records:,} records ({found.journal_mib} MiB): first answer at most "
+            f"{found.worst_s:.2f} s after `tapswitch run` (limit {found.limit_s:g}), of that "
+            f"{replay:.2f} s replay; with an empty journal {found.empty.answered_s:.2f} s"
+        )
+    return EXIT_THRESHOLD if require and not found.ok else 0
+
+
 @command.command("ladder")
 @click.option(
     "--start",

@@ -99,6 +99,8 @@ class World:
         self.fleet: Fleet
         self.acquirer: Acquirer
         self.report: Report | None = None
+        self.begun = False
+        """Terminals sell."""
         self._tail = Tail(self.records)
 
     @property
@@ -132,6 +134,13 @@ class World:
         """Terminals connect to where the node listens now."""
         host, _, port = self.node.acquirer.rpartition(":")
         self.acquirer_net.to = (host, int(port))
+
+    async def begin(self) -> None:
+        """Terminals connect and sell."""
+        self.begun = True
+        self.acquirer.start()
+        await self.acquirer.ready()
+        self.fleet.start()
 
     async def sold(self, count: int, within_s: float = 20.0) -> None:
         """Waits until so many more sales have been answered."""
@@ -266,22 +275,12 @@ async def world(
         prefixes = [f"6299{number:02d}" for number in range(banks)]
         wallet = Wallet(prefixes, mixture, Random(seed + 9))
         made.fleet = Fleet(fleet, made.acquirer, wallet, sales, Random(seed + 11))
+        stack.push_async_callback(made.acquirer.stop)
+        stack.push_async_callback(made.fleet.stop)
         if started:
             await made.start()
-            await begin(made, stack)
-        else:
-            stack.push_async_callback(made.fleet.stop)
-            stack.push_async_callback(made.acquirer.stop)
+            await made.begin()
         yield made
-
-
-async def begin(made: World, stack: contextlib.AsyncExitStack) -> None:
-    """Terminals connect and sell."""
-    stack.push_async_callback(made.acquirer.stop)
-    stack.push_async_callback(made.fleet.stop)
-    made.acquirer.start()
-    await made.acquirer.ready()
-    made.fleet.start()
 
 
 def _text(node: Node) -> str:

@@ -6,10 +6,10 @@ Windows of the three are interleaved, because machines drift; medians are report
 whose generator was late, or in which one answer was wrong or missing, gives no figure at all.
 
 `plan` says what is measured, `systems` starts it, `measure` takes and judges windows, `costs` adds
-what other ends than an approval cost, `report` says it.
+what other ends than an approval cost, `report` says it. `restart` measures a start over a full day.
 """
 
 from switch.apps.bench.report import Report
-from switch.apps.bench.run import run_floor, run_switch, run_tokens
+from switch.apps.bench.run import run_floor, run_restart, run_switch, run_tokens
 
-__all__ = ["Report", "run_floor", "run_switch", "run_tokens"]
+__all__ = ["Report", "run_floor", "run_restart", "run_switch", "run_tokens"]

@@ -16,12 +16,13 @@ from switch.apps.bench.measure import Bench, Row, rows
 from switch.apps.bench.memory import TokenCost, token_cost
 from switch.apps.bench.plan import PLAIN, PLAIN_SHAPE, REQUIRED, REQUIRED_TAPS, Plan
 from switch.apps.bench.report import Report
+from switch.apps.bench.restart import Restart, measure_restart
 from switch.apps.bench.wallet import prepare
 from switch.apps.load import environment as env
 from switch.errors import OperatorError
 from switch.native import load
 
-__all__ = ["Say", "run_floor", "run_switch", "run_tokens", "scratch"]
+__all__ = ["Say", "run_floor", "run_restart", "run_switch", "run_tokens", "scratch"]
 
 IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
 """File systems without a disk: a journal there would measure nothing."""
@@ -44,6 +45,12 @@ def run_tokens(plan: Plan, data_dir: Path | None, say: Say) -> TokenCost:
     wallet = prepare(plan.tokens, say)
     with scratch(data_dir) as directory:
         return token_cost(plan, wallet, directory, say)
+
+
+def run_restart(records: int, starts: int, data_dir: Path | None, say: Say) -> Restart:
+    """How long a killed node is away. Raises: OperatorError, UnreachableError."""
+    with scratch(data_dir) as directory:
+        return measure_restart(records, starts, directory, say)
 
 
 def _run(name: str, plan: Plan, data_dir: Path | None, say: Say, *, with_switch: bool) -> Report:

@@ -33,6 +33,7 @@ __all__ = [
     "node",
     "ready_of",
     "relay",
+    "run_command",
     "settings_of",
     "settings_text",
 ]
@@ -176,13 +177,13 @@ def node(
 
     Its journal is in `directory`, keys and tokens come from the wallet (without one: keys of its
     own). Ready when the bank has seen every connection sign on."""
-    config = _config(bank, plan, directory, wallet, deadline_ms, tls)
+    _config(bank, plan, directory, wallet, deadline_ms, tls)
     signed = bank.seen()["network"]
     parent = os.getpid()
     began = time.monotonic()
     with (directory / "switch.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "switch", "run", "--config", str(config)],
+            run_command(directory),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -220,7 +221,7 @@ def _config(
     wallet: Wallet | None,
     deadline_ms: int,
     tls: tuple[Path, str] | None,
-) -> Path:
+) -> None:
     config = directory / "config"
     (config / "routes").mkdir(parents=True)
     (config / "dialects").symlink_to(ROOT / "config" / "dialects")
@@ -240,7 +241,11 @@ def _config(
     (config / "switch.toml").write_text(settings, encoding="utf-8")
     routes = ROUTES.format(prefix=CARDS)
     (config / "routes" / "bench.toml").write_text(routes, encoding="utf-8")
-    return config
+
+
+def run_command(directory: Path) -> list[str]:
+    """What starts the node of `node`, again too."""
+    return [sys.executable, "-m", "switch", "run", "--config", str(directory / "config")]
 
 
 def settings_of(directory: Path) -> Settings:
