@@ -135,6 +135,8 @@ class Worker:
     _set_zone: Callable[[], None] = field(init=False)
     """Follows a change of the business zone's offset."""
     _reloading: asyncio.Future[None] | None = None
+    _opening_ns: int = 0
+    """When the journal began to be opened."""
 
     @property
     def dialers(self) -> list[Dialer]:
@@ -156,6 +158,7 @@ class Worker:
         self.terminals = _terminals(settings, self.keys)
         self.seals = seals_of(settings, self.keys, self.terminals)
         self.guards = {name: seal.guard for name, seal in self.seals.items()}
+        self._opening_ns = monotonic_ns()
         self.journal = self.ground.journal(settings, NAME, self.keys)
 
     def assemble(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -293,7 +296,13 @@ class Worker:
             file, offset, cut = self.journal.torn
             log.warning("journal.torn", file=file, offset=offset, cut_bytes=cut)
         in_doubt, owed = len(recovered.in_doubt), len(recovered.owed)
-        log.info("journal.recovered", records=recovered.records, in_doubt=in_doubt, owed=owed)
+        log.info(
+            "journal.recovered",
+            records=recovered.records,
+            in_doubt=in_doubt,
+            owed=owed,
+            took_ms=(monotonic_ns() - self._opening_ns) // 1_000_000,
+        )
 
     def _keep_settings(self) -> None:
         """What works is what a successor comes up with. Raises: OperatorError."""

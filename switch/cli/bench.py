@@ -117,9 +117,7 @@ def tokens(require: bool, tokens: int, data_dir: Path | None, output: str) -> in
 @click.option("--starts", type=click.IntRange(1, 20), default=3, show_default=True)
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False))
 @click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
-def restart(
-    require: bool, records: int, starts: int, data_dir: Path | None, output: str
-) -> int:
+def restart(require: bool, records: int, starts: int, data_dir: Path | None, output: str) -> int:
     """How long a node is away that was killed with a day's records in its journal."""
     import msgspec
 

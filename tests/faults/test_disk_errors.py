@@ -8,7 +8,7 @@ import pytest
 from switch.sim.cards import DEMO
 from tests.support.peer import until
 from tests.support.strace import Injection
-from tests.support.world import BareNode, world
+from tests.support.world import world
 
 
 async def fails_at(directory: Path, call: str, error: str, nth: int) -> bool:
@@ -16,8 +16,7 @@ async def fails_at(directory: Path, call: str, error: str, nth: int) -> bool:
     no n-th call."""
     injection = Injection(directory, call, f"error={error}:when={nth}")
     async with world(directory, seed=nth, mixture=DEMO, started=False) as w:
-        node = w.node
-        assert isinstance(node, BareNode)
+        node = w.bare
         node.wrapped = injection.command
         process = await node.launch()
         await until(lambda: bool(node.told()) or process.returncode is not None, 30, "ready")

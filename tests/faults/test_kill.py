@@ -1,6 +1,5 @@
 """kill -9 at any moment under traffic: nothing is lost and nothing is made."""
 
-import asyncio
 import os
 import signal
 from pathlib import Path
@@ -15,7 +14,7 @@ async def test_kills_under_traffic_conserve(tmp_path: Path) -> None:
             await w.sold(30)
             assert w.node.process is not None
             os.kill(w.node.process.pid, signal.SIGKILL)
-            await w.node.ended()
+            await w.bare.ended()
             await w.start()
         await w.sold(30)
         report = await w.conserved()

@@ -104,6 +104,12 @@ class World:
         self._tail = Tail(self.records)
 
     @property
+    def bare(self) -> BareNode:
+        """The node as a worker alone."""
+        assert isinstance(self.node, BareNode)
+        return self.node
+
+    @property
     def bank_net(self) -> Relay:
         return self.bank_nets[0]
 
@@ -183,7 +189,7 @@ class World:
         ledgers = self.directory / "ledgers"
         return compare(
             lambda: read_sales(ledgers / "ACQ01.jsonl"),
-            lambda: self.records(),
+            self.records,
             {
                 name: (lambda name=name: read_bookings(ledgers / f"{name}.jsonl"))  # type: ignore[misc]
                 for name in self.issuers

@@ -21,11 +21,11 @@ from switch.apps.bench import systems
 from switch.apps.bench.measure import fault_of
 from switch.apps.bench.plan import Plan
 from switch.client.acquirer import Policy
+from switch.crypto.keyfile import open_keys
 from switch.errors import UnreachableError
 from switch.journal.reader import Reader, open_reader
 from switch.native import load
 from switch.settings.load import load as load_settings
-from switch.crypto.keyfile import open_keys
 from switch.sim.pay import Sale, pay
 from switch.sim.steering import load_dialect, parse_address
 
@@ -33,7 +33,7 @@ __all__ = ["FIRST_ANSWER_S_MAX", "RECORDS", "Restart", "measure_restart"]
 
 RECORDS: Final = 1_000_000
 FIRST_ANSWER_S_MAX: Final = 5.0
-DEPTH: Final = 256
+DEPTH: Final = 32
 FILL_MS: Final = 1_000
 READY_S_MAX: Final = 60.0
 FILL_S_MAX: Final = 600.0
@@ -109,7 +109,9 @@ def measure_restart(
 
 def _reader(home: Path) -> Reader:
     keys = load_settings(home / "config").keys
-    return open_reader(home / "data" / "journal" / "w0", open_keys(keys.file, keys.sealing_key_file))
+    return open_reader(
+        home / "data" / "journal" / "w0", open_keys(keys.file, keys.sealing_key_file)
+    )
 
 
 def _fill(
@@ -117,9 +119,7 @@ def _fill(
 ) -> None:
     """Authorisations until the journal holds so many records."""
     began = time.monotonic()
-    generator = load.Generator(
-        node.address, plan.connections, issuer=systems.CARDS, pid=node.pid
-    )
+    generator = load.Generator(node.address, plan.connections, issuer=systems.CARDS, pid=node.pid)
     generator.sign_on()
     try:
         while (there := _reader(home).summary()["last_lsn"]) < records:
@@ -146,7 +146,9 @@ def _start(home: Path) -> Once:
     """One start to its first answer; killed again then."""
     log = home / "switch.log"
     before = log.stat().st_size
-    old = systems.ready_of(home)["pid"]
+    told_in = home / "data" / "run" / "worker.json"
+    # What the killed one has left.
+    told_in.unlink(missing_ok=True)
     began = time.monotonic()
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -158,14 +160,14 @@ def _start(home: Path) -> Once:
         )
     worker = 0
     try:
-        while (told := systems.ready_of(home))["pid"] == old:
+        while not told_in.exists():
             if process.poll() is not None or time.monotonic() - began > READY_S_MAX:
                 raise UnreachableError(f"it did not start again: {_log(log, before)[-1500:]}")
             time.sleep(0.005)
-        worker, ready = told["pid"], time.monotonic()
-        sale = Sale(
-            institution_code=systems.ACQUIRER_CODE, prefix=systems.CARDS, amount_minor=1234
-        )
+        ready = time.monotonic()
+        told = systems.ready_of(home)
+        worker = told["pid"]
+        sale = Sale(institution_code=systems.ACQUIRER_CODE, prefix=systems.CARDS, amount_minor=1234)
         address = parse_address(told["acquirers"]["ACQ01"])
         paid = pay(load_dialect(None), address, Policy(1), sale)
         answered = time.monotonic()
