@@ -10,7 +10,7 @@ use super::frame::{
 };
 use super::keys::{Keys, SegmentKeys};
 use super::record::{Fields, RecordKind};
-use super::survey::{Known, Survey, load, survey};
+use super::survey::{Known, Survey, load, load_into, survey};
 use super::torn::{end_of, later_frames};
 
 /// How often a reader without the lock looks again at a group that is just being written, and how long it waits.
@@ -97,6 +97,8 @@ struct Scanner<'s> {
     unfinished: Place,
     report: Report,
     payload: Zeroizing<Vec<u8>>,
+    /// The segment that was read last; its memory serves for the next one.
+    segment: Vec<u8>,
 }
 
 /// Visits records in order up to LSN `until` and reports how the journal ends.
@@ -192,6 +194,7 @@ impl<'s> Scanner<'s> {
             unfinished: Place::default(),
             report,
             payload: Zeroizing::new(Vec::with_capacity(1024)),
+            segment: Vec::new(),
         }
     }
 
@@ -250,7 +253,8 @@ impl<'s> Scanner<'s> {
             .segment(&known.head.salt)
             .map_err(|e| known.unusable(&e))?;
         let seed = seed_of(&known.head.salt);
-        let mut bytes = load(self.store, known)?;
+        let mut bytes = std::mem::take(&mut self.segment);
+        load_into(self.store, known, &mut bytes)?;
         let mut at = RECORDS_AT as usize;
         let mut retries = 0;
         loop {
@@ -272,7 +276,7 @@ impl<'s> Scanner<'s> {
                 Ok(_) | Err(_) if self.live && retries < LIVE_RETRIES_MAX => {
                     retries += 1;
                     std::thread::sleep(std::time::Duration::from_millis(LIVE_RETRY_MS));
-                    bytes = load(self.store, known)?;
+                    load_into(self.store, known, &mut bytes)?;
                 }
                 Ok(torn) => {
                     self.report.torn = Some(Torn {
@@ -285,6 +289,7 @@ impl<'s> Scanner<'s> {
                 Err(problem) => return Err(JournalError::damaged(&known.file, at as u64, problem)),
             }
         }
+        self.segment = bytes;
         self.report.last_index = known.index;
         self.report.last_end = at as u64;
         Ok(())

@@ -274,9 +274,14 @@ impl<T: Ticket> Gate<T> {
     /// Replays the gate's journal into its table and gives what was left open. Do it before any traffic.
     pub fn recover(&mut self) -> Result<Recovered, GateError> {
         let mut fold = Fold::default();
+        let found = self.journal.found();
+        let span = found.last_lsn.saturating_sub(found.checkpoint.lsn);
         let journal = std::sync::Arc::clone(&self.journal);
         {
             let mut memory = self.memory()?;
+            // Two records a transaction, mostly: a table that grows moves all that it has, several times.
+            let expected = usize::try_from(span / 2).unwrap_or(usize::MAX);
+            fold.entries.reserve(expected.min(memory.table.capacity()));
             journal.replay(&mut |record: &RecordRef<'_>| -> Result<(), JournalError> {
                 fold.record(record, &mut memory);
                 Ok(())
