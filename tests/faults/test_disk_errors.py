@@ -22,7 +22,7 @@ async def fails_at(directory: Path, call: str, error: str, nth: int) -> bool:
         await until(lambda: bool(node.told()) or process.returncode is not None, 30, "ready")
         if process.returncode is None:
             w.reach()
-            await w.begin()
+            await w.begin(wait=False)
             await until(lambda: process.returncode is not None or w.answered >= 40, 30, "its end")
         if not injection.fired:
             return False

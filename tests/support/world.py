@@ -141,11 +141,12 @@ class World:
         host, _, port = self.node.acquirer.rpartition(":")
         self.acquirer_net.to = (host, int(port))
 
-    async def begin(self) -> None:
-        """Terminals connect and sell."""
+    async def begin(self, *, wait: bool = True) -> None:
+        """Terminals connect and sell. `wait` False: the node may not live long enough for that."""
         self.begun = True
         self.acquirer.start()
-        await self.acquirer.ready()
+        if wait:
+            await self.acquirer.ready()
         self.fleet.start()
 
     async def sold(self, count: int, within_s: float = 20.0) -> None:
@@ -233,6 +234,8 @@ async def world(
     ledgers = directory / "ledgers"
     ledgers.mkdir()
     async with contextlib.AsyncExitStack() as stack:
+        # Last of all: sockets that were closed need a few turns of the loop to be gone.
+        stack.push_async_callback(asyncio.sleep, 0.05)
         issuers: dict[str, Issuer] = {}
         nets: list[Relay] = []
         for number in range(banks):

@@ -53,10 +53,15 @@ class Relay:
         """Ends listening and every connection."""
         if self._server is not None:
             self._server.close()
+        # What was just accepted becomes a task a turn later, and must end too.
+        await asyncio.sleep(0)
         self.cut()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        # The transports say that they are lost in a turn of their own.
+        await asyncio.sleep(0)
 
     def put(self, *rules: Rule) -> None:
         """These rules instead of those before, from the next unit on. Raises: OperatorError."""
@@ -127,7 +132,7 @@ class Relay:
             await self._join(number, (reader, writer), (there, out))
         except asyncio.CancelledError:
             # The end of the relay: streams would report it as an error of the accepting callback.
-            pass
+            reset(writer)
         finally:
             self._tasks.discard(task)
 
