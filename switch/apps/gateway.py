@@ -19,6 +19,7 @@ from typing import Final
 import structlog
 import uvicorn
 
+from switch.apps.start import arm
 from switch.control.tokens import of_settings, socket_file
 from switch.crypto.keyfile import open_keys
 from switch.errors import OperatorError, TapswitchError, TokenError, UsageError, VaultError
@@ -229,6 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     observe_log.configure("gateway")
     try:
         harden()
+        arm()
         if options.parent:
             end_with_parent(options.parent)
         return asyncio.run(serve(load(options.config), options.ready_fd))

@@ -36,7 +36,7 @@ from switch.apps.rules import (
     seals_of,
     window_of,
 )
-from switch.apps.start import checked, compare_with_files, where_before
+from switch.apps.start import arm, checked, compare_with_files, where_before
 from switch.constants import DRAIN_S_MAX, LANE_BITS, NODE_BITS, TXN_COUNTER_BITS
 from switch.control.audit import Audit, audit_file
 from switch.control.holds import Holds, holds_file
@@ -50,7 +50,7 @@ from switch.engine.engine import AcquirerRules, Engine
 from switch.engine.reverse import IssuerRules
 from switch.errors import OperatorError, TapswitchError
 from switch.link.window import Window
-from switch.native import __version__, tap, walk
+from switch.native import __version__, hook, tap, walk
 from switch.native import journal as journals
 from switch.observe import log as observe_log
 from switch.observe.catalogue import COMMIT_SERIES, Members
@@ -182,6 +182,7 @@ class Worker:
         for acquirer in settings.acquirers:
             self.native.speaks(self.indexes[acquirer.id], self.dialects[acquirer.dialect])
         recovered = walk.recover(self.journal, self.keys, duplicates, self.native)
+        hook.reach("worker.recovered")
         self.holds = Holds.load(holds_file(settings.node.data_dir))
         self._members(recovered)
         self.driver = Driver(
@@ -208,8 +209,10 @@ class Worker:
         self.links.terms = terms_of(settings, self.dialects, {})
         engine = self._plug(duplicates, recovered)
         self._note_start(recovered)
+        hook.reach("worker.started")
         now_ns = monotonic_ns()
         self.driver.run(engine.recover(recovered, now_ns), now_ns)
+        hook.reach("worker.resumed")
 
     def index(self, name: str, code: str) -> int:
         """Index of an institution, the same as ever for one that was known."""
@@ -415,6 +418,7 @@ class Worker:
             return STOPPED_BY_STORAGE
         self.driver.stop()
         await self.upkeep.finish()
+        hook.reach("worker.drained")
         self.journal.close()
         self.metrics.close()
         log.info("worker.stopped")
@@ -550,6 +554,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         harden()
+        arm()
         if options.parent:
             end_with_parent(options.parent)
         settings = checked(options.config)

@@ -42,6 +42,7 @@ from switch.link.session import (
 )
 from switch.model import end
 from switch.model.response import NOT_SIGNED_ON
+from switch.native import hook
 from switch.runtime.clock import monotonic_ns, wall_ms, wall_s
 from switch.runtime.fault import places, reason
 from switch.runtime.gate import Gate
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
 __all__ = ["Driver"]
 
 log = structlog.get_logger("driver")
+
+given = hook.given
 
 Write = Callable[[bytes], None]
 
@@ -170,6 +173,7 @@ class Driver:
                 # The connection has gone or is going: a sink. What it was to get is the engine's
                 # matter when connection_lost arrives; nobody behind it in this list may suffer.
                 self.counts["write_to_gone_peer"] += 1
+        given()
 
     def run(self, effects: "Iterable[Effect]", now_ns: int) -> None:
         """Executes the effects of a rare path, and sends the reversals that they left owed."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from switch.errors import TokenIndexError
-from switch.native import index
+from switch.native import hook, index
 from switch.tokens.orders import By, StatusShown
 from switch.tokens.record import TokenRow
 from switch.tokens.vault import Happened, Intent, Vault
@@ -68,6 +68,7 @@ class Books:
                 self.behind = True
             number = change if stamp is None or in_step else stamp[0]
             self.index.write(list(rows), [], number)
+            hook.reach("index.write.after")
         except TokenIndexError:
             self.behind = True
             raise

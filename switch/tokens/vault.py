@@ -14,6 +14,7 @@ import msgspec
 from switch.database import Database, Value, migrate, read_migrations
 from switch.database.pool import Transaction
 from switch.model.token import TOKEN_DIGITS_MAX, TOKEN_DIGITS_MIN
+from switch.native import hook
 from switch.tokens.audit import FIRST_HASH, link, verify
 from switch.tokens.orders import AuditRow, AuditVerdict, By, List
 from switch.tokens.record import COLUMNS, TokenRow, row_of
@@ -64,6 +65,7 @@ class Vault:
 
     def __init__(self, database: Database, vault_id: bytes) -> None:
         self.database = database
+        database.reach = hook.reach
         self.id = vault_id
 
     @staticmethod

@@ -18,6 +18,7 @@ use super::sign;
 use super::state::{Cause, KeyState, ReversalEffect};
 use super::time::unix_near;
 use super::veil::Veil;
+use crate::hook::{self, Point};
 use crate::journal::{Field, Fields, JournalError, RecordKind, RecordRef};
 
 /// What a journal left open.
@@ -286,6 +287,7 @@ impl<T: Ticket> Gate<T> {
                 fold.record(record, &mut memory);
                 Ok(())
             })?;
+            hook::at(Point::RecoverReplayed).map_err(JournalError::Crashed)?;
             fold.remember(&mut memory);
         }
         let mut marks: Vec<(u16, Mark)> = fold.marks.into_iter().collect();

@@ -1,8 +1,6 @@
 """A journal without threads on a disk in memory: every step is the world's, a crash may lie between
 any two."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -327,23 +325,3 @@ def test_nothing_of_this_works_outside_a_simulation(tmp_path: Path) -> None:
         simulation.Pump(simulation.Disk(1), keys)
     with pytest.raises(UsageError, match='no fault "nothing"'):
         simulation.Disk(1).fail("nothing")
-
-
-def test_a_real_process_kills_itself() -> None:
-    program = """from switch.native import hook
-hook.arm("worker.started:2")
-for n in range(3):
-    print(n, flush=True)
-    hook.reach("worker.started")
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (-9, b"0\n1\n")
-
-
-def test_points_that_are_none_are_told() -> None:
-    with pytest.raises(UsageError, match="no crash point"):
-        hook.arm("nowhere:1")
-    with pytest.raises(UsageError, match="is not NAME:N"):
-        hook.arm("worker.started")
-    assert not hook.armed()
-    hook.reach("not even looked at")
