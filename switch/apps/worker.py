@@ -10,8 +10,8 @@ run; the reason is the last event on stderr. Its supervisor starts the next one.
 
 import argparse
 import asyncio
-import contextlib
 import gc
+import math
 import os
 import signal
 import sys
@@ -41,7 +41,7 @@ from switch.constants import DRAIN_S_MAX, LANE_BITS, NODE_BITS, TXN_COUNTER_BITS
 from switch.control.audit import Audit, audit_file
 from switch.control.holds import Holds, holds_file
 from switch.control.place import socket_file
-from switch.control.reload import Reloaded
+from switch.control.reload import ReloadBySignal, Reloaded
 from switch.control.server import Server as ControlServer
 from switch.crypto.links import Guard
 from switch.crypto.masters import open_masters
@@ -89,6 +89,8 @@ BANKS_FIRST_S: Final = 0.5
 keep us closed."""
 
 BANKS_FIRST_LOOKS: Final = 50
+INCIDENTS_EVERY_S: Final = 60.0
+"""How often the audit is told what members did that must be known; see `runtime.faults`."""
 
 assert LANE < 1 << LANE_BITS
 
@@ -137,6 +139,8 @@ class Worker:
     _reloading: asyncio.Future[None] | None = None
     _opening_ns: int = 0
     """When the journal began to be opened."""
+    _telling: asyncio.Future[None] | None = None
+    _incidents_at_s: float = math.inf
 
     @property
     def dialers(self) -> list[Dialer]:
@@ -361,6 +365,7 @@ class Worker:
         audit = Audit(audit_file(data_dir), __version__)
         self.control = ControlServer(self, socket_file(data_dir), audit)
         await self.control.start()
+        self._incidents_at_s = monotonic_ns() / 1e9 + INCIDENTS_EVERY_S
 
     def _descriptors(self) -> None:
         """As many as there are places for connections, if the system lets us."""
@@ -389,7 +394,12 @@ class Worker:
         if self.desk is not None:
             self.desk.look()
         self.gauges.refresh(self.driver)
-        self.certificates.look(monotonic_ns() / 1e9)
+        now_s = monotonic_ns() / 1e9
+        self.certificates.look(now_s)
+        if now_s >= self._incidents_at_s:
+            self._incidents_at_s = now_s + INCIDENTS_EVERY_S
+            if self._telling is None or self._telling.done():
+                self._telling = asyncio.ensure_future(self.control.incidents())
 
     async def finish(self) -> int:
         """Drains and closes the journal, or cuts everything off after a failure; the exit code."""
@@ -459,17 +469,16 @@ class Worker:
         if self.told is not None and not self.finished:
             self.told.ready(self._line())
 
-    async def reload(self, *, dry_run: bool, wait: bool) -> Reloaded:
+    async def reload(self, *, dry_run: bool, wait: bool, cause: str = "order") -> Reloaded:
         """See `switch.apps.reload`."""
-        return await self.reloader.reload(dry_run=dry_run, wait=wait)
+        return await self.reloader.reload(dry_run=dry_run, wait=wait, cause=cause)
 
     def _hang_up(self) -> None:
         """SIGHUP: a reload, of which the log tells the outcome."""
         self._reloading = asyncio.ensure_future(self._reload_by_signal())
 
     async def _reload_by_signal(self) -> None:
-        with contextlib.suppress(TapswitchError):
-            await self.reloader.reload(cause="SIGHUP")
+        await self.control.by_signal(ReloadBySignal(), "SIGHUP")
 
     async def _open_links(self) -> dict[str, dict[str, str]]:
         """Banks first; a short wait for their sign-on; then acquirers. Returns the bound

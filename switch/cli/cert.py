@@ -57,6 +57,7 @@ def request_(directory: Path, member: str, names: tuple[str, ...]) -> None:
 
     The private key is made in the file that the settings name, when it is not there yet.
     """
+    from switch.control.witness import witnessed
     from switch.crypto.issue import request
     from switch.errors import SettingsError
     from switch.settings.load import load
@@ -70,7 +71,9 @@ def request_(directory: Path, member: str, names: tuple[str, ...]) -> None:
             file=settings.file,
             help=suggest(member, list(tables)),
         )
-    click.echo(request(tables[member][1].key, names).decode(), nl=False)
+    with witnessed(settings.node.data_dir, "cert-request", member=member, names=" ".join(names)):
+        made = request(tables[member][1].key, names)
+    click.echo(made.decode(), nl=False)
 
 
 @command.command("practice")

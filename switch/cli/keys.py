@@ -35,11 +35,14 @@ def create(directory: Path) -> None:
 
     Then move the sealing key to another device, or hand it over as a descriptor ("fd:N").
     """
+    from switch.control.witness import witnessed
     from switch.crypto.keyfile import create_keys
     from switch.settings.load import load
 
-    keys = load(directory).keys
-    create_keys(keys.file, keys.sealing_key_file)
+    settings = load(directory)
+    keys = settings.keys
+    with witnessed(settings.node.data_dir, "keys-create"):
+        create_keys(keys.file, keys.sealing_key_file)
     click.echo(f"{keys.file}\n{keys.sealing_key_file}")
     click.echo("keep the sealing key away from the other file, and a copy of both safe", err=True)
 
@@ -128,6 +131,7 @@ def add(
     source: str | None,
 ) -> None:
     """Enter a key. During a rotation an index has two versions: both are tried, the newer first."""
+    from switch.control.witness import witnessed
     from switch.crypto.masters import add_master
     from switch.crypto.profiles import Option
 
@@ -135,7 +139,16 @@ def add(
     if len(digits) != CHECK_DIGITS or set(digits.upper()) - set("0123456789ABCDEF"):
         raise click.UsageError("--check-value is six hexadecimal digits")
     file, keys, place = _named(directory, scheme, prefix, index, usage)
-    with _descriptor(source) as descriptor:
+    about: dict[str, str | int] = {
+        "scheme": scheme,
+        "prefix": prefix,
+        "index": index,
+        "usage": usage,
+    }
+    with (
+        witnessed(_data_dir(directory), "keys-card-master-add", **about, check_value=digits),
+        _descriptor(source) as descriptor,
+    ):
         key = (descriptor, digits)
         made = add_master(
             file, keys, place, institution, Option(option), int(time.time()), key, version or 0
@@ -173,11 +186,25 @@ def retire(
     directory: Path, scheme: str, prefix: str, index: int, usage: str, version: int, last: bool
 ) -> None:
     """Take a key out of use for good: its bytes leave the file, its row stays."""
+    from switch.control.witness import witnessed
     from switch.crypto.masters import retire_master
 
     file, keys, place = _named(directory, scheme, prefix, index, usage)
-    retire_master(file, keys, place, version, int(time.time()), last=last)
+    about: dict[str, str | int] = {
+        "scheme": scheme,
+        "prefix": prefix,
+        "index": index,
+        "usage": usage,
+    }
+    with witnessed(_data_dir(directory), "keys-card-master-retire", **about, version=version):
+        retire_master(file, keys, place, version, int(time.time()), last=last)
     click.echo(f"{scheme} {prefix} index {index} {usage} version {version}: retired")
+
+
+def _data_dir(directory: Path) -> str:
+    from switch.settings.load import load
+
+    return load(directory).node.data_dir
 
 
 def _day(at_s: int) -> str:
@@ -255,6 +282,7 @@ def link_add(
     sources: tuple[str, ...],
 ) -> None:
     """Enter a key in parts. In a rotation a name has two: both prove, the newer one is used."""
+    from switch.control.witness import witnessed
     from switch.crypto.links import Usage, add_link_key
 
     digits = check_value.strip() if check_value else None
@@ -264,7 +292,9 @@ def link_add(
         raise click.UsageError("--check-value is eight hexadecimal digits")
     file, keys = _links(directory)
     key = entered(cipher, sources, components, name)
-    made = add_link_key(file, keys, name, Usage(usage), key, int(time.time()), digits)
+    about = {"name": name, "usage": usage, "check_value": key.check_value}
+    with witnessed(_data_dir(directory), "keys-link-add", **about):
+        made = add_link_key(file, keys, name, Usage(usage), key, int(time.time()), digits)
     click.echo(f"{name} version {made} for {usage}, {cipher}: {key.check_value}")
 
 
@@ -296,10 +326,12 @@ def link_list(directory: Path, output: str) -> None:
 @click.option("--last", is_flag=True, help="Also when no other key of the name is in use.")
 def link_retire(directory: Path, name: str, version: int, last: bool) -> None:
     """Take a key out of use for good: its bytes leave the file, its row stays."""
+    from switch.control.witness import witnessed
     from switch.crypto.links import retire_link_key
 
     file, keys = _links(directory)
-    retire_link_key(file, keys, name, version, int(time.time()), last=last)
+    with witnessed(_data_dir(directory), "keys-link-retire", name=name, version=version):
+        retire_link_key(file, keys, name, version, int(time.time()), last=last)
     click.echo(f"{name} version {version}: retired")
 
 

@@ -62,13 +62,16 @@ def add(
 ) -> None:
     """Enter one terminal with its master key, in parts."""
     from switch.cli.keys import entered
+    from switch.control.witness import witnessed
     from switch.crypto.terminals import Given, add_terminal
 
     settings, file, keys = _opened(directory)
     _known_acquirer(settings, acquirer)
     key = entered("3des", sources, 2, f"the master key of {terminal_id}")
     given = Given(acquirer, terminal_id, merchant, capability, zone, check_value)
-    add_terminal(file, keys, given, key, int(time.time()), replace=replace)
+    about = {"acquirer": acquirer, "terminal": terminal_id, "check_value": key.check_value}
+    with witnessed(settings.node.data_dir, "terminal-add", **about, replace=int(replace)):
+        add_terminal(file, keys, given, key, int(time.time()), replace=replace)
     click.echo(f"{acquirer} {terminal_id}: {key.check_value}")
 
 
@@ -88,6 +91,7 @@ def import_(directory: Path, acquirer: str, source: Path, name: str, replace: bo
     Columns: terminal_id, merchant_id, master_key (32 hexadecimal digits, sealed under the transport
     key), and if you like check_value, capability, zone.
     """
+    from switch.control.witness import witnessed
     from switch.crypto.links import open_link_keys
     from switch.crypto.terminals import bring_terminals, read_import
 
@@ -95,7 +99,14 @@ def import_(directory: Path, acquirer: str, source: Path, name: str, replace: bo
     _known_acquirer(settings, acquirer)
     transport = open_link_keys(settings.keys.link_keys_file, keys)
     given = read_import(source, acquirer)
-    count = bring_terminals(file, keys, given, (transport, name), int(time.time()), replace=replace)
+    about: dict[str, str | int] = {
+        "acquirer": acquirer,
+        "terminals": len(given),
+        "transport_key": name,
+    }
+    with witnessed(settings.node.data_dir, "terminal-import", **about, replace=int(replace)):
+        by = (transport, name)
+        count = bring_terminals(file, keys, given, by, int(time.time()), replace=replace)
     click.echo(f"{count} terminals of {acquirer}")
 
 
@@ -146,10 +157,13 @@ def show(directory: Path, acquirer: str, terminal_id: str, output: str) -> None:
 @click.argument("terminal_id")
 def retire(directory: Path, acquirer: str, terminal_id: str) -> None:
     """Take a terminal out of use for good: its master key leaves the file, its row stays."""
+    from switch.control.witness import witnessed
     from switch.crypto.terminals import retire_terminal
 
-    _, file, keys = _opened(directory)
-    retire_terminal(file, keys, acquirer, terminal_id, int(time.time()))
+    settings, file, keys = _opened(directory)
+    about = {"acquirer": acquirer, "terminal": terminal_id}
+    with witnessed(settings.node.data_dir, "terminal-retire", **about):
+        retire_terminal(file, keys, acquirer, terminal_id, int(time.time()))
     click.echo(f"{acquirer} {terminal_id}: retired")
 
 

@@ -100,5 +100,5 @@ class Node(Protocol):
     def desk(self) -> "Desk | None": ...
     @property
     def dialers(self) -> "Sequence[Dialer]": ...
-    async def reload(self, *, dry_run: bool, wait: bool) -> "Reloaded":
+    async def reload(self, *, dry_run: bool, wait: bool, cause: str = "order") -> "Reloaded":
         """See `switch.control.reload`."""

@@ -28,7 +28,7 @@ from switch.control.member_sign_on import MemberSignOn
 from switch.control.members import MemberDone
 from switch.control.order import Answer, Node, Order
 from switch.control.refusal import Refused
-from switch.control.reload import Reload, Reloaded
+from switch.control.reload import Reload, ReloadBySignal, Reloaded
 from switch.control.terminal_sign_off import TerminalDone, TerminalSignOff
 
 __all__ = ["PERFORM", "AnyAnswer", "AnyOrder", "decode_answer", "decode_order"]
@@ -59,6 +59,7 @@ PERFORM: Final[dict[type[Order], Perform]] = {
     MemberEnable: member_enable.perform,
     LinkErrors: link_errors.perform,
     Reload: reload.perform,
+    ReloadBySignal: reload.perform,
     TerminalSignOff: terminal_sign_off.perform,
 }
 

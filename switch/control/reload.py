@@ -22,7 +22,7 @@ from switch.settings.schema import Settings
 from switch.settings.sources import meaning, read_sources
 from switch.wire import Dialect
 
-__all__ = ["ChangeShown", "Prepared", "Reload", "Reloaded", "perform", "prepare"]
+__all__ = ["ChangeShown", "Prepared", "Reload", "ReloadBySignal", "Reloaded", "perform", "prepare"]
 
 STORAGE: Final = "storage"
 """The rule that asks whether there is room to start: a node that runs has started."""
@@ -36,6 +36,10 @@ class Reload(Order, frozen=True, kw_only=True, tag="reload"):
     """Only say what would be done."""
     wait: bool = False
     """Answer when all links are replaced, not as soon as all rules are in force."""
+
+
+class ReloadBySignal(Reload, frozen=True, kw_only=True, tag="reload"):
+    """What SIGHUP stands for. Nobody can send it as an order."""
 
 
 class ChangeShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +70,8 @@ class Reloaded(Answer, frozen=True, kw_only=True, tag="reloaded"):
 
 async def perform(order: Reload, node: Node) -> Reloaded:
     """Refuses with the first fault of the files, and changes nothing then."""
-    return await node.reload(dry_run=order.dry_run, wait=order.wait)
+    cause = "SIGHUP" if isinstance(order, ReloadBySignal) else "order"
+    return await node.reload(dry_run=order.dry_run, wait=order.wait, cause=cause)
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):

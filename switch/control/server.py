@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from switch.control.audit import Audit
-from switch.control.order import Answer, Caller, Node, Order
+from switch.control.order import Answer, By, Caller, Node, Order
 from switch.control.orders import PERFORM, decode_order
 from switch.control.refusal import Refused, of_error
 from switch.errors import AuditError, OrderError, TapswitchError, UsageError
@@ -92,8 +92,32 @@ class Server:
                 await task
         if last_word:
             with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.incidents(), LAST_WORD_S)
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._recorded(self._audit.close), LAST_WORD_S)
         self._writer.shutdown(wait=False)
+
+    async def by_signal(self, order: Order, name: str) -> Answer:
+        """Carries out an order that a signal stands for. The system does not tell who sent it."""
+        caller = Caller(0, -1, "")
+        told = msgspec.structs.replace(order, by=By(actor=f"signal {name}"))
+        task = asyncio.ensure_future(self._perform(told, caller))
+        self._orders.add(task)
+        task.add_done_callback(self._orders.discard)
+        return await asyncio.shield(task)
+
+    async def incidents(self) -> None:
+        """Tells the audit what members did that no payment system does by mistake, since it was
+        told last: a record a member and kind, however often it came."""
+        members: tuple[Any, ...] = (*self._node.acquirers.values(), *self._node.banks.values())
+        for member in members:
+            abuses, member.faults.abuses = member.faults.abuses, {}
+            for kind, abuse in abuses.items():
+                told = {"incident": kind, "member": member.name, **msgspec.to_builtins(abuse)}
+                try:
+                    await self._recorded(self._audit.incident, told)
+                except AuditError as error:
+                    log.error("audit.incident_unwritten", reason=str(error), **told)  # noqa: TRY400
 
     # -- one caller --------------------------------------------------------------------------------
 

@@ -114,7 +114,10 @@ class TokenService:
             case orders.List():
                 return await self._list(order)
             case orders.Audit():
-                return orders.AuditPage(rows=await self.books.vault.audit(order.token, order.limit))
+                page = orders.AuditPage(rows=await self.books.vault.audit(order.token, order.limit))
+                # Who reads what others did is on record himself.
+                await self._told(order.by, Happened(action="audit", outcome="done"))
+                return page
             case orders.VerifyAudit():
                 return await self.books.vault.verify_audit()
             case orders.Reindex():

@@ -1,6 +1,7 @@
 """The audit of orders: chained, whole after a crash, and found out when it is not."""
 
 import asyncio
+import fcntl
 import json
 import os
 import resource
@@ -10,19 +11,25 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from switch.cli.audit import command
 from switch.control import orders
 from switch.control.audit import Audit, audit_file, read, verify
+from switch.control.chain import files
 from switch.control.member_list import MemberList, MembersShown
 from switch.control.order import By, Caller, Order
 from switch.control.orders import PERFORM
+from switch.control.place import socket_file
+from switch.control.reload import ReloadBySignal
 from switch.control.remote import ask
 from switch.errors import AuditError
 from switch.observe.catalogue import ACTIONS
-from tests.support.peer import Bank
+from switch.runtime import local
+from tests.support.config import write_config
+from tests.support.peer import Acquirer, Bank, purchase
 from tests.support.rig import Rig, rig
 from tests.support.tree import ROOT
 
@@ -278,7 +285,205 @@ async def test_damaged_audit_refuses_what_changes_and_serves_what_looks(
 
 
 def test_catalogue_of_metrics_knows_every_order() -> None:
-    assert sorted(ACTIONS) == sorted(str(order.__struct_config__.tag) for order in PERFORM)
+    assert set(ACTIONS) == {str(order.__struct_config__.tag) for order in PERFORM}
+
+
+# -- several writers, several files ----------------------------------------------------------------
+
+
+def test_commands_and_a_worker_write_one_chain(file: Path) -> None:
+    """Each goes on behind what the other has written, and neither loses a record."""
+    worker, command = opened(file), Audit(file, "")
+    command.attach(AT_MS)
+    for number in range(5):
+        told = command.command(AT_MS, {"order": "keys-create", "number": number}, CALLER)
+        asked_for = worker.order(AT_MS, Turn(), CALLER)
+        worker.result(AT_MS, asked_for, "done", "", "")
+        command.result(AT_MS, told, "done", "", "")
+    command.detach()
+    worker.close(AT_MS)
+    verdict = verify(file)
+    assert (verdict.problem, verdict.records) == ("", 22)
+
+
+def test_a_writer_that_stands_still_refuses_the_others_in_time(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = opened(file)
+    with file.with_suffix(".lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        monkeypatch.setattr("switch.control.audit.LOCK_TRIES", 3)
+        with pytest.raises(AuditError, match="another process holds it; nothing was done"):
+            audit.order(AT_MS, Turn(), CALLER)
+    audit.order(AT_MS, Turn(), CALLER)
+    assert verify(file).problem == ""
+
+
+def test_long_file_is_set_aside_and_the_chain_goes_on(file: Path) -> None:
+    audit = Audit(file, "1", 1_000)
+    audit.open(AT_MS, 99)
+    other = Audit(file, "1", 1_000)
+    other.attach(AT_MS)
+    for _ in range(10):
+        audit.order(AT_MS, Turn(), CALLER)
+        other.command(AT_MS, {"order": "keys-create"}, CALLER)
+    audit.close(AT_MS)
+    other.detach()
+    parts = files(file)
+    assert len(parts) > 4
+    assert all(part.stat().st_size < 1_500 for part in parts)
+    verdict = verify(file)
+    assert (verdict.problem, verdict.first) == ("", 1)
+    kinds = [one.kind for one in read(file)]
+    assert (kinds.count("order"), kinds.count("continued")) == (20, len(parts) - 1)
+    # The next worker takes it up, also one that finds its file just set aside.
+    parts[-1].rename(file.with_name(f"orders-{verdict.records:012d}.jsonl"))
+    assert opened(file).newest[0] == verdict.records + 2
+    assert verify(file).problem == ""
+
+
+@pytest.mark.parametrize("lost", [1, 2, -2])
+def test_file_that_is_missing_in_between_is_found(file: Path, lost: int) -> None:
+    audit = Audit(file, "1", 1_000)
+    audit.open(AT_MS, 99)
+    for _ in range(20):
+        audit.order(AT_MS, Turn(), CALLER)
+    audit.close(AT_MS)
+    files(file)[lost].unlink()
+    assert "line 1 is not what was written" in verify(file).problem
+
+
+def test_oldest_files_may_go_where_their_anchor_is_kept(file: Path, tmp_path: Path) -> None:
+    write_config(tmp_path)
+    file = audit_file(tmp_path / "data")
+    audit = Audit(file, "1", 1_000)
+    (tmp_path / "data").mkdir()
+    audit.open(AT_MS, 99)
+    for _ in range(20):
+        audit.order(AT_MS, Turn(), CALLER)
+    audit.close(AT_MS)
+    oldest = files(file)[0]
+    last = json.loads(oldest.read_text().splitlines()[-1])
+    oldest.unlink()
+    verdict = verify(file)
+    assert (verdict.first, verdict.problem) == (last["n"] + 1, "")
+    run = CliRunner().invoke
+    words = ["verify", "--config", str(tmp_path)]
+    without = run(command, words, standalone_mode=False)
+    assert without.return_value == 1
+    assert f"the records up to {last['n']} are not here" in without.stdout
+    anchors = tmp_path / "anchors"
+    anchors.write_text(f"{last['n']}:{last['hash']}\n")
+    assert run(command, [*words, "--anchor", str(anchors)], standalone_mode=False).return_value == 0
+    anchors.write_text(f"{last['n']}:{'0' * 64}\n")
+    assert run(command, [*words, "--anchor", str(anchors)], standalone_mode=False).return_value == 1
+
+
+def test_anchor_finds_a_chain_that_was_cut_together_with_its_head(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    file = audit_file(tmp_path / "data")
+    (tmp_path / "data").mkdir()
+    written(file)
+    run = CliRunner().invoke
+    kept = run(command, ["anchor", "--config", str(tmp_path)], standalone_mode=False)
+    anchor = kept.stdout.strip()
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:4]))
+    file.with_suffix(".head").unlink()
+    words = ["verify", "--config", str(tmp_path)]
+    assert run(command, words, standalone_mode=False).return_value == 0, "in itself it holds"
+    cut = run(command, [*words, "--anchor", anchor], standalone_mode=False)
+    assert cut.return_value == 1
+    assert "of the anchor" in cut.stdout
+
+
+def test_audit_that_others_may_read_takes_no_orders(file: Path) -> None:
+    written(file)
+    file.chmod(0o640)
+    with pytest.raises(AuditError, match="it has mode 0640: others may read") as raised:
+        opened(file)
+    assert raised.value.help.startswith(f"chmod 600 {file}")
+
+
+async def test_what_members_should_not_do_is_in_the_audit_once(node: Rig) -> None:
+    acquirer = await Acquirer.connect(node.acquirer)
+    for _ in range(3):
+        asked_for = await acquirer.ask(purchase(acquirer_code="10009"))
+        assert asked_for.get("response_code") == "30"
+    await node.worker.control.incidents()
+    await node.worker.control.incidents()
+    told = [one for one in read(order_file(node)) if one.kind == "incident"]
+    assert len(told) == 1
+    assert told[0].order["incident"] == "foreign_institution"
+    assert (told[0].order["member"], told[0].order["count"]) == ("ACQ01", 3)
+    assert told[0].order["peer"].startswith("127.0.0.1:")
+
+
+async def test_reload_by_signal_is_recorded_like_one_by_order(node: Rig) -> None:
+    await node.worker._reload_by_signal()
+    order, result = list(read(order_file(node)))[-2:]
+    assert (order.kind, order.order["order"], order.actor) == ("order", "reload", "signal SIGHUP")
+    assert (order.uid, result.of, result.outcome) == (-1, order.n, "done")
+
+
+# -- every order that there is ---------------------------------------------------------------------
+
+
+def sample(kind: type[Order]) -> bytes:
+    """Some order of that kind; whom it is about does not exist."""
+    given: dict[str, Any] = {"order": str(kind.__struct_config__.tag)}
+    for field in msgspec.structs.fields(kind):
+        if field.required:
+            given[field.encode_name] = _some(msgspec.inspect.type_info(field.type))
+    return msgspec.json.encode(given)
+
+
+def _some(info: msgspec.inspect.Type) -> Any:
+    match info:
+        case msgspec.inspect.Metadata(type=inner):
+            return _some(inner)
+        case msgspec.inspect.IntType(ge=least):
+            return least or 0
+        case msgspec.inspect.BoolType():
+            return False
+        case msgspec.inspect.LiteralType(values=values):
+            return values[0]
+        case msgspec.inspect.ListType() | msgspec.inspect.VarTupleType():
+            return []
+        case _:
+            return "NOBODY"
+
+
+UNAUDITED = {"member-list", "member-show"}
+"""Looks that programs take many times a minute."""
+
+
+async def test_every_order_leaves_its_record_also_when_it_is_refused(node: Rig) -> None:
+    known = set(PERFORM) - {ReloadBySignal}
+    for kind in known:
+        before = len(list(read(order_file(node))))
+        await asyncio.to_thread(raw_order, node, sample(kind))
+        records = list(read(order_file(node)))[before:]
+        told = str(kind.__struct_config__.tag)
+        if not kind.audited:
+            assert (told in UNAUDITED, records) == (True, []), told
+            continue
+        assert records, told
+        assert records[0].order["order"] == told
+        assert records[0].uid == os.getuid()
+        if kind.changes:
+            assert [one.kind for one in records] == ["order", "result"], told
+            assert records[1].outcome in {"done", "refused"}, told
+        else:
+            assert [one.kind for one in records] == ["look"], told
+
+
+def raw_order(node: Rig, line: bytes) -> bytes:
+    file = socket_file(node.worker.settings.node.data_dir)
+    with local.connect(file, 10) as connected:
+        connected.sendall(line + b"\n")
+        with connected.makefile("rb") as answers:
+            return answers.readline()
 
 
 # -- on the command line ---------------------------------------------------------------------------
