@@ -8,7 +8,17 @@ from typing import Any, Literal, final
 
 from switch._native.journal import Journal, Keys
 
-__all__ = ["Disk", "Pump", "active", "begin", "end", "set_now"]
+__all__ = [
+    "Disk",
+    "Pump",
+    "active",
+    "begin",
+    "end",
+    "heal",
+    "mutants",
+    "mutate",
+    "set_now",
+]
 
 def begin(seed: int, monotonic_ns: int, wall_ns: int) -> None:
     """From here to `end` the clocks stand where they are set, and every native random byte comes from `seed`.
@@ -18,12 +28,22 @@ def begin(seed: int, monotonic_ns: int, wall_ns: int) -> None:
     """
 
 def end() -> None:
-    """The kernel's clocks and chance again."""
+    """The kernel's clocks and chance again; no defect on, no crash point armed."""
 
 def active() -> bool: ...
 def set_now(monotonic_ns: int, wall_ns: int) -> None:
     """Both clocks. The wall clock may be stepped to anywhere; raises switch.errors.UsageError when the monotonic one
     would go back, or no simulation is on."""
+
+def mutate(name: str) -> None:
+    """Turns a native defect on until `heal` or `end`, to see that the oracles notice it. Raises switch.errors.UsageError for
+    an unknown one, and when no simulation is on."""
+
+def heal() -> None:
+    """No defect is on any more."""
+
+def mutants() -> list[tuple[str, str]]:
+    """Every native defect: its name, and what it does."""
 
 @final
 class Disk:

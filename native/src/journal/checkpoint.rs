@@ -12,6 +12,7 @@ use super::record::{Builder, Field, Fields, RecordKind};
 use super::shared::lock;
 use super::unix_ms;
 use crate::hook::{self, Point};
+use crate::simulation::mutant::{self, Mutant};
 
 impl Journal {
     /// Begins a checkpoint. Records carried from here to `checkpoint_end` stand for everything before.
@@ -85,7 +86,8 @@ impl Journal {
     pub fn delete_covered(&self, older_than_ms: i64) -> Result<usize, JournalError> {
         let checkpoint = lock(&self.shared.progress).1;
         let mut indexes = self.indexes()?;
-        indexes.retain(|index| *index <= checkpoint.segment);
+        let needed = checkpoint.segment + u64::from(mutant::on(Mutant::RemovedTooEarly));
+        indexes.retain(|index| *index <= needed);
         let mut deleted = 0;
         for pair in indexes.windows(2) {
             if self.opened_ms(pair[1])? >= older_than_ms {

@@ -12,6 +12,7 @@ use super::keys::{Keys, SegmentKeys};
 use super::record::{Fields, RecordKind};
 use super::survey::{Known, Survey, load, load_into, survey};
 use super::torn::{end_of, later_frames};
+use crate::simulation::mutant::{self, Mutant};
 
 /// How often a reader without the lock looks again at a group that is just being written, and how long it waits.
 const LIVE_RETRIES_MAX: u32 = 25;
@@ -286,6 +287,7 @@ impl<'s> Scanner<'s> {
                     });
                     break;
                 }
+                Err(_) if mutant::on(Mutant::DamageCut) => break,
                 Err(problem) => return Err(JournalError::damaged(&known.file, at as u64, problem)),
             }
         }
@@ -312,6 +314,9 @@ impl<'s> Scanner<'s> {
             let Some(frame) = Frame::read(bytes, at, 0, seed) else {
                 break;
             };
+            if mutant::on(Mutant::CutTooFar) && self.is_last(bytes, at, &frame, next, seed) {
+                break;
+            }
             let place = Place {
                 segment: known.index,
                 offset: at as u64,
@@ -332,8 +337,24 @@ impl<'s> Scanner<'s> {
         Ok(at)
     }
 
+    /// The last record that there is, of which a defect of a simulation takes away.
+    fn is_last(
+        &self,
+        bytes: &[u8],
+        at: usize,
+        frame: &Frame<'_>,
+        next: Option<&Link>,
+        seed: u32,
+    ) -> bool {
+        let behind = Frame::read(bytes, at + frame.length(), 0, seed);
+        self.until == u64::MAX && next.is_none() && behind.is_none()
+    }
+
     /// Sequence and chain of a frame whose checksum is right.
     fn check(&self, known: &Known, frame: &Frame<'_>, place: Place) -> Result<(), JournalError> {
+        if mutant::on(Mutant::ChainIgnored) {
+            return Ok(());
+        }
         let problem = if frame.lsn() != self.next_lsn {
             format!(
                 "record {} stands where {} belongs",

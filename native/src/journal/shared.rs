@@ -17,6 +17,7 @@ use super::unix_ms;
 use super::writer::{Tally, Writer, entry_bytes, push_entry};
 use crate::clock;
 use crate::hook::{self, Point};
+use crate::simulation::mutant::{self, Mutant};
 
 /// 16 KiB, some 32 records: beyond it the caller has better things to do than to seal and wait.
 const HERE_BYTES_MAX: usize = 16 << 10;
@@ -281,6 +282,9 @@ impl Shared {
         self.step(held, |desk| {
             let lsn = desk.writer.settle()?;
             if desk.staged < desk.taken.len() {
+                if mutant::on(Mutant::PartIsEnough) {
+                    self.synced.store(self.appended(), Ordering::SeqCst);
+                }
                 return Ok(Step::More);
             }
             desk.taken.as_mut_slice().zeroize();

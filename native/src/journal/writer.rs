@@ -4,6 +4,8 @@
 //! writes, `settle` syncs, so that a crash may lie between them. After an error the writer is not to be used again: a
 //! failed sync says nothing about what is on the disk, so nothing may be reported durable after it.
 
+use std::io;
+
 use zeroize::Zeroize;
 
 use super::checkpoint::track;
@@ -16,6 +18,7 @@ use super::keys::{Keys, SALT_BYTES, SegmentKeys, random};
 use super::record::{Fields, RecordKind};
 use crate::buf::Locked;
 use crate::hook::{self, Crashed, Point};
+use crate::simulation::mutant::{self, Mutant};
 
 /// Head of an entry in the pending buffer: payload length u32, kind, flags, PAN length, zero.
 const ENTRY_HEAD_BYTES: usize = 8;
@@ -298,11 +301,8 @@ impl Writer {
         if self.out.is_empty() {
             return Ok(self.lsn);
         }
-        let Writer { segment, .. } = self;
-        segment
-            .device
-            .sync()
-            .map_err(|e| JournalError::io("sync", &segment.file, &e))?;
+        self.sync()
+            .map_err(|e| JournalError::io("sync", &self.segment.file, &e))?;
         self.tally.groups += 1;
         self.tally.bytes += self.out.len() as u64;
         self.tally.group_records_max = self
@@ -316,6 +316,21 @@ impl Writer {
         self.supply.used(self.offset, self.segment.bytes);
         hook::at(Point::SyncAfter)?;
         Ok(self.lsn)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let device = &mut self.segment.device;
+        if mutant::on(Mutant::SyncSkipped) {
+            return Ok(());
+        }
+        let mut synced = device.sync();
+        if synced.is_err() && mutant::on(Mutant::SyncRetried) {
+            synced = device.sync();
+        }
+        if mutant::on(Mutant::SyncIgnored) {
+            return Ok(());
+        }
+        synced
     }
 
     fn write_out(&mut self) -> Result<(), JournalError> {

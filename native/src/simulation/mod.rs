@@ -6,13 +6,15 @@
 
 pub mod disk;
 pub mod faults;
+pub mod mutant;
 pub mod pump;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
-use crate::{chance, clock};
+use self::mutant::Mutant;
+use crate::{chance, clock, hook};
 
 /// Why a simulation does not begin, or cannot do what was asked.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -91,6 +93,8 @@ pub fn end() {
     let mut state = state();
     if state.on {
         state.on = false;
+        mutant::heal();
+        hook::disarm();
         clock::run_free();
         chance::seed(None);
     }
@@ -116,4 +120,22 @@ pub fn set_now(monotonic_ns: u64, wall_ns: i64) -> Result<(), SimulationError> {
     }
     clock::set(monotonic_ns, wall_ns);
     Ok(())
+}
+
+/// Turns a defect on, until `heal` or `end`.
+///
+/// # Errors
+/// `Off`.
+pub fn mutate(defect: Mutant) -> Result<(), SimulationError> {
+    let state = state();
+    if !state.on {
+        return Err(SimulationError::Off);
+    }
+    mutant::turn_on(defect);
+    Ok(())
+}
+
+/// No defect is on any more.
+pub fn heal() {
+    mutant::heal();
 }

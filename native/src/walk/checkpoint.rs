@@ -13,6 +13,7 @@ use super::state::KeyState;
 use super::steps::lend;
 use crate::journal::record::PAN_BYTES_MAX;
 use crate::journal::{Field, JournalError, RecordKind};
+use crate::simulation::mutant::{self, Mutant};
 use crate::terminal::registry::Who;
 use zeroize::Zeroizing;
 
@@ -196,6 +197,7 @@ impl<T: Ticket> Gate<T> {
                 // Claimed but not recorded yet: its record will lie behind the begin.
                 KeyState::InFlight if entry.lsn == 0 => {}
                 KeyState::InFlight => open.replay_from = open.replay_from.min(entry.lsn),
+                _ if mutant::on(Mutant::CheckpointForgetsAnswers) => {}
                 _ => self.carry_entry(&entry, &mut open.carried)?,
             }
         }
@@ -266,7 +268,8 @@ impl<T: Ticket> Gate<T> {
             ..
         } = self;
         // Settled since: then it is not owed any more.
-        let Some(original) = owed.get(&txn) else {
+        let kept = !mutant::on(Mutant::CheckpointForgetsOwed);
+        let Some(original) = owed.get(&txn).filter(|_| kept) else {
             return Ok(());
         };
         let memory = lend(memory)?;

@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::checkpoint::Checkpoint;
 use super::duplicates::Entry;
 use super::figures::{Figures, Outcome, class_of};
-use super::hold::{Frame, Hold, Role, SlotId};
+use super::hold::{Frame, Hold, Role, SlotId, any_early};
 use super::legs::{Code, Legs};
 use super::memory::{Carded, Memory};
 use super::original::{Numbers, Original, trimmed};
@@ -558,7 +558,7 @@ impl<T: Ticket> Gate<T> {
     /// already, so that `release` can be called at once. What was withdrawn in it can no longer be undone.
     pub fn commit(&mut self) -> bool {
         self.withdrawn.clear();
-        self.journal.commit_here()
+        self.journal.commit_here() || any_early()
     }
 
     /// Hands out what the journal has synced, one write per connection.

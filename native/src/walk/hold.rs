@@ -6,6 +6,8 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use crate::simulation::mutant::{self, Mutant};
+
 /// Largest buffer that an emptied connection keeps. A burst may need more; it is given back.
 const IDLE_BYTES_MAX: usize = 256 * 1024;
 /// Most connections at one time: the low bits of a slot's number.
@@ -240,7 +242,11 @@ impl<T, L> Hold<T, L> {
                 return false;
             };
             let mut bytes = 0;
-            while let Some(frame) = slot.frames.front_mut().filter(|frame| frame.lsn <= synced) {
+            while let Some(frame) = slot
+                .frames
+                .front_mut()
+                .filter(|frame| frame.lsn <= synced || early(frame.role))
+            {
                 bytes += frame.length;
                 leave(slot.institution, frame, frame.length);
                 slot.frames.pop_front();
@@ -293,6 +299,21 @@ fn consume(buffer: &mut Vec<u8>, bytes: usize) {
     if buffer.capacity() > IDLE_BYTES_MAX {
         buffer.shrink_to(IDLE_BYTES_MAX);
     }
+}
+
+/// Whether a frame leaves before its record is durable: never, but for a defect of a simulation.
+fn early(role: Role) -> bool {
+    match role {
+        Role::Request => mutant::on(Mutant::RequestBeforeSync),
+        Role::Answer { .. } => mutant::on(Mutant::AnswerBeforeSync),
+        Role::Reversal => mutant::on(Mutant::ReversalBeforeSync),
+        Role::Refusal | Role::Network => false,
+    }
+}
+
+/// Whether something may leave before its record is durable: never, but for a defect of a simulation.
+pub(super) fn any_early() -> bool {
+    early(Role::Request) || early(Role::Answer { approval: true }) || early(Role::Reversal)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::codec::name::{Name, Source};
 use crate::codec::supply::Receipt;
 use crate::codec::wipe;
 use crate::journal::keys::KeysError;
+use crate::simulation::mutant::{self, Mutant};
 use crate::tap::Tap;
 use crate::tap::atc::{AtcKey, AtcTable, Freshness};
 use crate::terminal::Terminals;
@@ -225,7 +226,11 @@ impl Memory {
         if message.dialect().supplies_any() {
             self.supply_claimed(message, institution, txn, now_s, known);
         }
-        if let Some(entry) = known.and_then(|handle| self.table.get(handle)) {
+        let forgets = mutant::on(Mutant::DuplicateForgotten);
+        if let Some(entry) = known
+            .filter(|_| !forgets)
+            .and_then(|handle| self.table.get(handle))
+        {
             return (entry.state, entry.body == body);
         }
         let card = self.card_of(message);
@@ -281,7 +286,9 @@ impl Memory {
         };
         let freshness = atc.check(&key, tap.atc, gap_max);
         if freshness == Freshness::Fresh {
-            atc.claim(&key, tap.atc);
+            if !mutant::on(Mutant::CounterNotClaimed) {
+                atc.claim(&key, tap.atc);
+            }
             entry.keep_tap(tap, veil);
         }
         freshness

@@ -20,6 +20,7 @@ use super::time::unix_near;
 use super::veil::Veil;
 use crate::hook::{self, Point};
 use crate::journal::{Field, Fields, JournalError, RecordKind, RecordRef};
+use crate::simulation::mutant::{self, Mutant};
 
 /// What a journal left open.
 #[derive(Default)]
@@ -63,7 +64,8 @@ impl Fold {
     fn record(&mut self, record: &RecordRef<'_>, memory: &mut Memory) {
         let fields = &record.fields;
         self.records += 1;
-        if let Some((key, atc)) = claim_of(fields) {
+        let counters = !mutant::on(Mutant::CountersLost);
+        if let Some((key, atc)) = claim_of(fields).filter(|_| counters) {
             memory.atc.claim(&key, atc);
         }
         self.last_txn = self.last_txn.max(fields.number_or_0(Field::Txn));
@@ -97,8 +99,11 @@ impl Fold {
                     terminals.set(&who, state);
                 }
             }
-            RecordKind::AtcWindows => windows_of(fields).for_each(|w| memory.atc.merge(&w)),
-            RecordKind::Settled
+            RecordKind::AtcWindows if counters => {
+                windows_of(fields).for_each(|w| memory.atc.merge(&w));
+            }
+            RecordKind::AtcWindows
+            | RecordKind::Settled
             | RecordKind::Started
             | RecordKind::Reconfigured
             | RecordKind::Stopped
@@ -158,7 +163,7 @@ impl Fold {
             return;
         };
         match effect_of(fields) {
-            Some(ReversalEffect::Tombstone) => {
+            Some(ReversalEffect::Tombstone) if !mutant::on(Mutant::TombstoneLost) => {
                 let txn = fields.number_or_0(Field::Txn);
                 self.entries.entry(key).or_insert_with(|| Entry {
                     lsn: record.lsn,
@@ -264,6 +269,22 @@ fn original_of(record: &RecordRef<'_>, facts: Facts) -> Original {
     Original::from_record(facts, &record.fields, pan.as_deref().map_or(&[], |pan| pan))
 }
 
+/// What recovery loses by a defect of a simulation.
+fn forget(fold: &mut Fold, marks: &mut Vec<(u16, Mark)>) {
+    if mutant::on(Mutant::InDoubtLost) {
+        fold.in_doubt.clear();
+    }
+    if mutant::on(Mutant::OwedLost) {
+        fold.owed.clear();
+    }
+    if mutant::on(Mutant::MarksLost) {
+        marks.clear();
+    }
+    if mutant::on(Mutant::NumbersLost) {
+        fold.last_txn = 0;
+    }
+}
+
 /// By transaction id, so that two replays give the same list.
 fn sorted(originals: HashMap<u64, Original>) -> Vec<Rc<Original>> {
     let mut list: Vec<Rc<Original>> = originals.into_values().map(Rc::new).collect();
@@ -288,10 +309,13 @@ impl<T: Ticket> Gate<T> {
                 Ok(())
             })?;
             hook::at(Point::RecoverReplayed).map_err(JournalError::Crashed)?;
-            fold.remember(&mut memory);
+            if !mutant::on(Mutant::DuplicatesLost) {
+                fold.remember(&mut memory);
+            }
         }
-        let mut marks: Vec<(u16, Mark)> = fold.marks.into_iter().collect();
+        let mut marks: Vec<(u16, Mark)> = std::mem::take(&mut fold.marks).into_iter().collect();
         marks.sort_unstable();
+        forget(&mut fold, &mut marks);
         let recovered = Recovered {
             in_doubt: sorted(fold.in_doubt),
             owed: sorted(fold.owed),

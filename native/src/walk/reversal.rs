@@ -17,6 +17,7 @@ use crate::codec::leg::{Own, Sources};
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
 use crate::journal::{Field, RecordKind};
+use crate::simulation::mutant::{self, Mutant};
 
 /// An acquirer's reversal.
 #[derive(Clone, Copy, Debug)]
@@ -274,13 +275,13 @@ fn apply_effect(
     lsn: u64,
 ) {
     match (r.effect, place, original_key) {
-        (ReversalEffect::Reverse, Some(place), _) => {
+        (ReversalEffect::Reverse, Some(place), _) if !mutant::on(Mutant::ReversedForgotten) => {
             if let Some(entry) = memory.table.get_mut(place) {
                 entry.state = KeyState::Reversed;
                 entry.lsn = lsn;
             }
         }
-        (ReversalEffect::Tombstone, None, Some(key)) => {
+        (ReversalEffect::Tombstone, None, Some(key)) if !mutant::on(Mutant::NoTombstone) => {
             let at_s = u32::try_from(r.now_s).unwrap_or(0);
             let mut entry = tombstone(key, r.txn, at_s, r.acquirer);
             entry.lsn = lsn;
