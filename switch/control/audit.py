@@ -330,8 +330,9 @@ class Audit:
     def _own(self, made: int | Path) -> None:
         """What root has made beside a node of another user is that user's."""
         if os.geteuid() == 0:
-            owner = self._file.parent.parent.stat()
-            os.chown(made, owner.st_uid, owner.st_gid)
+            owner, now = self._file.parent.parent.stat(), os.stat(made)
+            if (now.st_uid, now.st_gid) != (owner.st_uid, owner.st_gid):
+                os.chown(made, owner.st_uid, owner.st_gid)
 
     def _broken(self) -> AuditError:
         return AuditError(
