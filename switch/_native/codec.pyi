@@ -146,6 +146,22 @@ class Framer:
         """Whole messages in order. An undecodable body, TPDU or header gives a switch.errors.DecodeError *value* in its
         place (the stream goes on behind it); of one chunk 41 of them at most, and then nothing more. Raises
         switch.errors.FramingError when the stream itself is lost: close the link."""
+    def queue(self, data: bytes, now_ns: int) -> int:
+        """Cuts and keeps whole frames without looking into them; how many wait now. Raises as `feed`; what came before
+        the fault still waits."""
+    def take(self, requests_max: int, frames_max: int) -> list[Message | Exception | KeepAlive]:
+        """The frames that have waited longest, decoded as by `feed`: at most `frames_max`, and up to the one that
+        would be new request number `requests_max` + 1. New requests have an MTI of class 1 or 2 and function 0."""
+    def clear(self) -> None:
+        """Forgets the frames that wait."""
+    @property
+    def waiting(self) -> int:
+        """Frames that wait."""
+    @property
+    def waiting_bytes(self) -> int: ...
+    @property
+    def oldest_ns(self) -> int:
+        """Since when the frame waits that has waited longest: its last byte came then; 2**64 - 1 when none waits."""
     @property
     def buffered(self) -> int: ...
     @property

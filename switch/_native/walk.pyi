@@ -5,7 +5,7 @@ All but `Routes` and `Entry` belong to the thread that made them: the loop's.
 
 from typing import final
 
-from switch._native.codec import Dialect, Message
+from switch._native.codec import Dialect, Framer, Message
 from switch._native.journal import Journal, Keys
 from switch._native.mac import Guard
 from switch._native.meter import Meter
@@ -230,6 +230,19 @@ class Gate:
     def refuse(self, request: Message, slot: int, code: str, end: str = "", now_s: int = 0) -> None:
         """An answer that touches no state and needs no record; goes out with the next release. `now_s`: for the times
         that the dialect supplies."""
+    def shed(
+        self,
+        framer: Framer,
+        slot: int,
+        before_ns: int,
+        frames_max: int,
+        code: str,
+        end: str,
+        now_s: int,
+    ) -> list[tuple[int, int]]:
+        """Refuses, without a record, new requests that wait in a framer, from the one that has waited longest on: up to
+        one that came at `before_ns` or later, that is no new request, whose key is known, or that is not in order.
+        Returns (kind, number) of what was refused."""
     def repeat(self, request: Message, slot: int, institution: int, now_s: int) -> bool:
         """The stored answer once more, held until the record it stands on is durable. False: nothing is stored."""
     def reversal(

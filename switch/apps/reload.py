@@ -28,6 +28,7 @@ from switch.apps.rules import (
     circuit_of,
     health_of,
     issuer_rules,
+    limits_of,
     new_acquirer,
     new_bank,
     routes_of,
@@ -281,6 +282,7 @@ class Reloader:
             worker.acquirers[index] = member
         member.institution_code = acquirer.institution_code
         member.in_flight_max = acquirer.in_flight_max
+        member.lane.adopt(*limits_of(acquirer))
         member.connections_max = acquirer.connections_max
         member.arrivals.per_s_max = acquirer.connects_per_s_max
         self._stays(acquirer.id)

@@ -17,6 +17,7 @@ from switch.link.window import Window
 from switch.native import walk
 from switch.runtime.arrivals import Arrivals
 from switch.runtime.clock import monotonic_ns
+from switch.runtime.lane import Lane
 from switch.runtime.member import Acquirer, Bank
 from switch.settings import schema
 from switch.settings.schema import Settings
@@ -28,6 +29,7 @@ __all__ = [
     "circuit_of",
     "health_of",
     "issuer_rules",
+    "limits_of",
     "new_acquirer",
     "new_bank",
     "routes_of",
@@ -103,7 +105,18 @@ def new_acquirer(index: int, acquirer: schema.Acquirer, window: Window) -> Acqui
         acquirer.in_flight_max,
         acquirer.connections_max,
         Matcher(window, 1),
+        Lane(*limits_of(acquirer)),
         arrivals=Arrivals(acquirer.connects_per_s_max),
+    )
+
+
+def limits_of(acquirer: schema.Acquirer) -> tuple[int, int, int, int]:
+    """How long its requests may wait, and how many may come, as `Lane` takes it."""
+    return (
+        acquirer.wait_target_ms,
+        acquirer.wait_interval_ms,
+        acquirer.rate_max,
+        acquirer.burst_max,
     )
 
 

@@ -100,6 +100,7 @@ class Engine:
         "_gone",
         "_live",
         "_refusals",
+        "_times_ns",
         "_verify",
         "next_txn",
     )
@@ -131,6 +132,7 @@ class Engine:
         self._refusals = [(*TAPS[reason], reason) for reason in reasons]
         self._acquirers = acquirers
         self._deadline_ns = {index: rules.deadline_ms * _MS for index, rules in issuers.items()}
+        self._times_ns = {index: (ns, ns) for index, ns in self._deadline_ns.items()}
         self._live: dict[int, Transaction] = {}
         self._gone: set[int] = set()
         self._deliveries = Deliveries(issuers)
@@ -147,7 +149,16 @@ class Engine:
         self._find = routes.find
         self._acquirers = acquirers
         self._deadline_ns = {index: rules.deadline_ms * _MS for index, rules in issuers.items()}
+        self._times_ns = {index: (ns, ns) for index, ns in self._deadline_ns.items()}
         self._deliveries.adopt(issuers)
+
+    def expect(self, issuer: int, takes_ns: int) -> None:
+        """So long the bank's answers take at present: a request with less time left is declined
+        at once. At most half the deadline counts, so that a bank that has been silent is asked
+        again."""
+        deadline_ns = self._deadline_ns.get(issuer)
+        if deadline_ns is not None:
+            self._times_ns[issuer] = deadline_ns, deadline_ns - min(takes_ns, deadline_ns // 2)
 
     # -- what is going on -------------------------------------------------------------------------
 
@@ -209,9 +220,12 @@ class Engine:
         if issuer < 0:
             self._gate.decline(message, slot, number, acquirer, NO_ROUTE, end.NO_ROUTE)
             return NOTHING
-        deadline_ns = message.received_ns + self._deadline_ns[issuer]
-        if now_ns >= deadline_ns:
-            self._gate.decline(message, slot, number, acquirer, TIMED_OUT, end.EXPIRED)
+        deadline_ns, latest_ns = self._times_ns[issuer]
+        received_ns = message.received_ns
+        deadline_ns += received_ns
+        if now_ns >= received_ns + latest_ns:
+            ending = end.EXPIRED if now_ns >= deadline_ns else end.NO_BUDGET
+            self._gate.decline(message, slot, number, acquirer, TIMED_OUT, ending)
             return NOTHING
         txn = Transaction(number, message, acquirer, slot, issuer, _AWAITING, deadline_ns)
         why = self._forward(txn)

@@ -190,6 +190,13 @@ class Matcher(Generic[T, R]):
             self._remember(txn)
         return gone
 
+    def waited_ns(self, now_ns: int) -> int:
+        """How long the one has waited for its answer that went out first; 0 when none waits."""
+        for txn in self.in_flight.values():
+            sent_ns = txn.request.sent_ns
+            return now_ns - sent_ns if sent_ns else 0
+        return 0
+
     def drop(self, txn: T) -> bool:
         """Takes back a request that provably never left; False when it is not in flight."""
         if self.in_flight.get(txn.out_stan) is not txn:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Final
 
 __all__ = [
+    "ACQUIRER_CAP",
     "ACQUIRER_GONE",
     "ALL",
     "ANSWERED",
@@ -32,12 +33,15 @@ __all__ = [
     "LATE",
     "LINK_LOST",
     "NOT_SIGNED_ON",
+    "NO_BUDGET",
     "NO_ROUTE",
     "PARKED",
     "PROOF",
+    "RATE",
     "REPEAT",
     "RESTART",
     "RETIRED",
+    "SHED",
     "TIMEOUT",
     "TOKEN",
     "UNDECODABLE",
@@ -55,6 +59,13 @@ UNDECODABLE: Final = "SP"
 """A frame that could not be decoded, or a stream without readable frames."""
 NOT_SIGNED_ON: Final = "AV"
 """A request on a link that is not signed on; refused without a record."""
+SHED: Final = "RF"
+"""More came than the switch can serve, and it had waited too long for its turn; refused by its
+header, without a record."""
+ACQUIRER_CAP: Final = "AW"
+"""It had waited too long because its acquirer has as much in flight as it may; as before."""
+RATE: Final = "AQ"
+"""Its acquirer sends more than was agreed; as before."""
 FIELD_RULE: Final = "SV"
 """Refused by the rules of the message itself."""
 UNFIT: Final = "IV"
@@ -88,6 +99,8 @@ JOURNAL: Final = "JV"
 """The journal did not take it."""
 EXPIRED: Final = "TQ"
 """Its deadline had passed before it was handed to a bank; nothing was sent."""
+NO_BUDGET: Final = "TR"
+"""What was left of its time is less than its bank takes at present; nothing was sent."""
 
 TIMEOUT: Final = "TW"
 """The bank did not answer in time; reversed."""
@@ -110,6 +123,9 @@ ALL: Final = (
     CUT_SHORT,
     UNDECODABLE,
     NOT_SIGNED_ON,
+    SHED,
+    ACQUIRER_CAP,
+    RATE,
     FIELD_RULE,
     UNFIT,
     PROOF,
@@ -125,6 +141,7 @@ ALL: Final = (
     CAP,
     JOURNAL,
     EXPIRED,
+    NO_BUDGET,
     TIMEOUT,
     LINK_LOST,
     RESTART,

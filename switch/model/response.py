@@ -22,6 +22,7 @@ __all__ = [
     "PIN_UNSUPPORTED",
     "SYSTEM_ERROR",
     "TIMED_OUT",
+    "TOO_BUSY",
     "UNKNOWN_TERMINAL",
     "UNKNOWN_TOKEN",
     "UNUSABLE_ANSWER",
@@ -57,6 +58,8 @@ NO_ROUTE: Final = "92"
 DUPLICATE: Final = "94"
 SYSTEM_ERROR: Final = "96"
 TIMED_OUT: Final = "91"
+TOO_BUSY: Final = "91"
+"""Refused before it was looked at; its acquirer may ask again, or stand in."""
 UNUSABLE_ANSWER: Final = "91"
 """The bank's fault, not ours: an answer that cannot be passed on is no better than none."""
 WITHDRAWN_IN_FLIGHT: Final = "91"

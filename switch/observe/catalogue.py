@@ -90,15 +90,17 @@ RESPONSE_CODES: Final = (
     "94", "96", "97", "98", "99", OTHER,
 )  # fmt: skip
 """At most 60: codes that a dialect lists; any other counts as `_other`."""
+SHED_REASONS: Final = ("delay", "in_flight", "rate")
+"""Mirrors switch/runtime/lane.py; a test compares."""
 ENDS: Final = end.ALL
 HEALTH_STATES: Final = ("good", "suspect", "out", "trial")
 """Mirrors switch/link/health.py; a test compares."""
 CIRCUIT_STATES: Final = ("closed", "half_open", "open")
 """Mirrors switch/link/circuit.py; a test compares."""
 NOTES: Final = (
-    "acquirer_in_flight_full", "callback_raised", "circuit_closed", "circuit_half_open",
+    "callback_raised", "circuit_closed", "circuit_half_open",
     "circuit_open", "connection_refused", "foreign_institution",
-    "frame_unfinished", "ignored", "impossible", "journal_refused", "late_approved",
+    "frame_unfinished", "ignored", "impossible", "intake_full", "journal_refused", "late_approved",
     "late_declined", "late_unusable", "link_broken", "link_put_back", "link_taken_out",
     "peer_does_not_read", "reply_from_acquirer",
     "request_from_bank", "reversal_parked", "reversal_rejected", "reversal_unknown",
@@ -196,6 +198,15 @@ FAMILIES: Final = (
         "terminations_total",
         "How requests, frames, late answers and parked reversals ended, by end code.",
         end=ENDS,
+    ),
+    _counter(
+        "shed_total",
+        "Requests refused before they were decoded, without a record.",
+        acquirer=None,
+        reason=SHED_REASONS,
+    ),
+    _gauge(
+        "intake_waiting_frames", "Frames of an acquirer that wait for their turn.", acquirer=None
     ),
     _counter("taps_genuine_total", "Taps whose token and cryptogram were proved."),
     _counter("tap_refusals_total", "Taps that were refused, by reason.", reason=tap.REASONS),

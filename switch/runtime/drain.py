@@ -53,7 +53,10 @@ async def drain(
         connection.pause_reading(Paused.DRAINING)
 
     finished = await until(
-        lambda: not driver.engine.in_flight and not driver.native.held, in_flight_s
+        lambda: (
+            not driver.intake.waiting and not driver.engine.in_flight and not driver.native.held
+        ),
+        in_flight_s,
     )
     log.info("drain.in_flight", finished=finished, left=driver.engine.in_flight)
 
@@ -88,7 +91,10 @@ async def drain_member(driver: "Driver", member: Acquirer | Bank) -> bool:
         driver.refresh(bank)
 
     def quiet() -> bool:
-        left = len(member.matcher.in_flight) if isinstance(member, Bank) else member.in_flight
+        if isinstance(member, Bank):
+            left = len(member.matcher.in_flight)
+        else:
+            left = member.in_flight + member.lane.waiting
         return not left and not any(driver.native.held_bytes(slot) for slot in member.connections)
 
     def over() -> bool:

@@ -1,8 +1,9 @@
 """Where loop, links, engine and gate meet: the end of a tick, the wake by the journal, the timer,
 lost links.
 
-One tick: connections read chunks and hand messages to the engine (listener.py, dialer.py); each
-arms the driver once; at the end of the tick one `commit` writes what the tick appended (a small
+One tick: banks' connections read chunks and hand answers to the engine, acquirers' queue what they
+read (listener.py); each arms the driver once; at the end of the tick acquirers take their turns
+(intake.py), and one `commit` writes what the tick appended (a small
 group on a quick disk), or leaves it to the journal's thread, whose eventfd tells when it is
 durable. Then `release` gives each peer one joined write (uvloop makes one system call per write, so
 this is the largest gain of all).
@@ -21,7 +22,7 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -47,9 +48,10 @@ from switch.runtime.clock import monotonic_ns, wall_ms, wall_s
 from switch.runtime.fault import places, reason
 from switch.runtime.gate import Gate
 from switch.runtime.gauges import Gauges
+from switch.runtime.intake import Intake
 from switch.runtime.member import Acquirer, Bank
 from switch.runtime.quiet import Quiet
-from switch.runtime.transport import Connection, Paused
+from switch.runtime.transport import Connection
 
 if TYPE_CHECKING:
     from switch.engine.effects import Effect
@@ -63,9 +65,6 @@ log = structlog.get_logger("driver")
 given = hook.given
 
 Write = Callable[[bytes], None]
-
-RESUME_SHARE: Final = 0.875
-"""Connections paused at an acquirer's in-flight cap are read again below this share of it."""
 
 
 class Driver:
@@ -100,8 +99,8 @@ class Driver:
         self.failed: asyncio.Future[str] = loop.create_future()
         """The reason why this process must end at once; pending as long as all is well."""
         self._closing: list[tuple[Connection, str]] = []
-        self._paused: set[Connection] = set()
         self._quiet = Quiet()
+        self.intake = Intake(self)
         self._commit = native.commit
         self._release = native.release
 
@@ -130,10 +129,12 @@ class Driver:
 
     def end_tick(self) -> None:
         """One commit for all that this tick appended; what needs no record goes out now."""
-        self.armed = False
         if self.failed.done():
+            self.armed = False
             return
         try:
+            more = self.intake.waiting and self.intake.serve()
+            self.armed = False
             if self._commit() or self.gate.urgent:
                 self.gate.urgent = False
                 self.release()
@@ -141,8 +142,8 @@ class Driver:
                 closing, self._closing = self._closing, []
                 for connection, why in closing:
                     connection.close(why)
-            if self._paused:
-                self._resume_paused()
+            if more:
+                self.arm()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process stops by it
             self.fault(error)
 
@@ -157,8 +158,6 @@ class Driver:
                 self.fail(failure)
                 return
             self.release()
-            if self._paused:
-                self._resume_paused()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process stops by it
             self.fault(error)
 
@@ -259,23 +258,6 @@ class Driver:
                 silenced=self._quiet.silenced(),
             )
 
-    def hold(self, connection: Connection) -> None:
-        """Its acquirer has as much in flight as it may: not read until that falls."""
-        self.counts["acquirer_in_flight_full"] += 1
-        connection.pause_reading(Paused.IN_FLIGHT_FULL)
-        self._paused.add(connection)
-
-    def _resume_paused(self) -> None:
-        for connection in list(self._paused):
-            acquirer = self.acquirers[connection.member.index]
-            if acquirer.in_flight < acquirer.in_flight_max * RESUME_SHARE:
-                self._paused.discard(connection)
-                connection.resume_reading(Paused.IN_FLIGHT_FULL)
-
-    def forget(self, connection: Connection) -> None:
-        """A connection that has gone is not resumed."""
-        self._paused.discard(connection)
-
     def _refresh(self, connection: Connection) -> None:
         bank = self.banks.get(connection.member.index)
         if bank is not None:
@@ -334,6 +316,8 @@ class Driver:
         stall."""
         engine = self.engine
         for bank in self.banks.values():
+            if bank.estimate(now_ns):
+                engine.expect(bank.index, bank.takes_ns)
             for txn in bank.matcher.expired(now_ns):
                 perform(engine, self.gate, engine.deadline(txn), now_ns)
                 self.arm()
@@ -351,6 +335,8 @@ class Driver:
             due = self.engine.due(now_ns, random.random())
             if due:
                 self.run(due, now_ns)
+            if self.intake.waiting:
+                self.arm()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process stops by it
             # Deadlines come out of the in-flight map as a list: one fault loses the rest of it.
             self.fault(error)

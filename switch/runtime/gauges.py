@@ -47,6 +47,7 @@ REASONS: Final = {
     "undecodable messages": "protocol",
     "requests before sign-on": "protocol",
     "broken": "protocol",
+    "overrun": "protocol",
     "half-open": "half_open",
     "overdue": "idle",
     "drained": "operator",
@@ -155,6 +156,9 @@ class Gauges:
             self._circuit(bank)
         for acquirer in self._acquirers.values():
             self._member(acquirer)
+            metrics.set("intake_waiting_frames", acquirer.lane.waiting, acquirer=acquirer.name)
+            for reason, total in acquirer.lane.shed.items():
+                metrics.publish("shed_total", total, acquirer=acquirer.name, reason=reason)
         for index, name in self.former.items():
             metrics.set("saf_entries", self._native.owed_to(index), member=name)
 

@@ -25,6 +25,7 @@ from switch.runtime.accept import Acceptor
 from switch.runtime.clock import monotonic_ns, wall_s
 from switch.runtime.desk import ask_to_sign_on
 from switch.runtime.dialer import HALF_OPEN
+from switch.runtime.intake import OVERRUN_MAX_NS, QUEUE_BYTES_MAX
 from switch.runtime.member import Acquirer, Bank, Hold
 from switch.runtime.transport import Connection, Paused
 from switch.wire import Dialect, Guard, KeepAlive, Message
@@ -58,11 +59,16 @@ payment system. The framer tells 40 of one chunk and no more, so that the rest i
 UNDECODABLE_NS: Final = 60_000_000_000
 BACKLOG: Final = 512
 UNFINISHED: Final = "unfinished frame"
+OVERRUN: Final = "overrun"
+"""Reason of a connection that is closed because more comes on it than can be refused."""
 
 _FINANCIAL: Final = tuple(
     kind in FORWARDED or kind in {Kind.REVERSAL_REQUEST, Kind.REVERSAL_ADVICE} for kind in Kind
 )
 """By kind: what an acquirer asks of the engine."""
+_NEVER_DROPPED: Final = frozenset(
+    {Kind.REVERSAL_REQUEST, Kind.REVERSAL_ADVICE, Kind.COMPLETION_ADVICE}
+)
 _REPLY: Final = int(Kind.REPLY)
 _NO_REQUESTS: Final = frozenset({Kind.NETWORK, Kind.NETWORK_REPLY, Kind.REPLY, Kind.REVERSAL_REPLY})
 _WAITING: Final = (State.AWAITING, State.SUPPRESSED)
@@ -94,11 +100,11 @@ class _Spoken(Connection):
         self.driver.act(self, self.session.connected(monotonic_ns(), wall_s(), held))
 
     def tick(self, now_ns: int, now_s: int) -> None:
-        """Session timers, and the frame that is not finished. While we do not read because its
-        requests are at their cap, the peer is to blame for neither silence nor half a frame."""
+        """Session timers, and the frame that is not finished. While we do not read because too much
+        waits, the peer is to blame for neither silence nor half a frame."""
         if self.paused:
             self._unread_ns = now_ns
-            if self.paused & Paused.IN_FLIGHT_FULL:
+            if self.paused & Paused.QUEUE_FULL:
                 self.session.heard_ns = now_ns
         first_ns = self.framer.first_byte_ns
         if first_ns and now_ns - max(first_ns, self._unread_ns) > FRAME_COMPLETE_MAX_NS:
@@ -178,10 +184,30 @@ def _discard(data: bytes, now_ns: int) -> list[Message | Exception | KeepAlive]:
     return []
 
 
+def _discard_chunk(data: bytes, now_ns: int) -> int:
+    """Takes the place of an acquirer's framer."""
+    return 0
+
+
+def _kept(item: Message | Exception | KeepAlive) -> bool:
+    """What is handled although its connection has gone."""
+    return isinstance(item, Message) and item.kind in _NEVER_DROPPED
+
+
 class AcquirerConnection(_Spoken):
     """One connection of an acquirer."""
 
-    __slots__ = ("_acquirer", "_code", "_desk", "_engine_request", "_index", "_strange")
+    __slots__ = (
+        "_acquirer",
+        "_code",
+        "_desk",
+        "_engine_request",
+        "_full_ns",
+        "_index",
+        "_queue",
+        "_strange",
+        "queued",
+    )
 
     def __init__(
         self,
@@ -202,45 +228,79 @@ class AcquirerConnection(_Spoken):
         self._code = None if supplied else acquirer.institution_code
         self._engine_request = driver.engine.request
         self._strange = 0
+        self._queue: Callable[[bytes, int], int] = self.framer.queue
+        self._full_ns = 0
+        self.queued = False
+        """Frames of it wait for their turn."""
 
     def data_received(self, data: bytes) -> None:
-        """Hot: once per chunk, and the loop once per message."""
+        """Hot: once per chunk. What it holds is looked at at the end of the tick, in turns
+        (intake.py)."""
         now_ns = monotonic_ns()
         self.session.heard_ns = now_ns
         driver = self.driver
         try:
-            items = self._feed(data, now_ns)
-            if items:
-                now_s = wall_s()
-                request, slot, index, code = (
-                    self._engine_request,
-                    self.slot,
-                    self._index,
-                    self._code,
-                )
-                read = self._read
-                for item in items:
-                    if (
-                        self.open
-                        and item.__class__ is Message
-                        and _FINANCIAL[kind := item.kind]
-                        and item.get("acquirer_code") == code
-                    ):
-                        read[kind] += 1
-                        effects = request(item, slot, index, now_ns, now_s)
-                        if effects:
-                            driver.run(effects, now_ns)
-                    else:
-                        self._rare(item, now_ns, now_s)
+            waiting = self._queue(data, now_ns)
         except Exception as error:  # noqa: BLE001 - the driver tells a peer's fault from ours
             driver.broken(self, error)
             return
-        if not driver.armed:
-            driver.arm()
-        acquirer = self._acquirer
-        acquirer.bytes_in += len(data)
-        if acquirer.in_flight >= acquirer.in_flight_max:
-            driver.hold(self)
+        self._acquirer.bytes_in += len(data)
+        if waiting:
+            if not self.queued:
+                driver.intake.enter(self, self._acquirer)
+            elif self.framer.waiting_bytes > QUEUE_BYTES_MAX and not self.paused:
+                driver.counts["intake_full"] += 1
+                self._full_ns = now_ns
+                self.pause_reading(Paused.QUEUE_FULL)
+            if not driver.armed:
+                driver.arm()
+
+    def handle(self, items: list[Message | Exception | KeepAlive], now_ns: int, now_s: int) -> None:
+        """Hot: its turn has come, once per message."""
+        driver = self.driver
+        try:
+            request, slot, index, code = self._engine_request, self.slot, self._index, self._code
+            read = self._read
+            for item in items:
+                if (
+                    self.open
+                    and item.__class__ is Message
+                    and _FINANCIAL[kind := item.kind]
+                    and item.get("acquirer_code") == code
+                ):
+                    read[kind] += 1
+                    effects = request(item, slot, index, now_ns, now_s)
+                    if effects:
+                        driver.run(effects, now_ns)
+                else:
+                    self._rare(item, now_ns, now_s)
+        except Exception as error:  # noqa: BLE001 - the driver tells a peer's fault from ours
+            driver.broken(self, error)
+
+    def tick(self, now_ns: int, now_s: int) -> None:
+        """Also whether it has sent more than can be refused, for too long."""
+        if self.paused & Paused.QUEUE_FULL and now_ns - self._full_ns > OVERRUN_MAX_NS:
+            self.abort(OVERRUN)
+            return
+        super().tick(now_ns, now_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """What must never be refused is still handled, although nobody is there to be answered;
+        requests that nobody has looked at are forgotten, since they have touched nothing."""
+        if self.queued:
+            self.driver.intake.leave(self, self._acquirer)
+            if self.open and not self.driver.failed.done():
+                now_ns = monotonic_ns()
+                items = self.framer.take(self.framer.waiting, self.framer.waiting)
+                self.handle([one for one in items if _kept(one)], now_ns, wall_s())
+            self.framer.clear()
+        super().connection_lost(exc)
+
+    def discard_input(self) -> None:
+        super().discard_input()
+        self.driver.intake.leave(self, self._acquirer)
+        self.framer.clear()
+        self._queue = _discard_chunk
 
     def _rare(self, item: Message | Exception | KeepAlive, now_ns: int, now_s: int) -> None:
         """Everything but financial traffic on an open link."""
@@ -331,7 +391,6 @@ class AcquirerConnection(_Spoken):
 
     def lost(self) -> None:
         self._cut_short()
-        self.driver.forget(self)
         self.session.lost(monotonic_ns(), wall_s())
         self.driver.acquirer_lost(self.slot, self._acquirer)
 

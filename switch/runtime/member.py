@@ -18,6 +18,7 @@ from switch.model.kind import Kind
 from switch.model.tally import Tally
 from switch.runtime.arrivals import Arrivals
 from switch.runtime.faults import Faults
+from switch.runtime.lane import Lane
 
 if TYPE_CHECKING:
     from switch.engine.transaction import Transaction
@@ -50,12 +51,13 @@ class Acquirer(msgspec.Struct):
     institution_code: str
     """Field 32 of what it sends; another one is refused."""
     in_flight_max: int
-    """Requests of all its connections at a bank; at the limit none of them is read until it
-    falls."""
+    """Requests of all its connections at a bank; at the limit further ones wait for their turn."""
     connections_max: int
     """Further connections are closed at once."""
     numbers: "Matcher[Transaction, walk.Original]"
     """Where our own 0800 to it get their STAN."""
+    lane: Lane = msgspec.field(default_factory=Lane)
+    """Its place in the turns of what is looked at next."""
     in_flight: int = 0
     connections: dict[int, "Connection"] = msgspec.field(default_factory=dict)
     """Gate slot to connection."""
@@ -100,6 +102,8 @@ class Bank(msgspec.Struct):
     unusable: int = 0
     """Answers that could not be passed on."""
     turn: int = 0
+    takes_ns: int = 0
+    """How long its answers take at present: the longest wait of late."""
     messages_in: list[int] = msgspec.field(default_factory=_tally)
     """Messages read, by kind; an answer to a request counts under the request's kind."""
     bytes_in: int = 0
@@ -118,6 +122,13 @@ class Bank(msgspec.Struct):
         for link in self.connections.values():
             link.retune(health)
         self.refresh()
+
+    def estimate(self, now_ns: int) -> bool:
+        """Takes up `takes_ns` from what is in flight; True when it has changed. What was seen fades
+        by a tenth with every call."""
+        before = self.takes_ns
+        self.takes_ns = max(self.matcher.waited_ns(now_ns), before - before // 10 - 1, 0)
+        return self.takes_ns != before
 
     def next_slot(self) -> int:
         """A slot to send on, -1 when there is none."""

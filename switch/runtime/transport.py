@@ -64,7 +64,7 @@ class Paused:
     """Why a connection is not read from; bits, since reasons overlap."""
 
     PEER_DOES_NOT_READ: Final = 1
-    IN_FLIGHT_FULL: Final = 2
+    QUEUE_FULL: Final = 2
     DRAINING: Final = 4
 
 

@@ -355,8 +355,55 @@ def _exposed_without_mac(settings: Settings) -> Iterator[Finding]:
             )
 
 
+def _admission(settings: Settings) -> Iterator[Finding]:
+    """Limits of an acquirer that contradict each other, or each other's purpose."""
+    for i, one in enumerate(settings.acquirers):
+        key = f"acquirers.{i}"
+        if one.wait_target_ms > one.wait_interval_ms:
+            yield _error(
+                "admission",
+                f"{key}.wait_target_ms",
+                f"{one.id}: requests may wait {one.wait_target_ms} ms while more comes than can be "
+                f"served, but only {one.wait_interval_ms} ms otherwise",
+                f"wait_target_ms = {min(5, one.wait_interval_ms)}",
+            )
+        if one.wait_interval_ms * 2 > one.timeout_ms:
+            yield _error(
+                "admission",
+                f"{key}.wait_interval_ms",
+                f"{one.id}: a request may wait {one.wait_interval_ms} ms for its turn, and its "
+                f"host waits {one.timeout_ms} ms for the answer",
+                f"wait_interval_ms = {min(100, one.timeout_ms // 10 or 1)}",
+            )
+        if one.rate_max and one.burst_max < one.rate_max // 100:
+            yield _warning(
+                "admission",
+                f"{key}.burst_max",
+                f"{one.id}: {one.burst_max} at once are less than a hundredth of a second at "
+                f"{one.rate_max}/s: ordinary arrivals are refused",
+                f"burst_max = {max(1, one.rate_max // 10)}",
+            )
+    yield from _bulkheads(settings)
+
+
+def _bulkheads(settings: Settings) -> Iterator[Finding]:
+    """With several banks, none may hold every place that an acquirer has: a slow one would stop the
+    others."""
+    if len(settings.issuers) < 2:
+        return
+    for i, one in enumerate(settings.acquirers):
+        for bank in settings.issuers:
+            if bank.in_flight_max >= one.in_flight_max:
+                yield _warning(
+                    "admission",
+                    f"acquirers.{i}.in_flight_max",
+                    f"a slow {bank.id} ({bank.in_flight_max} in flight) can hold all "
+                    f"{one.in_flight_max} places of {one.id}: requests for other banks then wait",
+                    f"in_flight_max = {2 * bank.in_flight_max}, or less at {bank.id}",
+                )
+
+
 def _memory(settings: Settings) -> Iterator[Finding]:
-    # The banks' caps are the hard ones; an acquirer's is a matter of not reading on.
     in_flight = sum(bank.in_flight_max for bank in settings.issuers)
     if 2 * in_flight > settings.limits.duplicates_max:
         yield _error(
@@ -457,6 +504,7 @@ RULES: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
     _addresses,
     _dialects,
     _routes,
+    _admission,
     _memory,
     _macs,
     _token_ranges,

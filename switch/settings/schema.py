@@ -227,8 +227,43 @@ class Acquirer(Table, frozen=True, kw_only=True):
     ] = 30_000
     in_flight_max: Annotated[
         int,
-        Meta(ge=1, le=1 << 20, description="Requests without an answer; beyond it: not read."),
+        Meta(
+            ge=1,
+            le=1 << 20,
+            description="Requests without an answer; beyond it they wait, and are refused (91) "
+            "when they have waited too long.",
+        ),
     ] = 4_096
+    rate_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="New requests a second; beyond it and its burst: 91. 0: as many as come.",
+        ),
+    ] = 0
+    burst_max: Annotated[
+        int,
+        Meta(ge=1, le=1 << 20, description="With rate_max: requests at once after a pause."),
+    ] = 1_000
+    wait_target_ms: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="While more comes than can be served, a request that has waited longer "
+            "for its turn is refused (91). Reversals, advices and network management never are.",
+        ),
+    ] = 5
+    wait_interval_ms: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=60_000,
+            description="More comes than can be served when requests have waited all through so "
+            "long a time; a shorter burst may wait as long as this.",
+        ),
+    ] = 100
     connections_max: Annotated[
         int, Meta(ge=1, le=4_096, description="Connections at a time; further ones are closed.")
     ] = 64

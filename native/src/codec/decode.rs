@@ -61,6 +61,18 @@ pub fn receive(
     result
 }
 
+/// Whether a frame asks for something that could as well be refused: an MTI of class 1 or 2 (authorisation, financial)
+/// and function 0 (request), whoever sends it and whether or not it says of itself that it is a repeat. Reversals,
+/// advices, network management and what cannot be told are not. Looks at the MTI alone.
+///
+/// **Source:** ISO 8583-1:2003, 5.2.2: message class and function.
+#[inline]
+pub fn is_new_request(dialect: &Dialect, content: &[u8]) -> bool {
+    let body = content.get(dialect.envelope.width()..).unwrap_or(&[]);
+    let mti = mti(dialect.mti, body);
+    matches!(mti, Some(([_, b'1' | b'2', b'0', _], _)))
+}
+
 #[cold]
 fn misaddressed(dialect: &Dialect, fault: PrefaceFault) -> Box<Refusal> {
     Box::new(Refusal {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `axis`, `charset`, `value` | how one value is written, each axis independent of the others |
 //! | `frame`, `envelope` | where a message ends, and what stands before its body |
+//! | `backlog` | whole frames that wait for their turn |
 //! | `spec`, `compile`, `framing`, `field`, `elsewhere`, `section`, `toml` | a dialect and how its file becomes one |
 //! | `decode`, `structure`, `form`, `message` | a body becomes a message, once |
 //! | `encode`, `leg` | fields become a message, from an allow-list |
@@ -13,6 +14,7 @@
 //! | `doubt`, `vary` | values that were probably read wrongly, and other readings to try |
 
 pub mod axis;
+pub mod backlog;
 pub mod charset;
 pub mod class;
 pub mod compile;
@@ -46,7 +48,8 @@ pub mod vary;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{Refusal, decode, receive};
+pub use backlog::{Backlog, Came};
+pub use decode::{Refusal, decode, is_new_request, receive};
 pub use envelope::{Envelope, Preface};
 pub use frame::{Framer, Framing};
 pub use kind::{Check, Kind, RcClass};

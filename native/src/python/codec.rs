@@ -17,7 +17,7 @@ use crate::codec::seal::Seal;
 use crate::codec::spec::{Layout, Spec, Titles};
 use crate::codec::toml::{self, Node, Table, Value};
 use crate::codec::value::unhex;
-use crate::codec::{self, Dialect, Framer, Leg, Message, compile, emv};
+use crate::codec::{self, Backlog, Came, Check, Dialect, Framer, Leg, Message, compile, emv};
 use crate::error::EncodeFault;
 use crate::mac::Guard;
 use crate::python::fault::{
@@ -410,6 +410,7 @@ pub(crate) struct PyFramer {
     guard: Option<Arc<Guard>>,
     dialect: Arc<Dialect>,
     framer: Framer,
+    backlog: Backlog,
 }
 
 #[pymethods]
@@ -421,6 +422,7 @@ impl PyFramer {
             guard: guard.map(|guard| Arc::clone(&guard.0)),
             dialect: Arc::clone(&dialect.0),
             framer: Framer::new(dialect.0.framing, frame_bytes_max),
+            backlog: Backlog::default(),
         }
     }
 
@@ -431,36 +433,19 @@ impl PyFramer {
         now_ns: u64,
     ) -> PyResult<Bound<'py, PyList>> {
         let out = PyList::empty(py);
-        let (dialect, guard) = (&self.dialect, &self.guard);
+        let (dialect, guard) = (&self.dialect, self.guard.as_deref());
         let mut failure = None;
         let mut refused = 0;
         let fed = self.framer.feed(data, now_ns, |content, received_ns| {
-            if content.is_empty() {
-                let answer = PyKeepAlive(dialect.framing.empty_frame());
-                if let Err(error) = Bound::new(py, answer).and_then(|answer| out.append(answer)) {
-                    failure = Some(error);
-                }
-                return;
-            }
             if refused > CHUNK_REFUSALS_MAX {
                 return;
             }
-            let added = match codec::receive(dialect, content, received_ns) {
-                Ok(mut message) => {
-                    message.set_complete_ns(now_ns);
-                    match guard {
-                        Some(guard) => {
-                            guarded(py, guard, content, message).and_then(|m| out.append(m))
-                        }
-                        None => Bound::new(py, PyMessage(message)).and_then(|m| out.append(m)),
-                    }
-                }
-                Err(refusal) => {
-                    refused += 1;
-                    out.append(received_error(py, dialect, content, *refusal).value(py))
-                }
+            let came = Came {
+                received_ns,
+                complete_ns: now_ns,
             };
-            if let Err(error) = added {
+            let item = item(py, dialect, guard, content, came, &mut refused);
+            if let Err(error) = item.and_then(|item| out.append(item)) {
                 failure = Some(error);
             }
         });
@@ -471,6 +456,65 @@ impl PyFramer {
         }
     }
 
+    fn queue(&mut self, py: Python<'_>, data: &[u8], now_ns: u64) -> PyResult<usize> {
+        let backlog = &mut self.backlog;
+        let fed = self.framer.feed(data, now_ns, |content, received_ns| {
+            let came = Came {
+                received_ns,
+                complete_ns: now_ns,
+            };
+            backlog.push(content, came);
+        });
+        fed.map_err(|fault| framing_error(py, &fault))?;
+        Ok(self.backlog.len())
+    }
+
+    fn take<'py>(
+        &mut self,
+        py: Python<'py>,
+        requests_max: usize,
+        frames_max: usize,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let out = PyList::empty(py);
+        let (mut requests, mut refused) = (0, 0);
+        for _ in 0..frames_max {
+            let Some((content, came)) = self.backlog.front() else {
+                break;
+            };
+            if codec::is_new_request(&self.dialect, content) {
+                if requests == requests_max {
+                    break;
+                }
+                requests += 1;
+            }
+            let guard = self.guard.as_deref();
+            let item = item(py, &self.dialect, guard, content, came, &mut refused);
+            self.backlog.pop();
+            out.append(item?)?;
+        }
+        Ok(out)
+    }
+
+    fn clear(&mut self) {
+        self.backlog.clear();
+    }
+
+    #[getter]
+    fn waiting(&self) -> usize {
+        self.backlog.len()
+    }
+
+    #[getter]
+    fn waiting_bytes(&self) -> usize {
+        self.backlog.waiting_bytes()
+    }
+
+    #[getter]
+    fn oldest_ns(&self) -> u64 {
+        let front = self.backlog.front();
+        front.map_or(u64::MAX, |(_, came)| came.complete_ns)
+    }
+
     #[getter]
     fn buffered(&self) -> usize {
         self.framer.buffered()
@@ -479,6 +523,54 @@ impl PyFramer {
     #[getter]
     fn first_byte_ns(&self) -> u64 {
         self.framer.first_byte_ns()
+    }
+}
+
+impl PyFramer {
+    /// The front of what waits, when it is a new request that came before `before_ns`, is well-formed and proves what
+    /// its link wants proved. It still waits.
+    pub(super) fn refusable(&self, before_ns: u64) -> Option<Message> {
+        let (content, came) = self.backlog.front()?;
+        if came.complete_ns >= before_ns || !codec::is_new_request(&self.dialect, content) {
+            return None;
+        }
+        let mut message = codec::receive(&self.dialect, content, came.received_ns).ok()?;
+        let guard = self.guard.as_deref();
+        let proved = guard.is_none_or(|guard| guard.proves(&mut message));
+        (proved && message.check() == Check::Ok).then_some(message)
+    }
+
+    pub(super) fn pop(&mut self) {
+        self.backlog.pop();
+    }
+}
+
+/// What stands in a list of messages for one frame; counts those that cannot be decoded.
+fn item<'py>(
+    py: Python<'py>,
+    dialect: &Arc<Dialect>,
+    guard: Option<&Guard>,
+    content: &[u8],
+    came: Came,
+    refused: &mut usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    if content.is_empty() {
+        let answer = PyKeepAlive(dialect.framing.empty_frame());
+        return Ok(Bound::new(py, answer)?.into_any());
+    }
+    match codec::receive(dialect, content, came.received_ns) {
+        Ok(mut message) => {
+            message.set_complete_ns(came.complete_ns);
+            match guard {
+                Some(guard) => guarded(py, guard, content, message),
+                None => Ok(Bound::new(py, PyMessage(message))?.into_any()),
+            }
+        }
+        Err(refusal) => {
+            *refused += 1;
+            let error = received_error(py, dialect, content, *refusal);
+            Ok(error.value(py).clone().into_any())
+        }
     }
 }
 

@@ -288,6 +288,28 @@ impl<T: Ticket> Gate<T> {
         Ok(())
     }
 
+    /// `refuse` for a request that nobody has looked at yet. False, and nothing done, when its key is known: what is
+    /// remembered of it must be told, so that nobody takes an approval for a decline.
+    pub fn shed(
+        &mut self,
+        request: &Message,
+        slot: SlotId,
+        code: [u8; 2],
+        end: [u8; 2],
+        now_s: i64,
+    ) -> Result<bool, GateError> {
+        let institution = self.hold.institution(slot).unwrap_or(NO_ISSUER);
+        {
+            let mut memory = self.memory()?;
+            let key = memory.key_of(request, institution, now_s);
+            if memory.table.find(&key).is_some() {
+                return Ok(false);
+            }
+        }
+        self.refuse(request, Some(slot), code, end, now_s)?;
+        Ok(true)
+    }
+
     /// The stored answer once more, held until the record it stands on is durable. False when nothing is stored.
     pub fn repeat(
         &mut self,

@@ -246,3 +246,11 @@ def test_what_became_of_requests_is_tallied_where_they_were_sent() -> None:
     matcher.drop(dropped)
     assert matcher.match(_answer(late)) is late
     assert (tally.sent, tally.answered, tally.expired, tally.dropped) == (4, 1, 1, 1)
+
+
+def test_how_long_the_first_has_waited_counts_from_when_it_left() -> None:
+    matcher = _matcher()
+    assert matcher.waited_ns(1_000) == 0
+    matcher.take(_txn(), _NOW_S)
+    # It stands on a record that is not durable yet.
+    assert matcher.waited_ns(1_000) == 0

@@ -13,6 +13,9 @@ from switch.runtime.transport import Paused
 from tests.support.peer import DIALECT, Acquirer, Bank, purchase, until
 from tests.support.rig import Rig, rig
 
+PATIENT = "wait_target_ms = 2000\nwait_interval_ms = 2500"
+"""Nothing that waits is refused in the time of a test."""
+
 
 def ends(node: Rig) -> dict[str, int]:
     """What the meter has of ends, by code."""
@@ -105,53 +108,33 @@ async def test_undecodable_messages_are_refused_where_possible_and_end_the_link(
     await bank.stop()
 
 
-async def test_acquirer_at_its_cap_is_not_read_until_answers_leave(tmp_path: Path) -> None:
-    bank = Bank()
-    bank.silent = True
-    async with rig(tmp_path, [await bank.start()], acquirer="in_flight_max = 8") as node:
-        acquirer = await Acquirer.connect(node.acquirer)
-        asked = [purchase(serial=n) for n in range(8)]
-        for values in asked:
-            acquirer.send("0200", values)
-        await until(lambda: node.member("ACQ01").in_flight == 8, what="eight in flight")
-        (connection,) = node.member("ACQ01").connections.values()
-        assert connection.paused == Paused.IN_FLIGHT_FULL
-        acquirer.send("0200", purchase(serial=99))
-        await asyncio.sleep(0.1)
-        assert len(bank.requests) == 8
-        for message in list(bank.requests):
-            bank.reply(bank.links[0], message)
-        codes = [(await acquirer.next()).get("response_code") for _ in asked]
-        assert codes == ["00"] * 8
-        await until(lambda: len(bank.requests) == 9, what="the ninth request")
-        assert connection.paused == 0
-    await bank.stop()
-
-
 async def test_half_a_frame_that_we_do_not_read_on_is_not_held_against_its_peer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "FRAME_COMPLETE_MAX_NS", 300_000_000)
+    monkeypatch.setattr(listener, "QUEUE_BYTES_MAX", 400)
     bank = Bank()
     bank.silent = True
-    more = {"acquirer": "in_flight_max = 2", "deadline": "deadline_ms = 3000"}
+    more = {"acquirer": f"in_flight_max = 2\n{PATIENT}", "deadline": "deadline_ms = 3000"}
     async with rig(tmp_path, [await bank.start()], **more) as node:
         acquirer = await Acquirer.connect(node.acquirer)
-        asked = [DIALECT.encode("0200", purchase(serial=n)) for n in range(3)]
-        acquirer.write(asked[0] + asked[1] + asked[2][:50])
+        asked = [DIALECT.encode("0200", purchase(serial=n)) for n in range(6)]
+        acquirer.write(asked[0] + asked[1])
         await until(lambda: len(bank.requests) == 2, what="two in flight")
         (connection,) = node.member("ACQ01").connections.values()
-        assert (connection.paused, connection.framer.first_byte_ns > 0) == (
-            Paused.IN_FLIGHT_FULL,
-            True,
-        )
+        acquirer.write(asked[2])
+        await until(lambda: connection.framer.waiting == 1, what="one waits")
+        acquirer.write(asked[3] + asked[4] + asked[5][:50])
+        await until(lambda: connection.paused == Paused.QUEUE_FULL, what="not read")
+        assert connection.framer.first_byte_ns > 0
         await asyncio.sleep(1.0)
         bank.silent = False
         for message in list(bank.requests):
             bank.reply(bank.links[0], message)
-        acquirer.write(asked[2][50:])
+        acquirer.write(asked[5][50:])
         codes = [(await acquirer.next()).get("response_code") for _ in asked]
-        assert codes == ["00"] * 3
+        assert codes == ["00"] * 6
+        assert connection.paused == 0
     await bank.stop()
 
 

@@ -181,3 +181,42 @@ def test_a_framing_that_cannot_be_is_refused(old: str, new: str, problem: str) -
     assert old in ADDRESSED
     with pytest.raises(DialectError, match=problem):
         variant((FRAMING, ADDRESSED.replace(old, new)))
+
+
+def test_frames_wait_uncut_and_are_taken_in_order() -> None:
+    framer = Framer(DIALECT)
+    stream = b"".join(purchase(stan=f"{stan:06d}") for stan in range(1, 6))
+    assert framer.queue(stream[:-10], 10) == 4
+    assert framer.queue(stream[-10:], 30) == 5
+    assert (framer.waiting, framer.waiting_bytes) == (5, len(stream) - 5 * 2)
+    assert framer.oldest_ns == 10
+    first = framer.take(2, 100)
+    rest = framer.take(100, 100)
+    taken = [item for item in first + rest if isinstance(item, Message)]
+    assert [item.stan for item in taken] == [1, 2, 3, 4, 5]
+    assert len(first) == 2
+    # Its first byte came with the chunk before.
+    assert taken[-1].received_ns == 10
+    assert (framer.waiting, framer.waiting_bytes, framer.oldest_ns) == (0, 0, 2**64 - 1)
+    assert framer.take(1, 1) == []
+
+
+def test_what_is_no_new_request_is_taken_beyond_their_number() -> None:
+    framer = Framer(DIALECT)
+    frame = purchase()
+    advice, echo = (frame.replace(b"0200", mti, 1) for mti in (b"0220", b"0800"))
+    framer.queue(advice + echo + frame + echo, 1)
+    mtis = [item.mti for item in framer.take(0, 100) if isinstance(item, Message)]
+    assert mtis == ["0220", "0800"]
+    assert framer.take(0, 100) == []
+    assert len(framer.take(1, 1)) == 1
+    assert framer.waiting == 1
+    framer.clear()
+    assert (framer.waiting, framer.waiting_bytes) == (0, 0)
+
+
+def test_what_came_before_a_lost_stream_still_waits() -> None:
+    framer = Framer(DIALECT)
+    with pytest.raises(FramingError):
+        framer.queue(purchase() + b"\xff\xff" + b"x" * 1000, 2)
+    assert framer.waiting == 1
