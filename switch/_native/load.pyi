@@ -119,6 +119,12 @@ class Recording:
     @property
     def sent(self) -> Series:
         """The same from the time it was sent."""
+    @property
+    def expected(self) -> Series:
+        """As `due`, of requests answered with the expected code."""
+    @property
+    def otherwise(self) -> Series:
+        """As `due`, of requests answered with another code."""
     def timeline(self) -> list[tuple[int, int, int, int, int]]:
         """For each slice: offered, answered as expected, answered otherwise, errors, not sent."""
     def counts(self) -> dict[str, int]:
@@ -223,6 +229,17 @@ class Generator:
     ) -> Outcome:
         """Each request when it is due, whatever the answers do. `timeout_ms`: without an answer so long after its
         sending a request is missing, and is recorded as of then. `record_ms`: length of a recording's slices."""
+    def open_both(
+        self,
+        other: Generator,
+        schedules: tuple[Schedule, Schedule],
+        *,
+        warm_ms: int,
+        timeout_ms: int,
+        record_ms: int,
+        progress: Progress | None = None,
+    ) -> tuple[Outcome, Outcome]:
+        """As `open`, for this generator and another one side by side on one thread, from the same moment on."""
     def reverse(
         self, serials: list[int], date_s: int, patience_ms: int = 10_000
     ) -> list[tuple[int, str]]:

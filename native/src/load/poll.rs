@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::event::{Timespec, epoll};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
 
 const EVENTS: usize = 64;
@@ -80,5 +80,24 @@ impl Poll {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+}
+
+/// Waits until one of the two has something, or for so long.
+///
+/// # Errors
+/// The system call's.
+pub fn either(one: &Poll, other: &Poll, timeout: Duration) -> rustix::io::Result<()> {
+    let mut both = [
+        PollFd::new(&one.descriptor, PollFlags::IN),
+        PollFd::new(&other.descriptor, PollFlags::IN),
+    ];
+    let limit = Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    };
+    match poll(&mut both, Some(&limit)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error),
     }
 }

@@ -60,6 +60,9 @@ pub struct Recording {
     /// From the time a request was due, and from the time it was sent.
     pub due: Series,
     pub sent: Series,
+    /// From the time a request was due, of those answered as expected, and of those answered otherwise.
+    pub expected: Series,
+    pub otherwise: Series,
     pub timeline: Vec<Moment>,
     pub counts: Counts,
     /// Of the whole window, warm-up included.
@@ -76,6 +79,8 @@ impl Recording {
         Ok(Self {
             due: Series::new(slice_ns)?,
             sent: Series::new(slice_ns)?,
+            expected: Series::new(slice_ns)?,
+            otherwise: Series::new(slice_ns)?,
             timeline: Vec::new(),
             counts: Counts::default(),
             told: Vec::new(),

@@ -6,25 +6,22 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
+use super::framer::PyFramer;
 use super::mac::PyGuard;
 use crate::codec::axis::{Length, Pad, Prefix, SIDES, UNITS};
 use crate::codec::charset::{CHARSETS, Charset};
 use crate::codec::class::Class;
 use crate::codec::encode::is_binary;
 use crate::codec::envelope::Preface;
-use crate::codec::image::unproved;
 use crate::codec::seal::Seal;
 use crate::codec::spec::{Layout, Spec, Titles};
 use crate::codec::toml::{self, Node, Table, Value};
 use crate::codec::value::unhex;
-use crate::codec::{self, Backlog, Came, Check, Dialect, Framer, Leg, Message, compile, emv};
+use crate::codec::{self, Dialect, Leg, compile, emv};
 use crate::error::EncodeFault;
-use crate::mac::Guard;
-use crate::python::fault::{
-    decode_error, dialect_error, encode_error, framing_error, received_error, toml_error,
-};
+use crate::python::fault::{decode_error, dialect_error, encode_error, framing_error, toml_error};
 use crate::python::message::PyMessage;
-use crate::python::{python_error, usage_error};
+use crate::python::usage_error;
 
 /// TOML to plain values, plus 1-based (line, column) of every key by dotted path.
 #[pyfunction]
@@ -393,208 +390,18 @@ impl PyLeg {
 #[pyclass(frozen, name = "KeepAlive", module = "switch._native.codec")]
 pub(crate) struct PyKeepAlive(Vec<u8>);
 
+impl PyKeepAlive {
+    pub(super) fn of(frame: Vec<u8>) -> PyKeepAlive {
+        PyKeepAlive(frame)
+    }
+}
+
 #[pymethods]
 impl PyKeepAlive {
     #[getter]
     fn answer<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.0)
     }
-}
-
-/// Undecodable messages of one chunk that are told; what comes behind one more is not looked at any more. Whoever has
-/// read so many closes the link (`UNDECODABLE_MAX` of the listener is less), and should not pay for the rest first.
-const CHUNK_REFUSALS_MAX: usize = 40;
-
-#[pyclass(name = "Framer", module = "switch._native.codec")]
-pub(crate) struct PyFramer {
-    guard: Option<Arc<Guard>>,
-    dialect: Arc<Dialect>,
-    framer: Framer,
-    backlog: Backlog,
-}
-
-#[pymethods]
-impl PyFramer {
-    #[new]
-    #[pyo3(signature = (dialect, frame_bytes_max=4096, guard=None))]
-    fn new(dialect: &PyDialect, frame_bytes_max: usize, guard: Option<&PyGuard>) -> PyFramer {
-        PyFramer {
-            guard: guard.map(|guard| Arc::clone(&guard.0)),
-            dialect: Arc::clone(&dialect.0),
-            framer: Framer::new(dialect.0.framing, frame_bytes_max),
-            backlog: Backlog::default(),
-        }
-    }
-
-    fn feed<'py>(
-        &mut self,
-        py: Python<'py>,
-        data: &[u8],
-        now_ns: u64,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let out = PyList::empty(py);
-        let (dialect, guard) = (&self.dialect, self.guard.as_deref());
-        let mut failure = None;
-        let mut refused = 0;
-        let fed = self.framer.feed(data, now_ns, |content, received_ns| {
-            if refused > CHUNK_REFUSALS_MAX {
-                return;
-            }
-            let came = Came {
-                received_ns,
-                complete_ns: now_ns,
-            };
-            let item = item(py, dialect, guard, content, came, &mut refused);
-            if let Err(error) = item.and_then(|item| out.append(item)) {
-                failure = Some(error);
-            }
-        });
-        fed.map_err(|fault| framing_error(py, &fault))?;
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(out),
-        }
-    }
-
-    fn queue(&mut self, py: Python<'_>, data: &[u8], now_ns: u64) -> PyResult<usize> {
-        let backlog = &mut self.backlog;
-        let fed = self.framer.feed(data, now_ns, |content, received_ns| {
-            let came = Came {
-                received_ns,
-                complete_ns: now_ns,
-            };
-            backlog.push(content, came);
-        });
-        fed.map_err(|fault| framing_error(py, &fault))?;
-        Ok(self.backlog.len())
-    }
-
-    fn take<'py>(
-        &mut self,
-        py: Python<'py>,
-        requests_max: usize,
-        frames_max: usize,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let out = PyList::empty(py);
-        let (mut requests, mut refused) = (0, 0);
-        for _ in 0..frames_max {
-            let Some((content, came)) = self.backlog.front() else {
-                break;
-            };
-            if codec::is_new_request(&self.dialect, content) {
-                if requests == requests_max {
-                    break;
-                }
-                requests += 1;
-            }
-            let guard = self.guard.as_deref();
-            let item = item(py, &self.dialect, guard, content, came, &mut refused);
-            self.backlog.pop();
-            out.append(item?)?;
-        }
-        Ok(out)
-    }
-
-    fn clear(&mut self) {
-        self.backlog.clear();
-    }
-
-    #[getter]
-    fn waiting(&self) -> usize {
-        self.backlog.len()
-    }
-
-    #[getter]
-    fn waiting_bytes(&self) -> usize {
-        self.backlog.waiting_bytes()
-    }
-
-    #[getter]
-    fn oldest_ns(&self) -> u64 {
-        let front = self.backlog.front();
-        front.map_or(u64::MAX, |(_, came)| came.complete_ns)
-    }
-
-    #[getter]
-    fn buffered(&self) -> usize {
-        self.framer.buffered()
-    }
-
-    #[getter]
-    fn first_byte_ns(&self) -> u64 {
-        self.framer.first_byte_ns()
-    }
-}
-
-impl PyFramer {
-    /// The front of what waits, when it is a new request that came before `before_ns`, is well-formed and proves what
-    /// its link wants proved. It still waits.
-    pub(super) fn refusable(&self, before_ns: u64) -> Option<Message> {
-        let (content, came) = self.backlog.front()?;
-        if came.complete_ns >= before_ns || !codec::is_new_request(&self.dialect, content) {
-            return None;
-        }
-        let mut message = codec::receive(&self.dialect, content, came.received_ns).ok()?;
-        let guard = self.guard.as_deref();
-        let proved = guard.is_none_or(|guard| guard.proves(&mut message));
-        (proved && message.check() == Check::Ok).then_some(message)
-    }
-
-    pub(super) fn pop(&mut self) {
-        self.backlog.pop();
-    }
-}
-
-/// What stands in a list of messages for one frame; counts those that cannot be decoded.
-fn item<'py>(
-    py: Python<'py>,
-    dialect: &Arc<Dialect>,
-    guard: Option<&Guard>,
-    content: &[u8],
-    came: Came,
-    refused: &mut usize,
-) -> PyResult<Bound<'py, PyAny>> {
-    if content.is_empty() {
-        let answer = PyKeepAlive(dialect.framing.empty_frame());
-        return Ok(Bound::new(py, answer)?.into_any());
-    }
-    match codec::receive(dialect, content, came.received_ns) {
-        Ok(mut message) => {
-            message.set_complete_ns(came.complete_ns);
-            match guard {
-                Some(guard) => guarded(py, guard, content, message),
-                None => Ok(Bound::new(py, PyMessage(message))?.into_any()),
-            }
-        }
-        Err(refusal) => {
-            *refused += 1;
-            let error = received_error(py, dialect, content, *refusal);
-            Ok(error.value(py).clone().into_any())
-        }
-    }
-}
-
-/// The message when its code holds, or a `MacError` with the message in it and what may be shown of its frame.
-fn guarded<'py>(
-    py: Python<'py>,
-    guard: &Guard,
-    content: &[u8],
-    mut message: Message,
-) -> PyResult<Bound<'py, PyAny>> {
-    let proof = guard.prove(&mut message);
-    if proof.good() {
-        return Ok(Bound::new(py, PyMessage(message))?.into_any());
-    }
-    let dialect = Arc::clone(message.dialect());
-    let (image, path) = unproved(&dialect, content, &message);
-    let args = (&*dialect.name, proof.name()).into_pyobject(py)?;
-    let error = python_error(py, "MacError", &args, None);
-    let value = error.value(py);
-    value.setattr("message", Bound::new(py, PyMessage(message))?)?;
-    value.setattr("image", image.hex)?;
-    value.setattr("image_at", image.at)?;
-    value.setattr("path", path)?;
-    Ok(value.clone().into_any())
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use super::codec::{PyDialect, PyFramer};
+use super::codec::PyDialect;
 use super::fault::encode_error;
+use super::framer::PyFramer;
 use super::hook::checked;
 use super::journal::{PyJournal, journal_error};
 use super::mac::PyGuard;
@@ -328,25 +329,10 @@ impl PyGate {
         end: &str,
         now_s: i64,
     ) -> PyResult<Vec<(u8, usize)>> {
-        let (code, end) = (exactly(py, "code", code)?, exactly(py, "end", end)?);
-        let mut shed: Vec<(u8, usize)> = Vec::new();
-        for _ in 0..frames_max {
-            let Some(message) = framer.refusable(before_ns) else {
-                break;
-            };
-            match self.0.shed(&message, connection(slot), code, end, now_s) {
-                Ok(true) => framer.pop(),
-                // A leg that cannot say it: the ordinary way finds that out, too, and says so.
-                Ok(false) | Err(GateError::Encode(_)) => break,
-                Err(error) => return Err(gate_error(py, &error)),
-            }
-            let kind = message.kind() as u8;
-            match shed.iter_mut().find(|(known, _)| *known == kind) {
-                Some((_, count)) => *count += 1,
-                None => shed.push((kind, 1)),
-            }
-        }
-        Ok(shed)
+        let told = (exactly(py, "code", code)?, exactly(py, "end", end)?);
+        let within = (before_ns, frames_max);
+        let shed = framer.shed(&mut self.0, connection(slot), within, told, now_s);
+        shed.map_err(|e| gate_error(py, &e))
     }
 
     fn repeat(

@@ -299,12 +299,39 @@ impl PyGenerator {
         };
         let schedule = schedule.0.clone();
         let outcome = self.with(py, move |generator| generator.open(&schedule, &window))?;
-        let dict = report(py, &outcome)?;
-        if let Some(recording) = outcome.recording.as_deref() {
-            let unknown = generator::unknown(&outcome);
-            dict.set_item("recording", PyRecording(recording.clone(), unknown))?;
-        }
-        Ok(dict)
+        recorded(py, &outcome)
+    }
+
+    #[pyo3(signature = (other, schedules, *, warm_ms, timeout_ms, record_ms, progress = None))]
+    #[allow(clippy::too_many_arguments)]
+    fn open_both<'py>(
+        &mut self,
+        py: Python<'py>,
+        mut other: PyRefMut<'_, PyGenerator>,
+        schedules: (PyRef<'_, PySchedule>, PyRef<'_, PySchedule>),
+        warm_ms: u64,
+        timeout_ms: u64,
+        record_ms: u64,
+        progress: Option<PyRef<'_, PyProgress>>,
+    ) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyDict>)> {
+        let window = Window {
+            warm: Duration::from_millis(warm_ms),
+            measure: Duration::ZERO,
+            drain: Duration::from_millis(timeout_ms),
+            expect: *b"00",
+            again: None,
+            timeout: Some(Duration::from_millis(timeout_ms)),
+            record: Some(Duration::from_millis(record_ms)),
+            progress: progress.map(|progress| Arc::clone(&progress.0)),
+        };
+        let Some(second) = other.0.as_mut() else {
+            return Err(usage_error(py, "the generator is closed".into()));
+        };
+        let (mine, theirs) = (schedules.0.0.clone(), schedules.1.0.clone());
+        let outcomes = self.with(py, |first| {
+            first.open_both(second, [&mine, &theirs], [&window, &window])
+        })?;
+        Ok((recorded(py, &outcomes[0])?, recorded(py, &outcomes[1])?))
     }
 
     #[pyo3(signature = (serials, date_s, patience_ms = 10_000))]
@@ -353,6 +380,16 @@ fn earlier((first_serial, date_s, count): (u64, u64, u64)) -> Again {
         date_s,
         count,
     }
+}
+
+/// `report`, with what was recorded.
+fn recorded<'py>(py: Python<'py>, outcome: &Outcome) -> PyResult<Bound<'py, PyDict>> {
+    let dict = report(py, outcome)?;
+    if let Some(recording) = outcome.recording.as_deref() {
+        let unknown = generator::unknown(outcome);
+        dict.set_item("recording", PyRecording(recording.clone(), unknown))?;
+    }
+    Ok(dict)
 }
 
 fn report<'py>(py: Python<'py>, out: &Outcome) -> PyResult<Bound<'py, PyDict>> {

@@ -10,6 +10,7 @@ mod disk;
 mod element;
 mod emv;
 mod fault;
+mod framer;
 mod gate;
 mod hook;
 mod index;

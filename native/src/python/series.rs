@@ -111,6 +111,16 @@ impl PyRecording {
         PySeries(self.0.sent.clone())
     }
 
+    #[getter]
+    fn expected(&self) -> PySeries {
+        PySeries(self.0.expected.clone())
+    }
+
+    #[getter]
+    fn otherwise(&self) -> PySeries {
+        PySeries(self.0.otherwise.clone())
+    }
+
     fn timeline(&self) -> Vec<(u32, u32, u32, u32, u32)> {
         let moments = self.0.timeline.iter();
         moments

@@ -235,7 +235,8 @@ async def test_a_standing_queue_is_cut_down_to_its_target(
 async def test_more_than_can_wait_is_not_read_and_closed_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listener, "QUEUE_BYTES_MAX", 2_000)
+    for module in (listener, intake):
+        monkeypatch.setattr(module, "QUEUE_BYTES_MAX", 2_000)
     monkeypatch.setattr(listener, "OVERRUN_MAX_NS", 600_000_000)
     bank = Bank()
     bank.silent = True

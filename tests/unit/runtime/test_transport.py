@@ -8,7 +8,7 @@ import pytest
 
 from switch.native import meter
 from switch.observe.totals import Totals
-from switch.runtime import listener
+from switch.runtime import intake, listener
 from switch.runtime.transport import Paused
 from tests.support.peer import DIALECT, Acquirer, Bank, purchase, until
 from tests.support.rig import Rig, rig
@@ -112,7 +112,8 @@ async def test_half_a_frame_that_we_do_not_read_on_is_not_held_against_its_peer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "FRAME_COMPLETE_MAX_NS", 300_000_000)
-    monkeypatch.setattr(listener, "QUEUE_BYTES_MAX", 400)
+    for module in (listener, intake):
+        monkeypatch.setattr(module, "QUEUE_BYTES_MAX", 400)
     bank = Bank()
     bank.silent = True
     more = {"acquirer": f"in_flight_max = 2\n{PATIENT}", "deadline": "deadline_ms = 3000"}

@@ -5,10 +5,11 @@
 //! counts from when it was **due**, so a system (or a generator) that stands still cannot hide it.
 //!
 //! Every request ends in exactly one bucket of `Outcome`. `run` counts, `flights` knows what is on its way,
-//! `reverse` undoes what was given up.
+//! `open` keeps to schedules, of one or two generators; `reverse` undoes what was given up.
 
 mod answer;
 mod flights;
+mod open;
 mod reverse;
 mod run;
 #[cfg(test)]
@@ -29,19 +30,14 @@ use super::link::{Link, Sent};
 use super::maker::{self, Maker, Taps};
 use super::poll::{Poll, Watch};
 use super::recording::{How, Recording};
-use super::schedule::Schedule;
 use super::window::{Again, Outcome, Window};
 
 const TIMER: usize = usize::MAX;
-/// Due messages that are sent before the connections are looked at again.
-const SENT_IN_A_ROW: usize = 16;
 const CONNECT: Duration = Duration::from_secs(5);
 /// From the end of all preparations to the first request.
 const START_NS: u64 = 1_000_000;
 /// Taps made before a closed loop begins, for each millisecond of it: more than any system here answers.
 const CLOSED_PER_MS_MAX: u64 = 100;
-/// How soon a window that is watched notices that it is to end.
-const WATCHED: Duration = Duration::from_millis(50);
 
 /// Where the load goes and what its messages carry.
 #[derive(Clone, Debug)]
@@ -130,70 +126,6 @@ impl Generator {
                 break;
             }
             self.receive(Some(Duration::from_millis(1)), &mut run)?;
-        }
-        self.end(run)
-    }
-
-    /// Sends what is due when it is due. The first `window.warm` of the schedule is not counted.
-    ///
-    /// # Errors
-    /// As `closed`.
-    pub fn open(&mut self, schedule: &Schedule, window: &Window) -> Result<Outcome, LoadError> {
-        let warm = length(window.warm);
-        let measure = Duration::from_nanos(schedule.length_ns().saturating_sub(warm));
-        let most = schedule.due_ns().len() as u64;
-        let mut run = self.begin(window, measure, Pace::Schedule, most)?;
-        let start = run.from_ns - warm;
-        let watched = window.progress.as_ref().map(|_| WATCHED);
-        let mut armed_ns = 0;
-        let mut due = schedule
-            .due_ns()
-            .iter()
-            .map(|offset| start + offset)
-            .peekable();
-        loop {
-            let mut now = clock::now();
-            run.mark(now, self.target.pid);
-            let mut sent = 0;
-            while let Some(at) = due.next_if(|at| *at <= now && sent < SENT_IN_A_ROW) {
-                if at >= run.from_ns {
-                    run.out.lag.record(now - at);
-                }
-                let link = self.next_link();
-                self.send(link, at, now, &mut run);
-                sent += 1;
-                now = clock::now();
-            }
-            self.expire(now, &mut run);
-            if run.is_stopped() {
-                run.cut(now, self.target.pid);
-                break;
-            }
-            if self.all_closed() {
-                for at in due.by_ref() {
-                    self.send(0, at, now, &mut run);
-                }
-            }
-            let next = due.peek().copied();
-            if next.is_none() && now >= run.until_ns {
-                break;
-            }
-            let edge = if now < run.from_ns {
-                run.from_ns
-            } else {
-                run.until_ns
-            };
-            let wake = next.unwrap_or(edge);
-            if wake <= now {
-                self.receive(Some(Duration::ZERO), &mut run)?;
-                continue;
-            }
-            let wake = if edge > now { wake.min(edge) } else { wake };
-            if wake != armed_ns {
-                self.timer.arm(wake)?;
-                armed_ns = wake;
-            }
-            self.receive(watched, &mut run)?;
         }
         self.end(run)
     }

@@ -118,6 +118,13 @@ impl Run<'_> {
         };
         let told = recording.tell(flight.serial - first);
         (told.how, told.code) = (How::Answered, code);
+        if let Some(at) = flight.due_ns.checked_sub(from_ns) {
+            let series = match expected {
+                true => &mut recording.expected,
+                false => &mut recording.otherwise,
+            };
+            series.record(at, now.saturating_sub(flight.due_ns));
+        }
         if now >= from_ns {
             let moment = recording.moment(now - from_ns);
             moment.answered += u32::from(expected);
