@@ -4,6 +4,7 @@ Whoever makes a connection asks for the member's terms at that moment, so that a
 for all connections to come by changing one entry. Connections that stand keep theirs.
 """
 
+import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -86,6 +87,8 @@ class Links:
     """Where a predecessor listened, by member: for those whose settings take any free port."""
     desk: Desk | None = None
     """Where terminals sign on."""
+    inherited: dict[str, list[socket.socket]] = field(default_factory=dict)
+    """Listeners of a predecessor, by member: whoever waits there is served by us."""
     take: Callable[[str, int], Awaitable[Sequence[Any]]] = take
     """Takes an address to listen on."""
     terms: dict[str, Terms] = field(default_factory=dict)
@@ -153,6 +156,11 @@ class Links:
         host, port = split_address(address)
         if port == 0 and name in self.bound:
             host, port = split_address(self.bound[name])
+        kept = self.inherited.pop(name, None)
+        if kept and await _fits(kept, host, port):
+            return Taken(address, kept)
+        for one in kept or ():
+            one.close()
         try:
             return Taken(address, list(await self.take(host, port)))
         except OSError as error:
@@ -207,6 +215,17 @@ class Links:
 
     def _at(self, names: Iterable[str]) -> dict[str, str]:
         return {name: self.servers[name].at for name in names if name in self.servers}
+
+
+async def _fits(kept: Sequence[socket.socket], host: str, port: int) -> bool:
+    """Whether sockets listen where the settings say now."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError:
+        return False
+    wanted = {(str(one[4][0]), port) for one in found}
+    return wanted == {tuple(one.getsockname()[:2]) for one in kept}
 
 
 def dialled(issuer: IssuerSettings) -> tuple[Any, int, tuple[int, int]]:

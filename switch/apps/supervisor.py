@@ -16,6 +16,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from typing import Any, Final
 
 import structlog
 
+from switch.apps.handover import Estate, pair
 from switch.constants import DRAIN_S_MAX
 from switch.errors import OperatorError
 from switch.observe import log as observe_log
@@ -44,6 +46,7 @@ STABLE_S: Final = 30.0
 """A worker that lived this long starts again without delay."""
 READY_S: Final = 60.0
 """A start that takes longer is counted as failed. Recovery of a full journal takes seconds."""
+ENDED_S: Final = 1.0
 REFUSED: Final = 3
 """Exit code of a worker that its settings do not allow to run."""
 INTERRUPTED: Final = 130
@@ -69,6 +72,31 @@ class Plan:
     """How long a draining worker may take before it is killed (its journal has all it needs)."""
     inherit: Sequence[int] = ()
     """Descriptors passed on, for example the sealing key."""
+    handover: bool = False
+    """The worker knows `switch.apps.handover`: its listeners outlive it, and it can be replaced."""
+
+
+@dataclass(slots=True)
+class _Life:
+    """One worker's process."""
+
+    process: asyncio.subprocess.Process
+    ended: "asyncio.Future[int]"
+    told: asyncio.StreamReader
+    """What it says on its ready descriptor."""
+    pipe: asyncio.ReadTransport
+    end: socket.socket
+    """Ours of its socket pair; see `switch.apps.handover`."""
+    go: int = -1
+    """It waits for a byte there; -1: it does not wait."""
+
+    def begin(self) -> None:
+        """Lets one that waits go on."""
+        if self.go >= 0:
+            with contextlib.suppress(OSError):
+                os.write(self.go, b"g")
+            os.close(self.go)
+            self.go = -1
 
 
 @dataclass(slots=True)
@@ -95,6 +123,10 @@ class Supervisor:
     _reload_owed: bool = False
     _bound: dict[str, str] = field(default_factory=dict)
     _beside: list[_Beside] = field(default_factory=list)
+    _estate: Estate = field(default_factory=Estate)
+    _next: _Life | None = None
+    """Stands ready to take the place of the worker that runs."""
+    _replacing: "asyncio.Task[None] | None" = None
 
     async def run(self, *, signals: bool = True) -> int:
         """Starts everything, returns 0 after SIGTERM, 130 after SIGINT, else the worker's exit
@@ -110,6 +142,12 @@ class Supervisor:
         try:
             code = await self._keep_worker()
         finally:
+            self._estate.close()
+            if self._replacing is not None:
+                self._replacing.cancel()
+            if self._next is not None:
+                self._signal(self._next.process, signal.SIGKILL)
+                await self._over(self._next)
             await self._end_beside()
         # Told before it could listen to the signal, a worker ends by it: that is as good as 0.
         code = 0 if self._stopping.is_set() and code == TERMINATED else code
@@ -121,6 +159,8 @@ class Supervisor:
         if self._stopping.is_set():
             self._signal(self._worker, signal.SIGKILL)
         self._stopping.set()
+        # Nobody comes after: the worker's own listeners are the last ones.
+        self._estate.close()
 
     def hang_up(self) -> None:
         """Passes SIGHUP on: the worker reloads; one that is starting does so when it is ready."""
@@ -148,6 +188,12 @@ class Supervisor:
             ready, code = await self._one_worker()
             if self._stopping.is_set():
                 return code
+            if self._next is not None:
+                self.restarts += 1
+                failures = short_lives = 0
+                lived_s = loop.time() - started_s
+                log.info("worker.replaced", exit_code=code, lived_s=round(lived_s, 1))
+                continue
             if not ready and (self.restarts == 0 and not self._bound):
                 if code != REFUSED or not self.plan.last_good or self._fell_back:
                     return code or 1
@@ -180,20 +226,14 @@ class Supervisor:
 
     async def _one_worker(self) -> tuple[bool, int]:
         """One worker from start to end: (was it ever ready, exit code)."""
-        reader, writer = os.pipe()
-        binds = [part for name, at in self._bound.items() for part in ("--bind", f"{name}={at}")]
-        command = [*self._command(), "--ready-fd", str(writer), *binds]
-        try:
-            self._worker = await asyncio.create_subprocess_exec(
-                *command, pass_fds=(writer, *self.plan.inherit), process_group=0
-            )
-        finally:
-            os.close(writer)
-        process = self._worker
-        ended = asyncio.ensure_future(process.wait())
+        life, self._next = self._next, None
+        if life is None:
+            life = await self._spawn()
+        life.begin()
+        process = self._worker = life.process
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
-            line = await self._ready_line(reader)
+            line = await self._line(life)
             if line is not None:
                 self._bound = {**line.get("acquirers", {}), **line.get("issuers", {})}
                 self._ready_now = True
@@ -201,29 +241,94 @@ class Supervisor:
                 self.on_ready(line)
                 if self._reload_owed:
                     self.hang_up()
-            elif process.returncode is None and not ended.done():
+            elif process.returncode is None and not life.ended.done():
                 self._signal(process, signal.SIGTERM)
-            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done():
-                await self._drain(process, ended)
-            return line is not None, _exit_code(await ended)
+            either: set[asyncio.Future[Any]] = {life.ended, stopping}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not life.ended.done():
+                await self._drain(process, life.ended)
+            return line is not None, _exit_code(await life.ended)
         finally:
             self._ready_now = False
             stopping.cancel()
+            await self._over(life)
+
+    async def _spawn(self, *, wait: bool = False) -> _Life:
+        """A worker's process. `wait`: it prepares and then waits for `_Life.begin`."""
+        reader, writer = os.pipe()
+        ours, theirs = pair()
+        held, go = os.pipe() if wait else (-1, -1)
+        binds = [part for name, at in self._bound.items() for part in ("--bind", f"{name}={at}")]
+        command = [*self._command(), "--ready-fd", str(writer), *binds]
+        passed = [writer, *self.plan.inherit]
+        if self.plan.handover:
+            command += ["--heir-fd", str(theirs.fileno()), *self._estate.arguments]
+            command += ["--wait-fd", str(held)] if wait else []
+            passed += [theirs.fileno(), *self._estate.descriptors, *([held] if wait else [])]
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, pass_fds=tuple(passed), process_group=0
+            )
+        finally:
+            os.close(writer)
+            theirs.close()
+            if held >= 0:
+                os.close(held)
+        loop = asyncio.get_running_loop()
+        told = asyncio.StreamReader(limit=1 << 20)
+        pipe, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(told), os.fdopen(reader, "rb", 0)
+        )
+        self._estate.attend(ours, lambda: self._replace(life))
+        life = _Life(process, asyncio.ensure_future(process.wait()), told, pipe, ours, go)
+        return life
+
+    async def _over(self, life: _Life) -> None:
+        """It has ended, or is of no use."""
+        await life.ended
+        if life.go >= 0:
+            os.close(life.go)
+            life.go = -1
+        life.pipe.close()
+        self._estate.leave(life.end)
+
+    def _replace(self, life: _Life) -> None:
+        """The worker asks for the next one."""
+        if self._replacing is None or self._replacing.done():
+            self._replacing = asyncio.ensure_future(self._prepare_next(life))
+
+    async def _prepare_next(self, life: _Life) -> None:
+        """Starts the next worker; when it stands ready the one that runs may drain, within the
+        usual time. When it does not, all stays as it was."""
+        following = await self._spawn(wait=True)
+        line = await self._line(following)
+        if line is None or self._stopping.is_set() or life.ended.done():
+            # Its end of the pipe closes a moment before the process is gone.
+            ended = bool((await asyncio.wait({following.ended}, timeout=ENDED_S))[0])
+            self._signal(following.process, signal.SIGKILL)
+            await self._over(following)
+            code = _exit_code(following.ended.result())
+            why = f"the next one ended with exit code {code}" if ended else "it was not ready"
+            log.error("worker.not_replaced", reason=why)
+            self._estate.answer(life.end, why)
+            return
+        self._next = following
+        self._estate.answer(life.end)
+        drain_s = self.plan.drain_s() if callable(self.plan.drain_s) else self.plan.drain_s
+        await asyncio.wait({life.ended}, timeout=drain_s)
+        if not life.ended.done():
+            log.error("worker.killed", reason="did not drain", drain_s=drain_s)
+            self._signal(life.process, signal.SIGKILL)
 
     def _command(self) -> Sequence[str]:
         if self._bound and self.plan.again:
             return self.plan.again
         return self.plan.last_good if self._fell_back else self.plan.worker
 
-    async def _ready_line(self, descriptor: int) -> dict[str, Any] | None:
-        """The worker's ready line; None when it ended, or was told to, before it was ready."""
-        loop = asyncio.get_running_loop()
-        stream = asyncio.StreamReader(limit=1 << 20)
-        pipe, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb", 0)
-        )
-        reading = asyncio.ensure_future(stream.readline())
+    async def _line(self, life: _Life) -> dict[str, Any] | None:
+        """The next line that a worker says of itself; None when it ended, or was told to, before
+        that."""
+        reading = asyncio.ensure_future(life.told.readline())
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait(
@@ -237,7 +342,6 @@ class Supervisor:
         finally:
             reading.cancel()
             stopping.cancel()
-            pipe.close()
 
     async def _drain(
         self, process: asyncio.subprocess.Process, ended: "asyncio.Future[int]"
@@ -339,6 +443,7 @@ def run_node(config: str, last_good: str = "") -> int:
         else (),
         drain_s=lambda: _drain_s(in_force),
         inherit=_inherited(settings.keys.sealing_key_file),
+        handover=True,
     )
     return asyncio.run(Supervisor(plan, lambda line: log.info("node.ready", pid=line["pid"])).run())
 

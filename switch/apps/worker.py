@@ -10,10 +10,12 @@ run; the reason is the last event on stderr. Its supervisor starts the next one.
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import math
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ import structlog
 import uvloop
 
 from switch.apps.ground import REAL, Ground
+from switch.apps.handover import Heir, inherited
 from switch.apps.links import Links, terms_of
 from switch.apps.reload import Reloader, members_of
 from switch.apps.rules import (
@@ -48,7 +51,7 @@ from switch.crypto.masters import open_masters
 from switch.crypto.terminals import Terminals
 from switch.engine.engine import AcquirerRules, Engine
 from switch.engine.reverse import IssuerRules
-from switch.errors import OperatorError, TapswitchError
+from switch.errors import OperatorError, OrderError, TapswitchError
 from switch.link.window import Window
 from switch.native import __version__, hook, tap, walk
 from switch.native import journal as journals
@@ -89,6 +92,8 @@ BANKS_FIRST_S: Final = 0.5
 keep us closed."""
 
 BANKS_FIRST_LOOKS: Final = 50
+ANSWERED_S: Final = 2.0
+"""How long the end waits for the answer to the order that brought it about."""
 INCIDENTS_EVERY_S: Final = 60.0
 """How often the audit is told what members did that must be known; see `runtime.faults`."""
 
@@ -137,6 +142,12 @@ class Worker:
     _set_zone: Callable[[], None] = field(init=False)
     """Follows a change of the business zone's offset."""
     _reloading: asyncio.Future[None] | None = None
+    inherited: dict[str, list[socket.socket]] = field(default_factory=dict)
+    """Listeners of a predecessor, by member."""
+    heir: Heir | None = None
+    """Keeps our listeners for the next one; None: nobody comes after us."""
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _leaving: asyncio.Future[None] | None = None
     _opening_ns: int = 0
     """When the journal began to be opened."""
     _telling: asyncio.Future[None] | None = None
@@ -154,6 +165,13 @@ class Worker:
 
         Raises: OperatorError, JournalError.
         """
+        if not self.dialects:
+            self.prepare()
+        self._opening_ns = monotonic_ns()
+        self.journal = self.ground.journal(self.settings, NAME, self.keys)
+
+    def prepare(self) -> None:
+        """What can be had while a predecessor still has the journal. Raises: OperatorError."""
         settings = self.settings
         for name, file in settings.dialects.items():
             self.dialects[name] = self.ground.dialect(settings, name, file)
@@ -162,8 +180,6 @@ class Worker:
         self.terminals = _terminals(settings, self.keys)
         self.seals = seals_of(settings, self.keys, self.terminals)
         self.guards = {name: seal.guard for name, seal in self.seals.items()}
-        self._opening_ns = monotonic_ns()
-        self.journal = self.ground.journal(settings, NAME, self.keys)
 
     def assemble(self, loop: asyncio.AbstractEventLoop) -> None:
         """Gate, members and engine, as the journal left them. Nothing is sent yet."""
@@ -208,6 +224,7 @@ class Worker:
             self.guards,
             self.bound,
             self.desk,
+            self.inherited,
             take=self.ground.take,
         )
         self.links.terms = terms_of(settings, self.dialects, {})
@@ -436,7 +453,7 @@ class Worker:
 
     async def serve(self, told: "Told") -> int:
         """From start to end; says in between that it is ready. Returns the exit code."""
-        stopping = asyncio.Event()
+        stopping = self._stopping
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
@@ -449,6 +466,7 @@ class Worker:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         self.told = told
+        self._bequeath()
         told.ready(self._line())
         log.info("worker.ready", **self.links.addresses(self.settings))
         await loop.run_in_executor(None, compare_with_files, self.settings)
@@ -467,7 +485,28 @@ class Worker:
     def _announce(self) -> None:
         """Members may connect elsewhere now."""
         if self.told is not None and not self.finished:
+            self._bequeath()
             self.told.ready(self._line())
+
+    def _bequeath(self) -> None:
+        if self.heir is not None:
+            self.heir.give({name: one.server.sockets for name, one in self.links.servers.items()})
+
+    async def restart(self) -> None:
+        """See `switch.control.restart`."""
+        if self.heir is None:
+            raise OrderError(
+                "this worker has no supervisor that would start the next one",
+                help="start nodes with `tapswitch run`",
+            )
+        await self.heir.replace()
+        self._leaving = asyncio.ensure_future(self._leave())
+
+    async def _leave(self) -> None:
+        """Ends, when whoever ordered it has his answer."""
+        with contextlib.suppress(TimeoutError):
+            await self.control.answered(ANSWERED_S)
+        self._stopping.set()
 
     async def reload(self, *, dry_run: bool, wait: bool, cause: str = "order") -> Reloaded:
         """See `switch.apps.reload`."""
@@ -495,6 +534,10 @@ class Worker:
             await asyncio.sleep(BANKS_FIRST_S / BANKS_FIRST_LOOKS)
         for a in settings.acquirers:
             await self._accept(a.id, a.listen)
+        for sockets in self.inherited.values():
+            # Of members that are none any more.
+            for one in sockets:
+                one.close()
         return links.addresses(settings)
 
     async def _accept(self, name: str, address: str) -> None:
@@ -516,6 +559,11 @@ class Told:
 
     file: Path
     descriptor: int
+
+    def prepared(self) -> None:
+        """To the starter: all but the journal is there."""
+        if self.descriptor >= 0:
+            os.write(self.descriptor, b'{"prepared": true}\n')
 
     def ready(self, line: dict[str, Any]) -> None:
         """Says so: the first time to the starter too, later in the file."""
@@ -551,6 +599,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", required=True, help="configuration directory")
     parser.add_argument("--ready-fd", type=int, default=-1, help="descriptor for the ready line")
     parser.add_argument("--bind", action="append", default=[], metavar="NAME=HOST:PORT")
+    parser.add_argument("--listening", action="append", default=[], metavar="NAME=FD")
+    parser.add_argument("--heir-fd", type=int, default=-1, help="who keeps our listeners")
+    parser.add_argument("--wait-fd", type=int, default=-1, help="begin when a byte comes there")
     parser.add_argument("--parent", type=int, default=0, help="end when this process has ended")
     return parser.parse_args(arguments)
 
@@ -572,6 +623,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings.sources.is_snapshot:
             bound |= where_before(told.file)
         worker = Worker(settings, bound)
+        worker.inherited = inherited(options.listening)
+        worker.heir = Heir(options.heir_fd) if options.heir_fd >= 0 else None
+        if options.wait_fd >= 0:
+            worker.prepare()
+            told.prepared()
+            if not os.read(options.wait_fd, 1):
+                return 0  # The starter thought better of it.
         worker.open()
         # Ours now that the journal is: before, it may have been the file of a worker that runs.
         told.withdraw()

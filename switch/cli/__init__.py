@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, str]] = {
     "check": "Find in a configuration directory what would fail at run time.",
     "config": "Show the configuration in force, and what a reload would change.",
     "reload": "Bring a running node's files into force, all or nothing.",
+    "restart": "Replace a running node's worker; nobody who connects is refused.",
     "member": "Show a running node's institutions, drain them, test their lines.",
     "link": "Frames that could not be decoded, masked, with the place.",
     "audit": "Show what was ordered of a node, and verify that record.",

@@ -102,3 +102,6 @@ class Node(Protocol):
     def dialers(self) -> "Sequence[Dialer]": ...
     async def reload(self, *, dry_run: bool, wait: bool, cause: str = "order") -> "Reloaded":
         """See `switch.control.reload`."""
+
+    async def restart(self) -> None:
+        """See `switch.control.restart`."""

@@ -15,6 +15,7 @@ from switch.control import (
     member_sign_off,
     member_sign_on,
     reload,
+    restart,
     terminal_sign_off,
 )
 from switch.control.link_errors import FramesShown, LinkErrors
@@ -29,6 +30,7 @@ from switch.control.members import MemberDone
 from switch.control.order import Answer, Node, Order
 from switch.control.refusal import Refused
 from switch.control.reload import Reload, ReloadBySignal, Reloaded
+from switch.control.restart import Restart, Restarting
 from switch.control.terminal_sign_off import TerminalDone, TerminalSignOff
 
 __all__ = ["PERFORM", "AnyAnswer", "AnyOrder", "decode_answer", "decode_order"]
@@ -43,9 +45,19 @@ AnyOrder = (
     | MemberEnable
     | LinkErrors
     | Reload
+    | Restart
     | TerminalSignOff
 )
-AnyAnswer = MembersShown | MemberDone | Echoes | FramesShown | Reloaded | TerminalDone | Refused
+AnyAnswer = (
+    MembersShown
+    | MemberDone
+    | Echoes
+    | FramesShown
+    | Reloaded
+    | Restarting
+    | TerminalDone
+    | Refused
+)
 
 Perform = Callable[[Any, Node], Awaitable[Answer]]
 
@@ -60,6 +72,7 @@ PERFORM: Final[dict[type[Order], Perform]] = {
     LinkErrors: link_errors.perform,
     Reload: reload.perform,
     ReloadBySignal: reload.perform,
+    Restart: restart.perform,
     TerminalSignOff: terminal_sign_off.perform,
 }
 

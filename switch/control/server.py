@@ -97,6 +97,14 @@ class Server:
                 await asyncio.wait_for(self._recorded(self._audit.close), LAST_WORD_S)
         self._writer.shutdown(wait=False)
 
+    async def answered(self, within_s: float) -> None:
+        """Returns when every order has its answer, or after `within_s`."""
+        async with asyncio.timeout(within_s):
+            while self._orders:
+                await asyncio.wait(set(self._orders))
+            # The answers are on their way to their callers.
+            await asyncio.sleep(0.02)
+
     async def by_signal(self, order: Order, name: str) -> Answer:
         """Carries out an order that a signal stands for. The system does not tell who sent it."""
         caller = Caller(0, -1, "")

@@ -68,7 +68,7 @@ STAGES: Final = ("to_bank", "to_acquirer")
 DECODE_REASONS: Final = ("framing", "mti", "bitmap", "length", "charset", "limit", "field")
 ACTIONS: Final = (
     "member-list", "member-show", "member-echo", "member-sign-on", "member-sign-off",
-    "member-drain", "member-enable", "link-errors", "reload", "terminal-sign-off",
+    "member-drain", "member-enable", "link-errors", "reload", "restart", "terminal-sign-off",
 )  # fmt: skip
 """Mirrors the orders of switch/control/orders.py; a test compares."""
 HANDSHAKE_RESULTS: Final = (
