@@ -15,8 +15,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.floor.durable import open_journal
+from switch.engine.deliver import IssuerRules
 from switch.engine.engine import AcquirerRules, Engine
-from switch.engine.reverse import IssuerRules
 from switch.link.matcher import Matcher
 from switch.link.window import Window
 from switch.model.tally import Tally

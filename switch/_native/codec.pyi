@@ -58,6 +58,8 @@ class Dialect:
         (``tpdu.source``, ``header.processing_request``). With a guard there is a message code behind the last field.
         Raises switch.errors.EncodeError naming the field, UsageError for a part that the header does not have.
         """
+    def advice_final(self, code: str) -> bool:
+        """True for a response code by which a bank says that it has an advice (``final_advice``; those that approve)."""
     def reversal_final(self, code: str) -> bool:
         """True for a response code after which a reversal is not repeated (``final_reversal_codes``)."""
     def fields(self) -> list[dict[str, Any]]:

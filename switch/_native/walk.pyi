@@ -94,7 +94,7 @@ class Duplicates:
 
 @final
 class Original:
-    """An accepted request in the journal's named fields: what a reversal is built from. No SAD."""
+    """A request in the journal's named fields: what a reversal or an advice is built from. No SAD."""
 
     @property
     def txn(self) -> int:
@@ -108,10 +108,19 @@ class Original:
     @property
     def out_time(self) -> str: ...
     @property
-    def reversal_stan(self) -> int:
-        """0 while it is in doubt."""
+    def duty(self) -> int:
+        """switch.model.state.Duty."""
     @property
-    def reversal_time(self) -> str: ...
+    def stan(self) -> int:
+        """Of what is owed, the same in every repeat; 0 while it is in doubt."""
+    @property
+    def time(self) -> str: ...
+    @property
+    def standing(self) -> str:
+        """In what it rests (``parked``, ``dead``, ``held``), '' when it does not."""
+    @property
+    def owed_ms(self) -> int:
+        """Wall clock of the record that owes it, Unix milliseconds; 0 while it is in doubt."""
     @property
     def cause(self) -> int:
         """switch.model.state.Cause."""
@@ -120,7 +129,7 @@ class Original:
         """switch.model.kind.Kind of the request."""
     @property
     def attempts(self) -> int:
-        """Legs built from it; at least 1 for one that was owed before a restart."""
+        """Legs built from it; at least 1 for what was owed before a restart."""
     @property
     def sent_ns(self) -> int:
         """Monotonic time at which the last leg was handed to a socket; 0 before."""
@@ -129,7 +138,7 @@ class Original:
     @property
     def business_date(self) -> str: ...
     def agrees(self, reply: Message) -> bool:
-        """True when a bank's answer has the response MTI, STAN, transmission time and listed echoes of this reversal."""
+        """True when a bank's answer has the response MTI, STAN, transmission time and listed echoes of what is owed."""
 
 @final
 class Gate:
@@ -261,12 +270,27 @@ class Gate:
         """REVERSAL record of an acquirer's claimed reversal (effect: switch.model.state.ReversalEffect), its 00 held.
         With effect REVERSE the key of `original` becomes REVERSED and the source of the bank's reversal is returned;
         TOMBSTONE marks the key that the message names."""
-    def reverse(self, original: Original, slot: int, repeat: bool) -> bool:
-        """The bank's 0420/0421 built and held until the record that owes it is durable. False when the slot is not
-        open."""
+    def advise(
+        self,
+        request: Message,
+        slot: int,
+        txn: int,
+        acquirer: int,
+        issuer: int,
+        stan: int,
+        time: str,
+        wall_ms: int,
+        now_s: int,
+        business_date: str,
+    ) -> Original:
+        """ADVISED record of an acquirer's claimed advice, its 00 held; the bank is owed the advice, under `stan` and
+        `time`."""
+    def deliver(self, original: Original, slot: int, repeat: bool) -> bool:
+        """The bank's leg of what is owed (0420, 0120, 0220; repeats 0421, 0121, 0221) built and held until the record
+        that owes it is durable. False when the slot is not open."""
     def settle(self, original: Original, result: str, wall_ms: int, end: str = "--") -> int:
-        """SETTLED record: the reversal got a final code; with result ``parked`` it stays owed. `end`: how
-        (switch.model.end)."""
+        """SETTLED record: it got a final code; with ``parked``, ``dead``, ``held``, ``released`` or ``retried`` it stays
+        owed. `end`: how (switch.model.end)."""
     def mark(self, institution: int, stan: int, time: str, wall_ms: int) -> int:
         """STAN_MARK record for a message outside a transaction (network management)."""
     def network(self, slot: int, mti: str, values: dict[str, str], after: int) -> bool:
@@ -290,7 +314,7 @@ class Gate:
     def release(self, now_ns: int) -> list[tuple[int, bytes]]:
         """What may go now: one joined write per slot. Sets `sent_ns`."""
     def owed_to(self, institution: int) -> int:
-        """Reversals without a final code that a bank is owed. Walks all: for a gauge."""
+        """Reversals and advices without a final code that a bank is owed."""
     def oldest_owed_to(self, institution: int) -> str:
         """Transmission time (MMDDhhmmss, UTC) of the oldest of them, '' when there is none."""
     @property
@@ -312,7 +336,8 @@ class Recovered:
         """Accepted, never answered, oldest first: give each to `Gate.undo`."""
     @property
     def owed(self) -> list[Original]:
-        """Reversals not acknowledged yet, oldest first; whether they were ever sent is not known."""
+        """Reversals and advices not acknowledged yet, oldest transaction first, in the order in which they were owed
+        within one; whether they were ever sent is not known."""
     @property
     def marks(self) -> dict[str, tuple[int, int]]:
         """Institution to its highest (Unix second of the transmission time, STAN)."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from switch.model.state import Cause, KeyState, ReversalEffect
+from switch.model.state import UNSETTLED, Cause, Duty, KeyState, ReversalEffect
 from switch.sim.ledger import Booking, Did, Effect, Sale, Saw
 from switch.sim.magic import Trick
 
@@ -107,6 +107,10 @@ class Journalled(msgspec.Struct, gc=False):
     undone: bool = False
     owed: bool = False
     settled: int = 0
+    told: int = 0
+    """How often its advice was settled."""
+    tells: bool = False
+    """Its bank is owed an advice."""
 
     @property
     def holds(self) -> bool:
@@ -211,12 +215,39 @@ class Books:
                 entry.undone |= record["effect"] in UNDOING
                 if record.get("reversal_stan", 0):
                     entry.owe()
+            case "ADVISED":
+                self._advised(record)
             case "SETTLED":
                 entry = self.journal.get(record["txn"])
-                if entry is None or record.get("result") == "parked":
+                if entry is None or record.get("result") in UNSETTLED:
+                    return
+                if record.get("duty", 0) == Duty.ADVICE:
+                    entry.told += 1
+                    entry.tells = False
                     return
                 entry.settled += 1
                 entry.owed = False
+
+    def _advised(self, record: Mapping[str, Any]) -> None:
+        """An acquirer's advice: approved as it stands, and known to its bank by the advice's own
+        numbers."""
+        txn = record["txn"]
+        terminal, acquirer = record.get("terminal_id", ""), record.get("acquirer_code", "")
+        self.journal[txn] = Journalled(
+            txn,
+            (
+                acquirer,
+                terminal,
+                f"{int(record.get('stan', 0)):06d}",
+                record.get("transmission_time", ""),
+            ),
+            (record.get("rrn", ""), terminal, acquirer),
+            record.get("amount", 0),
+            record["issuer"],
+            (f"{record['advice_stan']:06d}", record["advice_time"]),
+            outcome=record["outcome"],
+            tells=True,
+        )
 
     # What the banks say.
 
@@ -228,6 +259,10 @@ class Books:
         match line.saw:
             case Saw.REQUEST:
                 held.seen = True
+                held.passed = (line.rrn, line.terminal, line.acquirer)
+                held.amount = line.amount
+                held.held += line.held
+            case Saw.ADVICE:
                 held.passed = (line.rrn, line.terminal, line.acquirer)
                 held.amount = line.amount
                 held.held += line.held
@@ -299,6 +334,8 @@ def _left_over(books: Books) -> Iterator[_Disagreement]:
             yield "in_flight", "accepted by the switch and never answered", entry
         elif entry.owed:
             yield "reversal_owed", "the switch owes the bank a reversal", entry
+        elif entry.tells:
+            yield "advice_owed", "the switch owes the bank an advice", entry
 
 
 def _taps(books: Books) -> Iterator[_Disagreement]:
@@ -388,8 +425,8 @@ def _reversals(books: Books) -> Iterator[_Disagreement]:
         held = books.holds.get((entry.issuer, entry.reference))
         if entry.settled and (held is None or not held.reversals):
             yield "reversal_lost", "settled in the journal, but the bank saw no reversal", entry
-        if entry.settled > 1:
-            yield "settled_again", "a reversal was settled more than once", entry
+        if entry.settled > 1 or entry.told > 1:
+            yield "settled_again", "a reversal or an advice was settled more than once", entry
     for held in books.holds.values():
         if held.effects > 1 or held.held < 0:
             yield "reversed_twice", "a reversal had effect more than once", held

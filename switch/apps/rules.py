@@ -8,8 +8,8 @@ import msgspec
 from switch.crypto.keyfile import Keys
 from switch.crypto.links import Guard, LinkKey, Parameters, link_guard, link_rows, open_link_keys
 from switch.crypto.terminals import Terminals
+from switch.engine.deliver import IssuerRules
 from switch.engine.engine import AcquirerRules
-from switch.engine.reverse import IssuerRules
 from switch.link.circuit import Circuit, CircuitRules
 from switch.link.health import HealthRules
 from switch.link.matcher import Matcher
@@ -20,6 +20,7 @@ from switch.runtime.clock import monotonic_ns
 from switch.runtime.lane import Lane
 from switch.runtime.member import Acquirer, Bank
 from switch.settings import schema
+from switch.settings.saf import Saf
 from switch.settings.schema import Settings
 from switch.wire import Dialect
 
@@ -78,6 +79,10 @@ def issuer_rules(
             issuer.reversal_retry_max_ms,
             issuer.reversal_attempts_max,
             dialects[issuer.dialect].reversal_final,
+            dialects[issuer.dialect].advice_final,
+            (issuer.saf or Saf()).in_flight_max,
+            (issuer.saf or Saf()).per_s,
+            (issuer.saf or Saf()).horizon_h,
         )
         for issuer in settings.issuers
     }

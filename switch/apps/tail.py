@@ -7,7 +7,7 @@ only, so that it can follow for hours.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from switch.model.state import Cause
+from switch.model.state import UNSETTLED, Cause, Duty
 
 __all__ = ["Tail"]
 
@@ -19,9 +19,9 @@ class Tail:
         self._records = records
         self._last = 0
         self._in_flight: set[int] = set()
-        self._owed: set[int] = set()
+        self._owed: set[tuple[int, int]] = set()
         self.settled = 0
-        """Reversals that banks have acknowledged."""
+        """Reversals and advices that banks have acknowledged."""
         self.timed_out = 0
 
     @property
@@ -36,7 +36,7 @@ class Tail:
 
     @property
     def owed(self) -> int:
-        """Reversals that are still owed to banks."""
+        """Reversals and advices that are still owed to banks."""
         return len(self._owed)
 
     def poll(self) -> None:
@@ -48,17 +48,25 @@ class Tail:
                 self._take(record)
 
     def _take(self, record: Mapping[str, Any]) -> None:
+        if "advice_stan" in record and record["kind"] != "SETTLED":
+            self._owed.add((record["txn"], Duty.ADVICE))
         match record["kind"]:
             case "ACCEPTED":
                 self._in_flight.add(record["txn"])
             case "ANSWERED":
                 self._in_flight.discard(record["txn"])
                 if cause := record.get("cause", 0):
-                    self._owed.add(record["txn"])
+                    self._owed.add((record["txn"], Duty.REVERSAL))
                     self.timed_out += cause == Cause.TIMEOUT
             case "REVERSAL":
                 if record.get("reversal_stan", 0):
-                    self._owed.add(record["original"])
-            case "SETTLED" if record.get("result") != "parked":
-                self._owed.discard(record["txn"])
+                    self._owed.add((record["original"], _undoing(record)))
+            case "SETTLED" if record.get("result") not in UNSETTLED:
+                self._owed.discard((record["txn"], record.get("duty", Duty.REVERSAL)))
                 self.settled += 1
+
+
+def _undoing(record: Mapping[str, Any]) -> Duty:
+    """What is owed by an acquirer's reversal: that of a request, or that of an advice."""
+    mti = record.get("original_mti", "")
+    return Duty.WITHDRAWAL if mti[2:3] == "2" else Duty.REVERSAL

@@ -49,8 +49,8 @@ from switch.control.server import Server as ControlServer
 from switch.crypto.links import Guard
 from switch.crypto.masters import open_masters
 from switch.crypto.terminals import Terminals
+from switch.engine.deliver import IssuerRules
 from switch.engine.engine import AcquirerRules, Engine
-from switch.engine.reverse import IssuerRules
 from switch.errors import OperatorError, OrderError, TapswitchError
 from switch.link.window import Window
 from switch.native import __version__, hook, tap, walk
@@ -232,7 +232,7 @@ class Worker:
         self._note_start(recovered)
         hook.reach("worker.started")
         now_ns = monotonic_ns()
-        self.driver.run(engine.recover(recovered, now_ns), now_ns)
+        self.driver.run(engine.recover(recovered, now_ns, wall_ms()), now_ns)
         hook.reach("worker.resumed")
 
     def index(self, name: str, code: str) -> int:

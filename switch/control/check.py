@@ -29,7 +29,13 @@ __all__ = ["Placed", "check_node", "check_placed"]
 ACQUIRER_LEGS: Final[tuple[str, ...]] = ("answer", "reversal_answer", "network", "network_answer")
 TERMINAL_LEGS: Final = ("answer", "reversal_answer", "network_answer")
 """Of an acquirer whose terminals sign on by themselves: its link says nothing on its own."""
-ISSUER_LEGS: Final[tuple[str, ...]] = ("request", "reversal", "network", "network_answer")
+ISSUER_LEGS: Final[tuple[str, ...]] = (
+    "request",
+    "reversal",
+    "advice",
+    "network",
+    "network_answer",
+)
 TOKEN_LEGS: Final = ("tap",)
 """Of an issuer, on a node with tokens."""
 

@@ -16,24 +16,26 @@ from switch.model.end import ANSWERED
 from switch.model.state import Cause, ReversalEffect
 
 if TYPE_CHECKING:
-    from switch.engine.ports import Reversal
+    from switch.engine.ports import Owed
     from switch.engine.transaction import Transaction
     from switch.wire import Message
 
 __all__ = [
+    "DEAD",
     "NOTES",
     "NOTHING",
     "PARKED",
+    "AcceptAdvice",
     "AcceptReversal",
     "Answer",
     "Conclude",
     "Decline",
+    "Deliver",
     "Effect",
     "Forward",
     "Note",
     "Refuse",
     "Repeat",
-    "Reverse",
     "Settle",
     "Undo",
 ]
@@ -115,20 +117,31 @@ class Undo(msgspec.Struct, frozen=True):
     cause: Cause
 
 
-class Reverse(msgspec.Struct, frozen=True):
-    """Send the bank's reversal (0420, or 0421 as a repeat) once the record that owes it is
-    durable."""
+class AcceptAdvice(msgspec.Struct, frozen=True):
+    """Record an acquirer's advice and answer it 00; the bank is owed the advice."""
 
-    reversal: Reversal
+    message: Message
+    slot: int
+    txn: int
+    acquirer: int
+    issuer: int
+
+
+class Deliver(msgspec.Struct, frozen=True):
+    """Send what a bank is owed (0420, 0120, 0220; as a repeat 0421, 0121, 0221) once the record
+    that owes it is durable."""
+
+    owed: Owed
     repeat: bool
 
 
 class Settle(msgspec.Struct, frozen=True):
-    """Record that a reversal got its final code and is repeated no longer, or was parked."""
+    """Record that what a bank is owed got its final code and is repeated no longer, or that it
+    stays owed and is not sent by the timer."""
 
-    reversal: Reversal
+    owed: Owed
     result: str
-    """The bank's final code, or `PARKED`."""
+    """The bank's final code, `PARKED` or `DEAD`."""
     end: str = ANSWERED
     """How it came to that, from `switch.model.end`."""
 
@@ -141,7 +154,9 @@ class Note(msgspec.Struct, frozen=True):
 
 
 PARKED: Final = "parked"
-"""`Settle.result` of a reversal whose attempts are used up: it is still owed."""
+"""`Settle.result` of what was sent as often as it may: it is still owed."""
+DEAD: Final = "dead"
+"""`Settle.result` of a dead letter: it is still owed."""
 
 NOTES: Final = (
     "impossible",
@@ -150,9 +165,10 @@ NOTES: Final = (
     "late_declined",
     "late_unusable",
     "waiters_full",
-    "reversal_rejected",
-    "reversal_parked",
-    "reversal_unknown",
+    "delivery_rejected",
+    "delivery_parked",
+    "delivery_unknown",
+    "delivery_dead",
     "undelivered_kept",
     "still_in_doubt",
 )
@@ -166,8 +182,9 @@ Effect = (
     | Repeat
     | Conclude
     | AcceptReversal
+    | AcceptAdvice
     | Undo
-    | Reverse
+    | Deliver
     | Settle
     | Note
 )

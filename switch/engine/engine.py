@@ -20,8 +20,11 @@ from switch.engine.authorise import (
     TAPS,
     WAITERS_MAX,
 )
+from switch.engine.deliver import Deliveries, Delivery, IssuerRules
+from switch.engine.duty import Stage
 from switch.engine.effects import (
     NOTHING,
+    AcceptAdvice,
     AcceptReversal,
     Decline,
     Effect,
@@ -34,11 +37,10 @@ from switch.engine.events import Event
 from switch.engine.forward import bank_code, classify, conclude, late, step, waiting
 from switch.engine.ports import Forwarding, Verdict
 from switch.engine.recover import recover
-from switch.engine.reverse import Deliveries, Delivery, IssuerRules
 from switch.engine.states import State
 from switch.engine.transaction import Transaction
 from switch.model import end
-from switch.model.kind import FORWARDED, REVERSIBLE, Check, Kind
+from switch.model.kind import ADVICES, FORWARDED, REVERSIBLE, Check, Kind
 from switch.model.response import (
     DUPLICATE,
     INVALID_TRANSACTION,
@@ -49,15 +51,15 @@ from switch.model.response import (
     WITHDRAWN_IN_FLIGHT,
     RcClass,
 )
-from switch.model.state import Cause, KeyState, ReversalEffect
+from switch.model.state import Cause, Duty, KeyState, ReversalEffect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from switch.engine.ports import Duplicates, Entry, Gate, Recovered, Reversal, Routes, Verify
+    from switch.engine.ports import Duplicates, Entry, Gate, Owed, Recovered, Routes, Verify
     from switch.wire import Message
 
-__all__ = ["AcquirerRules", "Engine", "IssuerRules"]
+__all__ = ["STATES", "AcquirerRules", "Engine", "IssuerRules"]
 
 # Plain integers and members as globals of this module: an attribute look-up of an enum costs as
 # much as a getter.
@@ -71,6 +73,14 @@ _FORWARDED: Final = tuple(kind in FORWARDED for kind in Kind)
 _REVERSALS: Final = frozenset({int(Kind.REVERSAL_REQUEST), int(Kind.REVERSAL_ADVICE)})
 _GENUINE: Final = int(Verdict.GENUINE)
 _MS: Final = 1_000_000
+STATES: Final = {
+    Stage.OWED: State.OWED,
+    Stage.SENT: State.REVERSING,
+    Stage.PARKED: State.PARKED,
+    Stage.HELD: State.PARKED,
+    Stage.DEAD: State.PARKED,
+}
+"""What the delivery of its reversal makes of a transaction."""
 
 GONE_MAX: Final = 4_096
 """Slots of lost connections remembered before those that nothing refers to are forgotten."""
@@ -169,13 +179,18 @@ class Engine:
 
     @property
     def owed_count(self) -> int:
-        """Reversals without a final code, parked ones included."""
+        """Reversals and advices without a final code, resting ones included."""
         return len(self._deliveries)
 
     @property
     def parked_count(self) -> int:
-        """Reversals that the timer no longer sends."""
+        """Of these, those that were sent as often as they may and wait for their bank."""
         return self._deliveries.parked
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """What banks are owed."""
+        return self._deliveries
 
     def answering(self, slot: int) -> int:
         """Transactions without an outcome whose answer goes to a connection. Rare: walks all."""
@@ -193,7 +208,7 @@ class Engine:
         if txn.state is not State.OWED:
             return txn.state
         delivery = self._deliveries.get(txn.id)
-        return delivery.state if delivery else State.REVERSED
+        return STATES[delivery.stage] if delivery else State.REVERSED
 
     # -- the hot pair -----------------------------------------------------------------------------
 
@@ -268,6 +283,8 @@ class Engine:
             if check not in REVERSAL_BLOCKERS:
                 return self._acquirer_reversal(message, slot, acquirer, now_s)
         elif check is Check.OK:
+            if message.kind in ADVICES:
+                return self._advice(message, slot, acquirer, now_s)
             return [Refuse(message, slot, INVALID_TRANSACTION, end.FIELD_RULE)]
         refusal = STATIC[check]
         if not refusal.recorded:
@@ -278,6 +295,23 @@ class Engine:
             return self._known(found, message, slot, acquirer, now_s)
         self.next_txn = number + 1
         return [Decline(message, slot, number, acquirer, refusal.code, refusal.end)]
+
+    def _advice(self, message: Message, slot: int, acquirer: int, now_s: int) -> Sequence[Effect]:
+        """What an acquirer tells is made durable and answered 00 at once, whatever the bank's
+        state: it has happened. Neither a deadline nor a cap is held against it."""
+        number = self.next_txn
+        found = self._claim(message, acquirer, number, now_s)
+        if found:
+            return self._known(found, message, slot, acquirer, now_s)
+        self.next_txn = number + 1
+        if self._verify is not None:
+            verdict = self._verify.check(message, now_s)
+            if verdict > _GENUINE:
+                return self._unverified(verdict, message, slot, number, acquirer)
+        issuer = self._find(message)
+        if issuer < 0:
+            return [Decline(message, slot, number, acquirer, NO_ROUTE, end.NO_ROUTE)]
+        return [AcceptAdvice(message, slot, number, acquirer, issuer)]
 
     def _known(
         self, found: int, message: Message, slot: int, acquirer: int, now_s: int
@@ -329,6 +363,12 @@ class Engine:
         else:
             txn.issuer = self._find(txn.request)
             code, ending = NO_ROUTE, end.NO_ROUTE
+            if txn.issuer >= 0 and txn.request.kind in ADVICES:
+                step(txn, Event.ADVISED)
+                self._blank(txn)
+                self._live.pop(txn.id, None)
+                accept = AcceptAdvice(txn.request, txn.slot, txn.id, txn.acquirer, txn.issuer)
+                return [accept, *waiting(txn)]
             if txn.issuer >= 0:
                 txn.deadline_ns = txn.request.received_ns + self._deadline_ns[txn.issuer]
                 if now_ns >= txn.deadline_ns:
@@ -499,31 +539,36 @@ class Engine:
             return [Note("undelivered_kept", txn)]
         return [Undo(txn, TIMED_OUT, end.ACQUIRER_GONE, Cause.UNDELIVERABLE)]
 
-    # -- our reversals ----------------------------------------------------------------------------
+    # -- what banks are owed ----------------------------------------------------------------------
 
-    def owed(self, reversal: Reversal, now_ns: int) -> None:
-        """A record that owes this reversal was appended; `due` sends it."""
-        self._deliveries.add(reversal, now_ns)
+    def owed(self, owed: Owed, now_ns: int) -> None:
+        """A record that owes this was appended; `due` sends it, in the order of these calls for one
+        transaction."""
+        self._deliveries.add(owed, now_ns)
 
-    def delivery(self, txn: int) -> Delivery | None:
-        """How far the reversal owed for `txn` got; None when none is owed."""
-        return self._deliveries.get(txn)
+    def delivery(self, txn: int, duty: Duty = Duty.REVERSAL) -> Delivery | None:
+        """How far what is owed for `txn` got; None when it is not owed."""
+        return self._deliveries.get(txn, duty)
 
     def due(self, now_ns: int, jitter: float) -> Sequence[Effect]:
-        """Sends the reversals that are due. `jitter` in [0, 1). Call it from the timer."""
+        """Sends the deliveries that are due. `jitter` in [0, 1). Call it from the timer."""
         return self._deliveries.due(now_ns, jitter)
 
-    def reversal_sent(self, reversal: Reversal) -> None:
+    def delivered(self, owed: Owed) -> None:
         """A connection took it."""
-        self._deliveries.sent(reversal)
+        self._deliveries.sent(owed)
 
-    def reversal_unsent(self, reversal: Reversal, now_ns: int) -> None:
+    def undelivered_yet(self, owed: Owed, now_ns: int) -> None:
         """No connection took it."""
-        self._deliveries.unsent(reversal, now_ns)
+        self._deliveries.unsent(owed, now_ns)
 
-    def reversal_reply(self, reversal: Reversal, message: Message) -> Sequence[Effect]:
-        """The bank's answer to a reversal."""
-        return self._deliveries.reply(reversal, message)
+    def undeliverable(self, owed: Owed) -> Sequence[Effect]:
+        """The bank's dialect cannot say it."""
+        return self._deliveries.unfit(owed)
+
+    def delivery_reply(self, owed: Owed, message: Message) -> Sequence[Effect]:
+        """The bank's answer to a delivery."""
+        return self._deliveries.reply(owed, message)
 
     def bank_up(self, issuer: int, now_ns: int) -> None:
         """A connection of the bank signed on: what waited for it goes with the next `due`."""
@@ -531,6 +576,6 @@ class Engine:
 
     # -- after a restart --------------------------------------------------------------------------
 
-    def recover(self, recovered: Recovered, now_ns: int) -> Sequence[Effect]:
-        """Takes up what the journal left open; before any link opens."""
-        return recover(recovered, self._deliveries, now_ns)
+    def recover(self, recovered: Recovered, now_ns: int, now_ms: int) -> Sequence[Effect]:
+        """Takes up what the journal left open; before any link opens. `now_ms`: Unix."""
+        return recover(recovered, self._deliveries, now_ns, now_ms)

@@ -63,3 +63,5 @@ class Event(IntEnum):
     """No answer in time, and the bank's leg still waited for its record: it never leaves."""
     LAPSED = 23
     """No usable answer to a question that moves no money: declined, and nothing is taken back."""
+    ADVISED = 24
+    """An acquirer told of what was done without the bank: recorded as approved, and owed to it."""

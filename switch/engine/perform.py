@@ -8,19 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from switch.engine.effects import (
+    AcceptAdvice,
     AcceptReversal,
     Answer,
     Conclude,
     Decline,
+    Deliver,
     Effect,
     Forward,
     Note,
     Refuse,
     Repeat,
-    Reverse,
     Settle,
     Undo,
 )
+from switch.engine.ports import Delivering
 from switch.model.state import Cause, ReversalEffect
 
 if TYPE_CHECKING:
@@ -35,8 +37,8 @@ __all__ = ["perform"]
 def perform(engine: Engine, gate: Gate, effects: Iterable[Effect], now_ns: int) -> None:
     """Executes `effects` in list order at monotonic `now_ns`.
 
-    A reversal that an effect leaves owed goes back into the engine, whose `due` sends it; one that
-    no connection took is reported back, so that its first real send is still the 0420.
+    What an effect leaves owed goes back into the engine, whose `due` sends it; what no connection
+    took is reported back, so that its first real send is still in the first form.
     """
     for effect in effects:
         match effect:
@@ -52,13 +54,20 @@ def perform(engine: Engine, gate: Gate, effects: Iterable[Effect], now_ns: int) 
                     engine.owed(reversal, now_ns)
                 elif what is ReversalEffect.REVERSE:
                     gate.note("impossible", original)
-            case Reverse(reversal, again):
-                if gate.reverse(reversal, again):
-                    engine.reversal_sent(reversal)
-                else:
-                    engine.reversal_unsent(reversal, now_ns)
-            case Settle(reversal, result, end):
-                gate.settle(reversal, result, end)
+            case AcceptAdvice(message, slot, number, acquirer, issuer):
+                advice = gate.accept_advice(message, slot, number, acquirer, issuer)
+                if advice is not None:
+                    engine.owed(advice, now_ns)
+            case Deliver(owed, again):
+                match gate.deliver(owed, again):
+                    case Delivering.SENT:
+                        engine.delivered(owed)
+                    case Delivering.DOWN:
+                        engine.undelivered_yet(owed, now_ns)
+                    case _:
+                        perform(engine, gate, engine.undeliverable(owed), now_ns)
+            case Settle(owed, result, end):
+                gate.settle(owed, result, end)
             case Undo(number, code, end, cause):
                 reversal = gate.undo(number, code, end, cause)
                 if reversal is not None:

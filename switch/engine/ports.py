@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from switch.wire import Message
 
 __all__ = [
+    "Delivering",
     "Duplicates",
     "Entry",
     "Forwarding",
     "Gate",
+    "Owed",
     "Recovered",
-    "Reversal",
     "Routes",
     "Verdict",
     "Verify",
@@ -48,6 +49,18 @@ class Forwarding(IntEnum):
     """The journal takes no more: 96."""
     OPEN = 5
     """The bank's circuit is open, or half-open with enough probes under way: 91."""
+
+
+@unique
+class Delivering(IntEnum):
+    """Answer of `Gate.deliver`."""
+
+    SENT = 0
+    """Held for a connection, or gone."""
+    DOWN = 1
+    """No signed-on connection of the bank takes it."""
+    UNFIT = 2
+    """The bank's dialect has no way to say it."""
 
 
 @unique
@@ -117,8 +130,8 @@ class Verify(Protocol):
         changes nothing."""
 
 
-class Reversal(Protocol):
-    """A reversal owed to a bank (see switch._native.walk.Original)."""
+class Owed(Protocol):
+    """A reversal or an advice owed to a bank (see switch._native.walk.Original)."""
 
     @property
     def txn(self) -> int: ...
@@ -129,20 +142,34 @@ class Reversal(Protocol):
         """Of the request."""
 
     @property
-    def reversal_stan(self) -> int: ...
+    def duty(self) -> int:
+        """switch.model.state.Duty."""
+
     @property
-    def reversal_time(self) -> str: ...
+    def stan(self) -> int:
+        """Its own, as is `time`: the same in every repeat."""
+
+    @property
+    def time(self) -> str: ...
+    @property
+    def owed_ms(self) -> int:
+        """Unix milliseconds of the record that owes it."""
+
+    @property
+    def standing(self) -> str:
+        """After a restart: in what it rested (`effects.PARKED`, `effects.DEAD`), '' for nothing."""
+
     def agrees(self, reply: Message) -> bool:
-        """True when this 0430 carries the MTI, STAN and listed echoes of the leg built from it."""
+        """True when an answer carries the MTI, STAN and listed echoes of the leg built from it."""
 
 
 class Recovered(Protocol):
     """What a replayed journal left open (see switch._native.walk.Recovered)."""
 
     @property
-    def in_doubt(self) -> Sequence[Reversal]: ...
+    def in_doubt(self) -> Sequence[Owed]: ...
     @property
-    def owed(self) -> Sequence[Reversal]: ...
+    def owed(self) -> Sequence[Owed]: ...
 
 
 class Gate(Protocol):
@@ -184,7 +211,7 @@ class Gate(Protocol):
 
     def conclude(
         self, txn: Transaction, code: str, end: str, cause: Cause, bank_code: str
-    ) -> Reversal | None:
+    ) -> Owed | None:
         """An answer of ours for a forwarded request, settled as a decline. With a cause, the
         reversal is owed in the same record and returned, with its STAN and transmission time
         allocated."""
@@ -197,25 +224,30 @@ class Gate(Protocol):
         acquirer: int,
         original: int,
         effect: ReversalEffect,
-    ) -> Reversal | None:
+    ) -> Owed | None:
         """Record an acquirer's reversal under its own key and answer 00. REVERSE: the original's
         key becomes REVERSED and the bank's reversal is returned. TOMBSTONE: the key it names
         becomes a tombstone. CANCEL_UNSENT and SUPPRESS leave the original's key as it is:
         `conclude` or `answer` settles it."""
 
-    def undo(self, txn: int, code: str, end: str, cause: Cause) -> Reversal | None:
+    def undo(self, txn: int, code: str, end: str, cause: Cause) -> Owed | None:
         """For a recorded request without a live object: in doubt after a restart, or approved with
         an answer of which provably no byte left. Its stored answer becomes the decline `code` and a
         reversal is owed, in one record. None when nothing can be held at the bank (its answer was a
         decline)."""
 
-    def reverse(self, reversal: Reversal, repeat: bool) -> bool:
-        """0420 (0421 as a repeat) held for a signed-on connection of its bank; False when there is
-        none."""
+    def accept_advice(
+        self, message: Message, slot: int, txn: int, acquirer: int, issuer: int
+    ) -> Owed | None:
+        """Record an acquirer's advice under its own key, settled as approved, and answer 00; what
+        the bank is owed is returned. None: the journal did not take it, and it was refused."""
 
-    def settle(self, reversal: Reversal, result: str, end: str) -> None:
-        """A reversal got its final code, or was parked and is still owed: record it, and how it
-        ended."""
+    def deliver(self, owed: Owed, repeat: bool) -> Delivering:
+        """One attempt, in the form of a repeat or of the first, for a signed-on connection of its
+        bank."""
+
+    def settle(self, owed: Owed, result: str, end: str) -> None:
+        """It got a final code, or rests and is still owed: record it, and how it ended."""
 
     def note(self, what: str, txn: int) -> None:
         """Count one of `effects.NOTES`."""

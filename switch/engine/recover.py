@@ -9,25 +9,34 @@ longer in doubt. A question about a balance is declined and not reversed: no mon
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from switch.engine.effects import Effect, Undo
+from switch.engine.duty import Stage
+from switch.engine.effects import DEAD, PARKED, Effect, Undo
 from switch.model import end
 from switch.model.kind import Kind
 from switch.model.response import TIMED_OUT
 from switch.model.state import Cause
 
 if TYPE_CHECKING:
+    from switch.engine.deliver import Deliveries
     from switch.engine.ports import Recovered
-    from switch.engine.reverse import Deliveries
 
-__all__ = ["recover"]
+__all__ = ["STAGES", "recover"]
 
 
-def recover(recovered: Recovered, deliveries: Deliveries, now_ns: int) -> list[Effect]:
-    """Takes up the owed reversals; returns what makes the doubtful ones owed too."""
-    for reversal in recovered.owed:
-        deliveries.add(reversal, now_ns, repeat=True)
+STAGES: Final = {PARKED: Stage.PARKED, DEAD: Stage.DEAD}
+"""What rested, rests."""
+
+
+def recover(recovered: Recovered, deliveries: Deliveries, now_ns: int, now_ms: int) -> list[Effect]:
+    """Takes up what was owed, as old as it is by the wall clock and where it stood; returns what
+    makes the doubtful ones owed too."""
+    # By age, since that is the order in which they die; of one transaction the list knows better.
+    for owed in sorted(recovered.owed, key=lambda owed: (owed.owed_ms, owed.txn, owed.duty)):
+        stage = STAGES.get(owed.standing)
+        age_ms = now_ms - owed.owed_ms
+        deliveries.add(owed, now_ns, repeat=True, age_ms=age_ms, stage=stage)
     return [
         Undo(
             original.txn,

@@ -43,8 +43,8 @@ class State(IntEnum):
     REVERSING = 7
     """The reversal has been sent at least once (or may have been, before a restart)."""
     PARKED = 8
-    """Attempts exhausted; still owed in the journal, taken up again when the bank returns or we
-    restart."""
+    """Not sent by the timer any more, and still owed in the journal: taken up again when the bank
+    returns or an operator says so (`duty.py` knows which)."""
     REVERSED = 9
     """The bank confirmed the reversal."""
     TOMBSTONE = 10
@@ -99,6 +99,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Cell]]] = {
         Event.DEADLINE_PASSED: IMPOSSIBLE,
         Event.LEG_UNSENT: IMPOSSIBLE,
         Event.EXPIRED_UNSENT: IMPOSSIBLE,
+        Event.ADVISED: To(State.APPROVED),
         Event.LAPSED: IMPOSSIBLE,
         Event.BANK_LOST: IMPOSSIBLE,
         Event.UNDELIVERABLE: IMPOSSIBLE,
@@ -126,6 +127,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Cell]]] = {
         Event.DEADLINE_PASSED: To(State.DECLINED),
         Event.LEG_UNSENT: IMPOSSIBLE,
         Event.EXPIRED_UNSENT: IMPOSSIBLE,
+        Event.ADVISED: To(State.APPROVED),
         Event.LAPSED: IMPOSSIBLE,
         Event.BANK_LOST: IMPOSSIBLE,
         Event.UNDELIVERABLE: IMPOSSIBLE,
@@ -153,6 +155,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Cell]]] = {
         Event.DEADLINE_PASSED: To(State.OWED),
         Event.LEG_UNSENT: To(State.DECLINED),
         Event.EXPIRED_UNSENT: To(State.DECLINED),
+        Event.ADVISED: IMPOSSIBLE,
         Event.LAPSED: To(State.DECLINED),
         Event.BANK_LOST: To(State.OWED),
         Event.UNDELIVERABLE: To(State.OWED),
@@ -182,6 +185,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Cell]]] = {
         Event.DEADLINE_PASSED: To(State.OWED),
         Event.LEG_UNSENT: IMPOSSIBLE,
         Event.EXPIRED_UNSENT: IMPOSSIBLE,
+        Event.ADVISED: IMPOSSIBLE,
         Event.LAPSED: IMPOSSIBLE,
         Event.BANK_LOST: To(State.OWED),
         Event.UNDELIVERABLE: IMPOSSIBLE,
@@ -210,6 +214,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Cell]]] = {
         Event.DEADLINE_PASSED: IMPOSSIBLE,
         Event.LEG_UNSENT: IMPOSSIBLE,
         Event.EXPIRED_UNSENT: IMPOSSIBLE,
+        Event.ADVISED: IMPOSSIBLE,
         Event.LAPSED: IMPOSSIBLE,
         Event.BANK_LOST: IMPOSSIBLE,
         Event.UNDELIVERABLE: To(State.OWED),
@@ -236,6 +241,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Cell]]] = {
         Event.DEADLINE_PASSED: IMPOSSIBLE,
         Event.LEG_UNSENT: IMPOSSIBLE,
         Event.EXPIRED_UNSENT: IMPOSSIBLE,
+        Event.ADVISED: IMPOSSIBLE,
         Event.LAPSED: IMPOSSIBLE,
         Event.BANK_LOST: IMPOSSIBLE,
         Event.UNDELIVERABLE: IMPOSSIBLE,
@@ -263,6 +269,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Cell]]] = {
         Event.DEADLINE_PASSED: IMPOSSIBLE,
         Event.LEG_UNSENT: IMPOSSIBLE,
         Event.EXPIRED_UNSENT: IMPOSSIBLE,
+        Event.ADVISED: IMPOSSIBLE,
         Event.LAPSED: IMPOSSIBLE,
         Event.BANK_LOST: IMPOSSIBLE,
         Event.UNDELIVERABLE: IMPOSSIBLE,
@@ -289,6 +296,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Cell]]] = {
         Event.DEADLINE_PASSED: IMPOSSIBLE,
         Event.LEG_UNSENT: IMPOSSIBLE,
         Event.EXPIRED_UNSENT: IMPOSSIBLE,
+        Event.ADVISED: IMPOSSIBLE,
         Event.LAPSED: IMPOSSIBLE,
         Event.BANK_LOST: IMPOSSIBLE,
         Event.UNDELIVERABLE: IMPOSSIBLE,
@@ -315,6 +323,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Cell]]] = {
         Event.DEADLINE_PASSED: IMPOSSIBLE,
         Event.LEG_UNSENT: IMPOSSIBLE,
         Event.EXPIRED_UNSENT: IMPOSSIBLE,
+        Event.ADVISED: IMPOSSIBLE,
         Event.LAPSED: IMPOSSIBLE,
         Event.BANK_LOST: IMPOSSIBLE,
         Event.UNDELIVERABLE: IMPOSSIBLE,
@@ -324,7 +333,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Cell]]] = {
         Event.REVERSAL_REJECTED: To(State.PARKED),
         Event.REVERSAL_EXHAUSTED: IMPOSSIBLE,
         Event.BANK_RETURNED: To(State.REVERSING),
-        Event.RESTARTED: To(State.REVERSING),
+        Event.RESTARTED: To(State.PARKED),
     },
     State.REVERSED: {
         Event.FORWARDED: IMPOSSIBLE,
@@ -341,6 +350,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Cell]]] = {
         Event.DEADLINE_PASSED: IMPOSSIBLE,
         Event.LEG_UNSENT: IMPOSSIBLE,
         Event.EXPIRED_UNSENT: IMPOSSIBLE,
+        Event.ADVISED: IMPOSSIBLE,
         Event.LAPSED: IMPOSSIBLE,
         Event.BANK_LOST: IMPOSSIBLE,
         Event.UNDELIVERABLE: IMPOSSIBLE,
@@ -367,6 +377,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Cell]]] = {
         Event.DEADLINE_PASSED: IMPOSSIBLE,
         Event.LEG_UNSENT: IMPOSSIBLE,
         Event.EXPIRED_UNSENT: IMPOSSIBLE,
+        Event.ADVISED: IMPOSSIBLE,
         Event.LAPSED: IMPOSSIBLE,
         Event.BANK_LOST: IMPOSSIBLE,
         Event.UNDELIVERABLE: IMPOSSIBLE,

@@ -12,13 +12,13 @@ import msgspec
 from switch.constants import LANE_BITS, NODE_BITS, TXN_COUNTER_BITS
 from switch.model.ids import TxnId
 from switch.model.kind import Kind
-from switch.model.state import Cause, KeyState, ReversalEffect
+from switch.model.state import Cause, Duty, KeyState, ReversalEffect
 
 __all__ = ["FIRST", "Query", "Row", "is_tap", "life", "parse_id", "rows", "shown_id"]
 
 Record = Mapping[str, Any]
 
-FIRST: Final = frozenset({"ACCEPTED", "DECLINED", "REVERSAL"})
+FIRST: Final = frozenset({"ACCEPTED", "DECLINED", "REVERSAL", "ADVISED"})
 """Kinds of the record in which a transaction begins."""
 
 TXN_END: Final = 1 << (NODE_BITS + LANE_BITS + TXN_COUNTER_BITS)
@@ -107,7 +107,9 @@ class Row(msgspec.Struct, kw_only=True):
     config: str = ""
     """Hash of the configuration that it was decided under; empty in journals of old versions."""
     reversal: str = ""
-    """owed, parked, or the bank's final code."""
+    """owed, parked, dead, …, or the bank's final code."""
+    advice: str = ""
+    """The same of an advice to the bank."""
     tap: bool = False
     atc: int = -1
     """Transaction counter of a tap that was proved."""
@@ -126,10 +128,12 @@ def rows(records: Iterable[Record], query: Query) -> list[Row]:
             _reversed(row, record)
         if (row := found.get(txn)) is None or record["carried"]:
             continue
-        if kind in {"ANSWERED", "DECLINED", "REVERSAL"}:
+        if kind in {"ANSWERED", "DECLINED", "REVERSAL", "ADVISED"}:
             _outcome(row, record)
-        elif kind == "SETTLED":
-            row.reversal = record.get("result", "")
+        if kind == "SETTLED":
+            _settled(row, record)
+        elif "advice_stan" in record:
+            row.advice = "owed"
     return [row for row in found.values() if query.end in {"", row.end}]
 
 
@@ -171,6 +175,14 @@ def _outcome(row: Row, record: Record) -> None:
             row.reversal = "owed"
     elif record["kind"] == "REVERSAL":
         row.cause = _name(ReversalEffect, record.get("effect", 0))
+
+
+def _settled(row: Row, record: Record) -> None:
+    result = record.get("result", "")
+    if record.get("duty", Duty.REVERSAL) == Duty.ADVICE:
+        row.advice = result
+    else:
+        row.reversal = result
 
 
 def _reversed(row: Row, record: Record) -> None:

@@ -10,8 +10,8 @@ came, and since one bank has one time limit that is nearly the order of deadline
 late off a slow wire, and so have an earlier deadline than the entry before them, stand in a small
 heap beside it.
 
-Reversals in flight stand in a map of their own; their STANs may live for days and are never given
-out anew.
+What the bank is owed and was sent stands in a map of its own; its STANs may live for days and are
+never given out anew.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from switch.model.tally import Tally
     from switch.wire import Message
 
-__all__ = ["ANSWERED_MAX", "LATE_MAX", "LATE_NS", "InFlight", "Matcher", "OwedReversal"]
+__all__ = ["ANSWERED_MAX", "LATE_MAX", "LATE_NS", "InFlight", "Matcher", "OwedMessage"]
 
 LATE_MAX: Final = 4_096
 """Requests given up on whose late answer is still recognised, per institution; beyond it the oldest
@@ -52,24 +52,24 @@ class InFlight(Protocol):
     tally: Tally
 
 
-class OwedReversal(Protocol):
-    """What the matcher needs of a reversal owed to the bank."""
+class OwedMessage(Protocol):
+    """What the matcher needs of a reversal or an advice owed to the bank."""
 
     @property
     def txn(self) -> int: ...
     @property
-    def reversal_stan(self) -> int: ...
+    def stan(self) -> int: ...
     @property
-    def reversal_time(self) -> str: ...
+    def time(self) -> str: ...
     def agrees(self, reply: Message) -> bool: ...
 
 
 T = TypeVar("T", bound=InFlight)
-R = TypeVar("R", bound=OwedReversal)
+R = TypeVar("R", bound=OwedMessage)
 
 
 class Matcher(Generic[T, R]):
-    """In-flight map, late answers and reversals of one institution."""
+    """In-flight map, late answers and deliveries of one institution."""
 
     __slots__ = (
         "_answered",
@@ -77,12 +77,12 @@ class Matcher(Generic[T, R]):
         "_last_ns",
         "_mark_ns",
         "counts",
+        "deliveries",
         "failed",
         "failed_since",
         "in_flight",
         "in_flight_max",
         "late",
-        "reversals",
         "window",
     )
 
@@ -93,13 +93,13 @@ class Matcher(Generic[T, R]):
         self.in_flight_max = in_flight_max
         self.in_flight: dict[int, T] = {}
         self.late: dict[int, T] = {}
-        self.reversals: dict[int, R] = {}
+        self.deliveries: dict[int, R] = {}
         self.counts = {
             "unknown": 0,
             "duplicate": 0,
             "disagreeing": 0,
             "late": 0,
-            "reversal_unknown": 0,
+            "delivery_unknown": 0,
         }
         """Answers that were not a first, agreeing, timely one, by reason."""
         self.failed = 0
@@ -238,29 +238,29 @@ class Matcher(Generic[T, R]):
         return count
 
     def number(self, now_s: int) -> tuple[int, str]:
-        """STAN and transmission time of a reversal or a network management message."""
+        """STAN and transmission time of what is owed, or of a network management message."""
         window = self.window
         stan = window.next(now_s)
-        while stan in self.in_flight or stan in self.reversals:
+        while stan in self.in_flight or stan in self.deliveries:
             stan = window.next(now_s)
         return stan, window.time
 
-    def reversal_sent(self, reversal: R) -> None:
+    def delivery_sent(self, owed: R) -> None:
         """Its answer is awaited from now on; again and again for the same one is fine."""
-        self.reversals[reversal.reversal_stan] = reversal
+        self.deliveries[owed.stan] = owed
 
-    def match_reversal(self, reply: Message) -> R | None:
-        """The reversal that this 0430 answers; it stays until `reversal_done`, since a code may not
-        be final."""
-        reversal = self.reversals.get(reply.stan)
-        if reversal is not None and reversal.agrees(reply):
-            return reversal
-        self.counts["disagreeing" if reversal is not None else "reversal_unknown"] += 1
+    def match_delivery(self, reply: Message) -> R | None:
+        """What this 0430, 0130 or 0230 answers; it stays until `delivery_done`, since a code may
+        not be final."""
+        owed = self.deliveries.get(reply.stan)
+        if owed is not None and owed.agrees(reply):
+            return owed
+        self.counts["disagreeing" if owed is not None else "delivery_unknown"] += 1
         return None
 
-    def reversal_done(self, reversal: R) -> None:
+    def delivery_done(self, owed: R) -> None:
         """It got its final code."""
-        self.reversals.pop(reversal.reversal_stan, None)
+        self.deliveries.pop(owed.stan, None)
 
     def _remember(self, txn: T) -> None:
         late = self.late

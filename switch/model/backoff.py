@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["delay_ms"]
+__all__ = ["delay_ms", "full_jitter_ms"]
 
 _DOUBLINGS_MAX: Final = 30
 """Enough for any pair of limits in use, and keeps the shift small."""
@@ -17,3 +17,13 @@ def delay_ms(attempt: int, delay_min_ms: int, delay_max_ms: int, jitter: float) 
     """
     ceiling = min(delay_max_ms, delay_min_ms << min(max(attempt, 0), _DOUBLINGS_MAX))
     return ceiling - int(ceiling * jitter) // 2
+
+
+def full_jitter_ms(attempt: int, delay_min_ms: int, delay_max_ms: int, jitter: float) -> int:
+    """The pause before repeat number `attempt` (0 is the first), in milliseconds: anywhere between
+    nothing and a ceiling that doubles from `delay_min_ms` up to `delay_max_ms`; `jitter` in [0, 1).
+
+    For many who wait for one peer: it spreads them over the whole time instead of its later half.
+    """
+    ceiling = min(delay_max_ms, delay_min_ms << min(max(attempt, 0), _DOUBLINGS_MAX))
+    return int(ceiling * jitter)

@@ -2,11 +2,11 @@
 metric's label.
 
 The first letter says who ended it: ``-`` nobody, A acquirer (for a frame: the peer), I issuer, S
-the switch's own rules, K keys and proofs, T timer, R resource, D duplicate, J journal. The second
-says in which phase: F framing, P parse, V validate, C counter or cryptogram, N token, R routing, Q
-queue, W waiting for the bank, B on the way back, L late. A code never changes its meaning; what it
-means for the money and who acts stands in `switch/codes.toml`, for `tapswitch explain` and the
-reference.
+the switch's own rules, K keys and proofs, T timer, R resource, D duplicate, J journal, O operator.
+The second says in which phase: F framing, P parse, V validate, C counter or cryptogram, N token, R
+routing, Q queue, W waiting for the bank, B on the way back, L late, S store and forward. A code
+never changes its meaning; what it means for the money and who acts stands in `switch/codes.toml`,
+for `tapswitch explain` and the reference.
 
 **Source:** design/experience.md 1.1; two letters for who and when follow HAProxy's termination
 state.
@@ -27,6 +27,7 @@ __all__ = [
     "CUT_SHORT",
     "EXPIRED",
     "FIELD_RULE",
+    "HORIZON",
     "INDEX",
     "JOURNAL",
     "KEY_TAKEN",
@@ -38,6 +39,7 @@ __all__ = [
     "PARKED",
     "PROOF",
     "RATE",
+    "REFUSED",
     "REPEAT",
     "RESTART",
     "RETIRED",
@@ -48,6 +50,7 @@ __all__ = [
     "UNFIT",
     "UNUSABLE",
     "WAITERS",
+    "WRITTEN_OFF",
 ]
 
 ANSWERED: Final = "--"
@@ -116,7 +119,13 @@ ACQUIRER_GONE: Final = "AB"
 LATE: Final = "TL"
 """A bank's answer after the deadline, or one that nobody waits for; it changes nothing."""
 PARKED: Final = "RL"
-"""A reversal of ours whose attempts are used up: still owed, sent again when the bank returns."""
+"""What a bank is owed was sent as often as it may: still owed, sent again when the bank returns."""
+HORIZON: Final = "TS"
+"""What a bank is owed is older than the retry horizon: a dead letter, still owed."""
+REFUSED: Final = "IS"
+"""The bank declines what an advice tells it: a dead letter, still owed."""
+WRITTEN_OFF: Final = "OS"
+"""An operator ended what a bank is owed."""
 
 ALL: Final = (
     ANSWERED,
@@ -149,6 +158,9 @@ ALL: Final = (
     ACQUIRER_GONE,
     LATE,
     PARKED,
+    HORIZON,
+    REFUSED,
+    WRITTEN_OFF,
 )
 """In the order of a request's way."""
 

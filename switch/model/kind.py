@@ -6,7 +6,7 @@ Mirrored by native/src/codec/kind.rs; a test compares.
 from enum import IntEnum, unique
 from typing import Final
 
-__all__ = ["FORWARDED", "REVERSIBLE", "Check", "Kind"]
+__all__ = ["ADVICES", "FORWARDED", "REVERSIBLE", "Check", "Kind"]
 
 
 @unique
@@ -35,6 +35,11 @@ class Kind(IntEnum):
     """It was taken: the bank is told."""
     COMPLETION_VOID = 14
     """A completion is undone."""
+    AUTHORISATION_ADVICE = 15
+    """An authorisation was given without the bank: it is told."""
+    PURCHASE_ADVICE = 16
+    """A purchase was made without the bank (a terminal off line): it is told."""
+    ADVICE_REPLY = 17
 
 
 FORWARDED: Final = frozenset(
@@ -45,13 +50,17 @@ FORWARDED: Final = frozenset(
         Kind.PREAUTHORISATION,
         Kind.PREAUTHORISATION_CANCEL,
         Kind.COMPLETION,
-        Kind.COMPLETION_ADVICE,
         Kind.COMPLETION_VOID,
     }
 )
 """Requests that go to a bank."""
 
-REVERSIBLE: Final = FORWARDED - {Kind.BALANCE, Kind.COMPLETION_ADVICE}
+ADVICES: Final = frozenset(
+    {Kind.COMPLETION_ADVICE, Kind.AUTHORISATION_ADVICE, Kind.PURCHASE_ADVICE}
+)
+"""What an acquirer tells: accepted at once, and delivered to the bank for as long as it takes."""
+
+REVERSIBLE: Final = FORWARDED - {Kind.BALANCE}
 """What an acquirer's reversal may name. A balance moves no money, and an advice tells of what has
 happened."""
 

@@ -4,8 +4,9 @@ Mirrored by native/src/walk/state.rs; a test compares.
 """
 
 from enum import IntEnum, unique
+from typing import Final
 
-__all__ = ["Cause", "KeyState", "ReversalEffect"]
+__all__ = ["UNSETTLED", "Cause", "Duty", "KeyState", "ReversalEffect"]
 
 
 @unique
@@ -48,3 +49,20 @@ class ReversalEffect(IntEnum):
     REVERSE = 3
     NOTHING = 4
     """Original declined or already reversed: acknowledged, no bank traffic."""
+
+
+@unique
+class Duty(IntEnum):
+    """What a bank is owed: at most one of each for a transaction, and in this order."""
+
+    REVERSAL = 0
+    """The reversal of a request that went to it."""
+    ADVICE = 1
+    """Word of what was decided without it."""
+    WITHDRAWAL = 2
+    """The reversal of that."""
+
+
+UNSETTLED: Final = frozenset({"parked", "dead", "held", "released", "retried"})
+"""Results of a SETTLED record after which something is still owed. Mirrors
+native/src/journal/record.rs; a test compares."""

@@ -103,7 +103,8 @@ NOTES: Final = (
     "frame_unfinished", "ignored", "impossible", "intake_full", "journal_refused", "late_approved",
     "late_declined", "late_unusable", "link_broken", "link_put_back", "link_taken_out",
     "peer_does_not_read", "reply_from_acquirer",
-    "request_from_bank", "reversal_parked", "reversal_rejected", "reversal_unknown",
+    "request_from_bank", "delivery_dead", "delivery_parked", "delivery_rejected",
+    "delivery_unknown",
     "still_in_doubt", "undecodable", "undelivered_kept", "waiters_full", "write_to_gone_peer",
     OTHER,
 )  # fmt: skip
@@ -252,18 +253,19 @@ FAMILIES: Final = (
     ),
     _counter(
         "saf_deliveries_total",
-        "Reversals delivered to a bank, and repeats that this took.",
+        "Reversals and advices delivered to a bank, and repeats that this took.",
         member=None,
         result=("delivered", "retried"),
     ),
-    _gauge("saf_entries", "Reversals that a bank has not acknowledged yet.", member=None),
+    _gauge("saf_entries", "Reversals and advices a bank has not acknowledged yet.", member=None),
     _gauge(
         "saf_oldest_entry_timestamp_seconds",
-        "Unix time of the oldest reversal that a bank has not acknowledged; 0 when there is none.",
+        "Unix time of the oldest of them; 0 when there is none.",
         member=None,
     ),
     _gauge(
-        "reversals_parked", "Owed reversals that are no longer repeated until the bank returns."
+        "reversals_parked",
+        "Reversals and advices no longer repeated until the bank returns.",
     ),
     # -- wire and links ---------------------------------------------------------------------------
     _counter(

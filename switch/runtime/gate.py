@@ -9,13 +9,12 @@ which ends the process.
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from switch.engine.effects import PARKED
-from switch.engine.ports import Forwarding, Reversal
-from switch.errors import EncodeError, JournalError
+from switch.engine.ports import Delivering, Forwarding, Owed
+from switch.errors import EncodeError, JournalError, UsageError
 from switch.link.window import Window
 from switch.model.end import JOURNAL, KEY_TAKEN
 from switch.model.response import SYSTEM_ERROR
-from switch.model.state import Cause, ReversalEffect
+from switch.model.state import UNSETTLED, Cause, ReversalEffect
 from switch.native import journal, walk
 from switch.runtime.clock import BusinessDay, wall_ns
 from switch.runtime.member import Acquirer, Bank
@@ -180,7 +179,7 @@ class Gate:
 
     def conclude(
         self, txn: "Transaction", code: str, end: str, cause: Cause, bank_code: str
-    ) -> Reversal | None:
+    ) -> Owed | None:
         """See `ports.Gate.conclude`."""
         now = wall_ns()
         stan, at = 0, ""
@@ -195,7 +194,7 @@ class Gate:
             txn.request, txn.slot, txn.id, code, end, now // MS, cause, stan, at, bank_code
         )
 
-    def undo(self, txn: int, code: str, end: str, cause: Cause) -> Reversal | None:
+    def undo(self, txn: int, code: str, end: str, cause: Cause) -> Owed | None:
         """See `ports.Gate.undo`."""
         now = wall_ns()
         bank = self._banks.get(self._native.issuer_of(txn))
@@ -204,7 +203,7 @@ class Gate:
         stan, at = bank.matcher.number(now // SECOND) if cause else (0, "")
         return self._native.undo(txn, code, end, now // MS, cause, stan, at)
 
-    # --------------------------------------------------------------------------------- reversals
+    # ------------------------------------------------------------------- reversals and advices
 
     def accept_reversal(
         self,
@@ -214,7 +213,7 @@ class Gate:
         acquirer: int,
         original: int,
         effect: ReversalEffect,
-    ) -> Reversal | None:
+    ) -> Owed | None:
         """See `ports.Gate.accept_reversal`."""
         now = wall_ns()
         stan, at = 0, ""
@@ -234,32 +233,55 @@ class Gate:
             return bank.matcher.number(now_s)
         return self._former.setdefault(issuer, Window()).number(now_s)
 
-    def reverse(self, reversal: Reversal, repeat: bool) -> bool:
-        """See `ports.Gate.reverse`."""
-        assert isinstance(reversal, walk.Original)
-        bank = self._banks.get(reversal.issuer)
+    def accept_advice(
+        self, message: "Message", slot: int, txn: int, acquirer: int, issuer: int
+    ) -> Owed | None:
+        """See `ports.Gate.accept_advice`."""
+        now = wall_ns()
+        stan, at = self._number(issuer, now // SECOND)
+        try:
+            return self._native.advise(
+                message,
+                slot,
+                txn,
+                acquirer,
+                issuer,
+                stan,
+                at,
+                now // MS,
+                now // SECOND,
+                self._business_day.at(now // MS),
+            )
+        except JournalError:
+            if self._journal.failure is not None:
+                raise
+            self.refuse(message, slot, SYSTEM_ERROR, JOURNAL)
+            return None
+
+    def deliver(self, owed: Owed, repeat: bool) -> Delivering:
+        """See `ports.Gate.deliver`."""
+        assert isinstance(owed, walk.Original)
+        bank = self._banks.get(owed.issuer)
         slot = bank.next_slot() if bank is not None else -1
         if bank is None or slot < 0:
-            return False
+            return Delivering.DOWN
         try:
-            if not self._native.reverse(reversal, slot, repeat):
-                return False
-        except EncodeError:
-            # Its bank's dialect cannot say it. It stays owed and in sight; stopping would not help,
-            # since the next start owes it again.
-            self._noted("impossible", reversal.txn)
-            return False
-        bank.matcher.reversal_sent(reversal)
+            if not self._native.deliver(owed, slot, repeat):
+                return Delivering.DOWN
+        except (EncodeError, UsageError):
+            return Delivering.UNFIT
+        bank.matcher.delivery_sent(owed)
         # A repeat stands on a record that is durable already: no sync will come for it.
         self.urgent = True
-        return True
+        return Delivering.SENT
 
-    def settle(self, reversal: Reversal, result: str, end: str) -> None:
-        """See `ports.Gate.settle`. The answer to a parked one is still awaited."""
-        assert isinstance(reversal, walk.Original)
-        if result != PARKED:
-            self._banks[reversal.issuer].matcher.reversal_done(reversal)
-        self._native.settle(reversal, result, wall_ns() // MS, end)
+    def settle(self, owed: Owed, result: str, end: str) -> None:
+        """See `ports.Gate.settle`. The answer to one that rests is still awaited."""
+        assert isinstance(owed, walk.Original)
+        bank = self._banks.get(owed.issuer)
+        if result not in UNSETTLED and bank is not None:
+            bank.matcher.delivery_done(owed)
+        self._native.settle(owed, result, wall_ns() // MS, end)
 
     def note(self, what: str, txn: int) -> None:
         """See `ports.Gate.note`."""

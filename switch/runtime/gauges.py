@@ -28,13 +28,20 @@ if TYPE_CHECKING:
 __all__ = ["Gauges"]
 
 CLASSES: Final = {
-    "auth": (Kind.AUTHORISATION, Kind.PREAUTHORISATION, Kind.PREAUTHORISATION_CANCEL),
+    "auth": (
+        Kind.AUTHORISATION,
+        Kind.PREAUTHORISATION,
+        Kind.PREAUTHORISATION_CANCEL,
+        Kind.AUTHORISATION_ADVICE,
+    ),
     "financial": (
         Kind.PURCHASE,
         Kind.BALANCE,
         Kind.COMPLETION,
         Kind.COMPLETION_ADVICE,
         Kind.COMPLETION_VOID,
+        Kind.PURCHASE_ADVICE,
+        Kind.ADVICE_REPLY,
     ),
     "reversal": (Kind.REVERSAL_REQUEST, Kind.REVERSAL_ADVICE, Kind.REVERSAL_REPLY),
     "network": (Kind.NETWORK, Kind.NETWORK_REPLY),
@@ -62,7 +69,7 @@ TLS: Final = "tls: "
 DECODE_PATHS: Final = ("mti", "bitmap")
 
 LATE_NOTES: Final = ("late_approved", "late_declined", "late_unusable")
-UNAWAITED: Final = ("unknown", "duplicate", "disagreeing", "reversal_unknown")
+UNAWAITED: Final = ("unknown", "duplicate", "disagreeing", "delivery_unknown")
 """Counts of a matcher: answers that belong to nothing that waits."""
 
 
@@ -174,7 +181,7 @@ class Gauges:
         and answers that changed nothing."""
         publish = self._metrics.publish
         publish("terminations_total", counts.get("waiters_full", 0), end=end.WAITERS)
-        publish("terminations_total", counts.get("reversal_parked", 0), end=end.PARKED)
+        publish("terminations_total", counts.get("delivery_parked", 0), end=end.PARKED)
         late = sum(counts.get(note, 0) for note in LATE_NOTES)
         for bank in self._banks.values():
             late += sum(bank.matcher.counts[reason] for reason in UNAWAITED)

@@ -19,7 +19,7 @@ from switch.link import health
 from switch.link.session import AnswerNetwork
 from switch.link.terminal import refusal
 from switch.model import end
-from switch.model.kind import FORWARDED, Kind
+from switch.model.kind import ADVICES, FORWARDED, Kind
 from switch.model.response import FORMAT_ERROR
 from switch.runtime.accept import Acceptor
 from switch.runtime.clock import monotonic_ns, wall_s
@@ -62,15 +62,14 @@ UNFINISHED: Final = "unfinished frame"
 OVERRUN: Final = "overrun"
 """Reason of a connection that is closed because more comes on it than can be refused."""
 
-_FINANCIAL: Final = tuple(
-    kind in FORWARDED or kind in {Kind.REVERSAL_REQUEST, Kind.REVERSAL_ADVICE} for kind in Kind
-)
+_NEVER_DROPPED: Final = ADVICES | {Kind.REVERSAL_REQUEST, Kind.REVERSAL_ADVICE}
+_FINANCIAL: Final = tuple(kind in FORWARDED | _NEVER_DROPPED for kind in Kind)
 """By kind: what an acquirer asks of the engine."""
-_NEVER_DROPPED: Final = frozenset(
-    {Kind.REVERSAL_REQUEST, Kind.REVERSAL_ADVICE, Kind.COMPLETION_ADVICE}
-)
 _REPLY: Final = int(Kind.REPLY)
-_NO_REQUESTS: Final = frozenset({Kind.NETWORK, Kind.NETWORK_REPLY, Kind.REPLY, Kind.REVERSAL_REPLY})
+_ANSWERS: Final = frozenset({Kind.REPLY, Kind.REVERSAL_REPLY, Kind.ADVICE_REPLY})
+_NO_REQUESTS: Final = _ANSWERS | {Kind.NETWORK, Kind.NETWORK_REPLY}
+_DELIVERED: Final = frozenset({Kind.REVERSAL_REPLY, Kind.ADVICE_REPLY})
+"""Answers of a bank to what it was owed."""
 _WAITING: Final = (State.AWAITING, State.SUPPRESSED)
 
 
@@ -327,7 +326,7 @@ class AcquirerConnection(_Spoken):
             self._foreign(item)
         elif kind in {Kind.NETWORK, Kind.NETWORK_REPLY}:
             self._network(item, now_ns)
-        elif kind in {Kind.REPLY, Kind.REVERSAL_REPLY}:
+        elif kind in _ANSWERS:
             driver.counts["reply_from_acquirer"] += 1
             driver.gauges.ended(end.FIELD_RULE)
         elif not self.open:
@@ -467,10 +466,10 @@ class BankConnection(_Spoken):
         driver = self.driver
         if kind in {Kind.NETWORK, Kind.NETWORK_REPLY}:
             self._network(item, now_ns)
-        elif kind == Kind.REVERSAL_REPLY:
-            reversal = self._bank.matcher.match_reversal(item)
-            if reversal is not None:
-                driver.run(driver.engine.reversal_reply(reversal, item), now_ns)
+        elif kind in _DELIVERED:
+            owed = self._bank.matcher.match_delivery(item)
+            if owed is not None:
+                driver.run(driver.engine.delivery_reply(owed, item), now_ns)
         else:
             driver.counts["request_from_bank"] += 1
             driver.act(self, self.session.request(item, now_ns, wall_s()))

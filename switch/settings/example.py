@@ -83,6 +83,11 @@ OPTIONAL: Final[dict[str, dict[str, Any]]] = {
         "pause_max_ms": 60_000,
         "probes": 8,
     },
+    "saf": {
+        "in_flight_max": 64,
+        "per_s": 500,
+        "horizon_h": 72,
+    },
 }
 """Values of tables that may be absent from the table around them."""
 

@@ -14,6 +14,7 @@ from switch.constants import BIN_PREFIX_DIGITS_MAX, CONNECTS_PER_S_MAX, FRAME_BY
 from switch.model.token import TOKEN_DIGITS_MAX, TOKEN_DIGITS_MIN
 from switch.settings.circuit import Circuit
 from switch.settings.mac import MAC_DEFAULTS, MAC_KEY_BYTES, Mac
+from switch.settings.saf import Saf
 from switch.settings.sources import Sources
 
 __all__ = [
@@ -374,19 +375,26 @@ class Issuer(Table, frozen=True, kw_only=True):
     ] = None
     reversal_retry_ms: Annotated[
         Milliseconds,
-        Meta(description="First pause before an unanswered reversal is repeated; it doubles."),
+        Meta(
+            description="Longest first pause before an unanswered reversal or advice is repeated; "
+            "it doubles."
+        ),
     ] = 5_000
     reversal_retry_max_ms: Annotated[
-        Milliseconds, Meta(description="Longest pause between repeats of a reversal.")
+        Milliseconds, Meta(description="Longest pause between repeats of it.")
     ] = 60_000
     reversal_attempts_max: Annotated[
         int,
         Meta(
             ge=1,
             le=1 << 20,
-            description="After so many attempts a reversal waits for a new link or an operator.",
+            description="After so many attempts it waits for a new link or an operator.",
         ),
     ] = 1_000
+    saf: Annotated[
+        Saf | None,
+        Meta(description="How it is sent what it is owed; without the table, its defaults."),
+    ] = None
     reconnect_min_ms: Annotated[
         Milliseconds, Meta(description="First pause before dialling again; jittered, it doubles.")
     ] = 200

@@ -1,9 +1,9 @@
 """A simulated issuing bank: a process that talks TCP like anyone else and keeps books of its own.
 
 It accepts the switch's connections, or dials in; answers network management; decides requests by
-`switch.sim.bank`, and misbehaves where the magic table says so. Reversals are acknowledged at once,
-also by a bank that is silent on requests. Every event is in its ledger before its consequence
-leaves.
+`switch.sim.bank`, and misbehaves where the magic table says so. Reversals and advices are
+acknowledged at once, also by a bank that is silent on requests. Every event is in its ledger before
+its consequence leaves.
 """
 
 import asyncio
@@ -26,8 +26,9 @@ from switch.wire import Dialect, Message
 __all__ = ["Issuer", "IssuerPlan"]
 
 REQUESTS: Final = {
-    "0100": "0110", "0101": "0110", "0200": "0210", "0201": "0210", "0220": "0230", "0221": "0230",
+    "0100": "0110", "0101": "0110", "0200": "0210", "0201": "0210",
 }  # fmt: skip
+ADVICES: Final = {"0120": "0130", "0121": "0130", "0220": "0230", "0221": "0230"}
 REVERSALS: Final = {"0400": "0410", "0401": "0410", "0420": "0430", "0421": "0430"}
 ECHOES: Final = (
     "pan", "processing_code", "amount", "transmission_time", "stan", "local_time", "local_date",
@@ -48,7 +49,6 @@ MOVING: Final = frozenset(
         Kind.PURCHASE,
         Kind.PREAUTHORISATION,
         Kind.COMPLETION,
-        Kind.COMPLETION_ADVICE,
     }
 )
 """What takes money, or puts it aside."""
@@ -106,6 +106,7 @@ class Issuer:
                 "declined",
                 "quiet",
                 "reversals",
+                "advices",
                 "released",
                 "copies",
                 "refused",
@@ -195,6 +196,8 @@ class Issuer:
         mti = message.mti
         if mti in REQUESTS:
             self._request(connection, message)
+        elif mti in ADVICES:
+            self._advice(connection, message)
         elif mti in REVERSALS:
             self._reversal(connection, message)
         elif mti == "0800":
@@ -245,6 +248,33 @@ class Issuer:
         if message.kind == Kind.BALANCE and decision.code == "00":
             values["additional_amounts"] = self._balance(message, original.pan)
         self._plan_answer(connection, answer, values, decision)
+
+    def _advice(self, connection: Connection, message: Message) -> None:
+        """Word of what was decided without us: booked once, and acknowledged at once."""
+        stan, when = message.get("stan") or "", message.get("transmission_time") or ""
+        told = _original(message)
+        decision = self.bank.advise((stan, when), told)
+        self._counts["advices"] += 1
+        self._counts["copies"] += decision.copy
+        self._ledger.write(
+            Booking(
+                Saw.ADVICE,
+                _now_ms(),
+                stan,
+                when,
+                message.mti,
+                told.rrn,
+                told.acquirer,
+                told.terminal,
+                told.merchant,
+                told.amount,
+                message.masked_pan(),
+                code=decision.code,
+                held=decision.held,
+            )
+        )
+        values = _echoes(message, ECHOES) | {"response_code": decision.code}
+        self._send(connection, self._dialect.encode(ADVICES[message.mti], values))
 
     def _balance(self, message: Message, pan: str) -> str:
         """Field 54: what is available, of the account that the processing code names."""

@@ -91,6 +91,9 @@ class Saw(StrEnum):
     """An answer was handed to a socket."""
     REVERSAL = "reversal"
     """A reversal was booked; `effect` says how."""
+    ADVICE = "advice"
+    """An advice was booked: `held` says how much money is held for it from now on, nothing for a
+    repeat."""
 
 
 @unique

@@ -60,7 +60,7 @@ def state(place: Path, keys: journal.Keys, segment_bytes: int) -> tuple[Any, ...
     found = walk.recover(opened, keys, table, walk.Gate(opened, table, None, "62990"))
     return (
         [one.txn for one in found.in_doubt],
-        [(one.txn, one.reversal_stan, one.reversal_time) for one in found.owed],
+        [(one.txn, one.stan, one.time) for one in found.owed],
         found.marks,
         found.last_txn,
         found.records,

@@ -168,7 +168,7 @@ def test_a_request_that_waited_past_its_deadline_is_not_forwarded() -> None:
 def test_static_checks_are_answered_before_anything_else() -> None:
     play = Play()
     play.odd("format", without="terminal_id")
-    play.odd("kind", "0220")
+    play.odd("kind", "0220", processing_code="200000")
     play.odd("cash", processing_code="010000")
     play.sees("refuse format 30 SV", "refuse kind 12 SV", "refuse cash 12 SV")
     play.ends()

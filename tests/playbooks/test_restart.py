@@ -2,7 +2,7 @@
 
 from switch.engine.ports import Verdict
 from switch.engine.states import State
-from tests.support.playbook import DEADLINE_MS, RETRY_MAX_MS, RETRY_MS, Play
+from tests.support.playbook import DEADLINE_MS, PAUSES, Play
 
 _UNDONE = "undo tea 91 JW: restart"
 
@@ -90,11 +90,11 @@ def test_a_reversal_under_way_goes_on_with_the_same_numbers() -> None:
     play = Play()
     play.request("tea")
     play.passes(ms=DEADLINE_MS)
-    numbers = (play.gate.owed[1].reversal_stan, play.gate.owed[1].reversal_time)
+    numbers = (play.gate.owed[1, 0].stan, play.gate.owed[1, 0].time)
     play.restarts()
     play.passes(ms=0)
-    assert (play.gate.owed[1].reversal_stan, play.gate.owed[1].reversal_time) == numbers
-    play.passes(ms=RETRY_MS)
+    assert (play.gate.owed[1, 0].stan, play.gate.owed[1, 0].time) == numbers
+    play.passes(ms=PAUSES[0])
     play.sees(
         "forward tea",
         "conclude tea 91 TW, owes a reversal: timeout",
@@ -112,10 +112,12 @@ def test_a_parked_reversal_is_taken_up_again() -> None:
     play.request("tea")
     play.passes(ms=DEADLINE_MS)
     for _ in range(4):
-        play.passes(ms=RETRY_MAX_MS)
+        play.passes(ms=PAUSES[3])
     assert play.state("tea") is State.PARKED
     play.restarts()
-    play.passes(ms=0)
+    play.passes(ms=PAUSES[3])
+    assert play.state("tea") is State.PARKED
+    play.bank_up()
     play.acknowledges("tea")
     play.sees(
         "forward tea",
@@ -123,7 +125,7 @@ def test_a_parked_reversal_is_taken_up_again() -> None:
         "send 0420 tea",
         *["send 0421 tea"] * 3,
         "settle tea parked",
-        "note reversal_parked tea",
+        "note delivery_parked tea",
         "send 0421 tea",
         "settle tea 00",
     )

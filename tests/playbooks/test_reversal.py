@@ -1,6 +1,6 @@
 """Plays of acquirers' reversals: before, during and after their original."""
 
-from tests.support.playbook import DEADLINE_MS, OTHER_ACQ, PIN_BLOCK, RETRY_MAX_MS, Play
+from tests.support.playbook import DEADLINE_MS, OTHER_ACQ, PAUSES, PIN_BLOCK, Play
 
 
 def test_a_reversal_of_an_approval_is_acknowledged_and_the_bank_reversed() -> None:
@@ -124,7 +124,7 @@ def test_a_reversal_of_what_is_parked_has_no_second_effect() -> None:
     play.request("tea")
     play.passes(ms=DEADLINE_MS)
     for _ in range(4):
-        play.passes(ms=RETRY_MAX_MS)
+        play.passes(ms=PAUSES[3])
     play.reversal("back", of="tea")
     play.reversal("wrong", of="tea", amount="000000000001")
     play.sees(
@@ -133,7 +133,7 @@ def test_a_reversal_of_what_is_parked_has_no_second_effect() -> None:
         "send 0420 tea",
         *["send 0421 tea"] * 3,
         "settle tea parked",
-        "note reversal_parked tea",
+        "note delivery_parked tea",
         "accept back: nothing tea",
         "decline wrong 94 SV",
     )

@@ -1,7 +1,7 @@
 """Plays of banks that are silent, late or gone, and of reversals that are ours."""
 
 from switch.engine.states import State
-from tests.support.playbook import DEADLINE_MS, RETRY_MAX_MS, RETRY_MS, Play
+from tests.support.playbook import DEADLINE_MS, PAUSES, RETRY_MAX_MS, Play
 
 _TIMED_OUT = "conclude tea 91 TW, owes a reversal: timeout"
 
@@ -106,19 +106,17 @@ def test_a_reply_read_after_its_deadline_is_late_even_before_the_timer() -> None
     play.ends(owed=1)
 
 
-def test_the_reversal_is_repeated_as_0421_with_growing_delays() -> None:
+def test_the_reversal_is_repeated_as_0421_with_growing_pauses() -> None:
+    """Not before the bank has had its time to answer, and then within a pause that doubles."""
     play = Play()
     _timed_out(play)
-    stan = play.gate.owed[1].reversal_stan
-    play.passes(ms=RETRY_MS - 1)
-    play.sees()
-    play.passes(ms=1)
-    play.sees("send 0421 tea")
-    play.passes(ms=2 * RETRY_MS - 1)
-    play.sees()
-    play.passes(ms=1)
-    play.sees("send 0421 tea")
-    assert play.gate.owed[1].reversal_stan == stan
+    stan = play.gate.owed[1, 0].stan
+    for pause in PAUSES[:2]:
+        play.passes(ms=DEADLINE_MS - 1)
+        play.sees()
+        play.passes(ms=pause - DEADLINE_MS + 1)
+        play.sees("send 0421 tea")
+    assert play.gate.owed[1, 0].stan == stan
     play.acknowledges("tea")
     play.sees("settle tea 00")
     play.ends()
@@ -128,8 +126,8 @@ def test_a_code_that_is_not_final_keeps_the_repeats_going() -> None:
     play = Play()
     _timed_out(play)
     play.acknowledges("tea", "96")
-    play.sees("note reversal_rejected tea")
-    play.passes(ms=RETRY_MS)
+    play.sees("note delivery_rejected tea")
+    play.passes(ms=PAUSES[0])
     play.acknowledges("tea", "25")
     play.sees("send 0421 tea", "settle tea 25")
     play.ends()
@@ -141,24 +139,24 @@ def test_a_second_acknowledgement_changes_nothing() -> None:
     play.acknowledges("tea")
     play.acknowledges("tea")
     play.sees("settle tea 00")
-    assert play.counts["reversal_unknown"] == 1
+    assert play.counts["delivery_unknown"] == 1
     play.ends()
 
 
 def test_a_reversal_that_is_never_acknowledged_is_parked_and_never_lost() -> None:
     play = Play()
     _timed_out(play)
-    play.passes(ms=RETRY_MS)
-    play.passes(ms=2 * RETRY_MS)
-    play.passes(ms=4 * RETRY_MS)
+    play.passes(ms=PAUSES[0])
+    play.passes(ms=PAUSES[1])
+    play.passes(ms=PAUSES[2])
     play.sees("send 0421 tea", "send 0421 tea", "send 0421 tea")
-    play.passes(ms=RETRY_MAX_MS)
-    play.sees("settle tea parked", "note reversal_parked tea")
+    play.passes(ms=PAUSES[3])
+    play.sees("settle tea parked", "note delivery_parked tea")
     play.passes(ms=10 * RETRY_MAX_MS)
     play.request("tea")
     play.request("tea", amount="000000000001")
     play.acknowledges("tea", "96")
-    play.sees("repeat tea 91", "refuse tea 94 DR", "note reversal_rejected tea")
+    play.sees("repeat tea 91", "refuse tea 94 DR", "note delivery_rejected tea")
     play.ends(owed=1, parked=1)
     play.bank_up()
     play.sees("send 0421 tea")
@@ -172,14 +170,14 @@ def test_a_parked_reversal_may_still_be_acknowledged() -> None:
         play = Play()
         _timed_out(play)
         for _ in range(4):
-            play.passes(ms=RETRY_MAX_MS)
+            play.passes(ms=PAUSES[3])
         assert play.state("tea") is State.PARKED
         play.reply("tea", code)
         play.acknowledges("tea")
         play.sees(
             *["send 0421 tea"] * 3,
             "settle tea parked",
-            "note reversal_parked tea",
+            "note delivery_parked tea",
             f"note {note} tea",
             "settle tea 00",
         )
@@ -192,7 +190,7 @@ def test_a_bank_that_goes_gets_its_reversals_when_it_is_back() -> None:
     play.bank_down()
     play.sees("forward tea", "conclude tea 91 IW, owes a reversal: link lost")
     play.passes(ms=0)
-    play.passes(ms=RETRY_MAX_MS)
+    play.passes(ms=PAUSES[3])
     play.request("tea")
     play.request("tea", amount="000000000001")
     play.sees("repeat tea 91", "refuse tea 94 DR")
@@ -208,7 +206,7 @@ def test_a_bank_that_goes_between_repeats_gets_the_0421_when_it_is_back() -> Non
     play = Play()
     _timed_out(play)
     play.bank_down()
-    play.passes(ms=RETRY_MS)
+    play.passes(ms=PAUSES[0])
     play.sees()
     play.bank_up()
     play.sees("send 0421 tea")
@@ -303,7 +301,7 @@ def test_an_approval_of_which_no_byte_left() -> None:
     play.ends()
 
 
-def test_a_bank_that_is_no_member_any_more_leaves_its_reversal_parked() -> None:
+def test_a_bank_that_is_no_member_any_more_leaves_its_delivery_parked() -> None:
     play = Play()
     play.request("tea")
     play.bank_down()
@@ -311,7 +309,7 @@ def test_a_bank_that_is_no_member_any_more_leaves_its_reversal_parked() -> None:
     play.bank_is_removed()
     play.sees("forward tea", "conclude tea 91 IW, owes a reversal: link lost")
     play.passes(ms=0)
-    play.sees("settle tea parked", "note reversal_parked tea")
+    play.sees("settle tea parked", "note delivery_parked tea")
     play.ends(owed=1, parked=1)
 
 
@@ -325,6 +323,6 @@ def test_a_removed_bank_whose_reversal_was_never_sent() -> None:
         "forward tea",
         "conclude tea 91 IW, owes a reversal: link lost",
         "settle tea parked",
-        "note reversal_parked tea",
+        "note delivery_parked tea",
     )
     play.ends(owed=1, parked=1)

@@ -14,13 +14,13 @@ from switch.engine.effects import (
     Answer,
     Conclude,
     Decline,
+    Deliver,
     Forward,
     Refuse,
     Repeat,
-    Reverse,
 )
 from switch.model.state import ReversalEffect
-from tests.support.playbook import DEADLINE_MS, RETRY_MAX_MS, Play
+from tests.support.playbook import DEADLINE_MS, PAUSES, Play
 
 _NAMES = ("a", "b")
 _CODES = ("00", "00", "51", "10", "X9")
@@ -71,7 +71,7 @@ class World:
                 play.passes(ms=1_000)
             case "pass the deadline":
                 play.passes(ms=DEADLINE_MS)
-            case "acknowledge" if name in self.undone and play._txns[name] in play.gate.owed:
+            case "acknowledge" if name in self.undone and (play._txns[name], 0) in play.gate.owed:
                 play.acknowledges(name, "00" if reaches else "96")
             case "acquirer gone":
                 play.acquirer_gone(self.slot)
@@ -131,7 +131,7 @@ class World:
                 case AcceptReversal(message, _, _, _, _, what):
                     assert what in ReversalEffect
                     self.taken_back.add(play._label(message).removeprefix("back "))
-                case Reverse(reversal, _) if self.reaches:
+                case Deliver(reversal, _) if self.reaches:
                     self.held[play._names[reversal.txn]] = False
                     self.undone.add(play._names[reversal.txn])
                 case _:
@@ -150,11 +150,11 @@ class World:
                 self.play.reversal(f"back {name}", of=name)
                 self.look()
         for _ in range(6):
-            self.play.passes(ms=RETRY_MAX_MS)
+            self.play.passes(ms=PAUSES[-1])
             self.look()
             self.play.bank_up()
             self.look()
-            for txn in list(self.play.gate.owed):
+            for txn, _ in list(self.play.gate.owed):
                 self.play.acknowledges(self.play._names[txn])
             self.look()
 

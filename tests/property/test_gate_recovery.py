@@ -112,7 +112,7 @@ def test_replay_finds_the_state_that_was(acts: list[tuple[str, int]]) -> None:
             assert [o.txn for o in found.in_doubt] == flying
             assert [o.txn for o in found.owed] == sorted(play.owed)
             for before, after in zip(sorted(play.owed.items()), found.owed, strict=True):
-                assert after.reversal_stan == before[1].reversal_stan
+                assert after.stan == before[1].stan
                 assert after.out_stan == before[1].out_stan
             for doubtful in found.in_doubt:
                 second.gate.undo(

@@ -12,33 +12,35 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from switch.engine.effects import (
+    DEAD,
     PARKED,
+    AcceptAdvice,
     AcceptReversal,
     Answer,
     Conclude,
     Decline,
+    Deliver,
     Effect,
     Forward,
     Note,
     Refuse,
     Repeat,
-    Reverse,
     Settle,
     Undo,
 )
-from switch.engine.ports import Forwarding
+from switch.engine.ports import Delivering, Forwarding
 from switch.link.matcher import Matcher
 from switch.link.window import Window
 from switch.model.kind import Kind
 from switch.model.response import APPROVED, RcClass
-from switch.model.state import Cause, KeyState, ReversalEffect
+from switch.model.state import Cause, Duty, KeyState, ReversalEffect
 
 if TYPE_CHECKING:
-    from switch.engine.ports import Reversal
+    from switch.engine.ports import Owed
     from switch.engine.transaction import Transaction
     from switch.wire import Message
 
-__all__ = ["Bank", "FakeDuplicates", "FakeEntry", "FakeGate", "FakeRecovered", "FakeReversal"]
+__all__ = ["Bank", "FakeDuplicates", "FakeEntry", "FakeGate", "FakeOwed", "FakeRecovered"]
 
 _KEY = ("acquirer_code", "terminal_id", "merchant_id", "stan", "transmission_time")
 _BODY = ("pan", "processing_code", "amount", "terminal_id", "merchant_id", "currency")
@@ -106,34 +108,42 @@ class FakeDuplicates:
         self.entries = {key: entry for key, entry in self.entries.items() if entry.durable}
 
 
-class FakeReversal(msgspec.Struct):
-    """A reversal owed to a bank."""
+class FakeOwed(msgspec.Struct):
+    """A reversal or an advice owed to a bank."""
 
     txn: int
     issuer: int
-    reversal_stan: int
-    reversal_time: str
+    stan: int
+    time: str
     kind: int = Kind.PURCHASE
+    duty: int = Duty.REVERSAL
+    owed_ms: int = 0
+    standing: str = ""
+
+    @property
+    def answer_mti(self) -> str:
+        """Of the bank's answer to it."""
+        return "0230" if self.duty == Duty.ADVICE else "0430"
 
     def agrees(self, reply: Message) -> bool:
         return (
-            reply.mti == "0430"
-            and reply.stan == self.reversal_stan
-            and reply.get("transmission_time") == self.reversal_time
+            reply.mti == self.answer_mti
+            and reply.stan == self.stan
+            and reply.get("transmission_time") == self.time
         )
 
 
 class FakeRecovered(msgspec.Struct):
     """What a replay finds open."""
 
-    in_doubt: list[Reversal]
-    owed: list[Reversal]
+    in_doubt: list[Owed]
+    owed: list[Owed]
 
 
 class Bank(msgspec.Struct):
     """One bank as the gate sees it: its matcher, and whether a connection of it is signed on."""
 
-    matcher: Matcher[Transaction, Reversal]
+    matcher: Matcher[Transaction, Owed]
     up: bool = True
 
 
@@ -159,7 +169,9 @@ class FakeGate:
         """Recorded, without an outcome."""
         self.issuers: dict[int, int] = {}
         """Bank of every recorded request."""
-        self.owed: dict[int, Reversal] = {}
+        self.owed: dict[tuple[int, int], FakeOwed] = {}
+        self.unspeakable = False
+        """The bank's dialect has no way to say what it is owed."""
 
     # -- ports.Gate -------------------------------------------------------------------------------
 
@@ -216,7 +228,7 @@ class FakeGate:
 
     def conclude(
         self, txn: Transaction, code: str, end: str, cause: Cause, bank_code: str
-    ) -> Reversal | None:
+    ) -> Owed | None:
         self.effects.append(Conclude(txn, code, end, cause, bank_code))
         del self.accepted[txn.id]
         assert not (cause and txn.id in self.unsent), "a leg that is held would leave after this"
@@ -232,7 +244,7 @@ class FakeGate:
         acquirer: int,
         original: int,
         effect: ReversalEffect,
-    ) -> Reversal | None:
+    ) -> Owed | None:
         self.effects.append(AcceptReversal(message, slot, txn, acquirer, original, effect))
         self.duplicates.settle(txn, KeyState.APPROVED, APPROVED)
         if effect is ReversalEffect.TOMBSTONE:
@@ -243,7 +255,7 @@ class FakeGate:
             return self._owe(original)
         return None
 
-    def undo(self, txn: int, code: str, end: str, cause: Cause) -> Reversal | None:
+    def undo(self, txn: int, code: str, end: str, cause: Cause) -> Owed | None:
         self.effects.append(Undo(txn, code, end, cause))
         self.accepted.pop(txn, None)
         if self.duplicates.by_txn[txn].state == KeyState.DECLINED:
@@ -251,20 +263,32 @@ class FakeGate:
         self.duplicates.settle(txn, KeyState.DECLINED, code)
         return self._owe(txn) if cause else None
 
-    def reverse(self, reversal: Reversal, repeat: bool) -> bool:
-        bank = self.banks[reversal.issuer]
-        if not bank.up:
-            return False
-        self.effects.append(Reverse(reversal, repeat))
-        bank.matcher.reversal_sent(reversal)
-        return True
+    def accept_advice(
+        self, message: Message, slot: int, txn: int, acquirer: int, issuer: int
+    ) -> Owed | None:
+        self.effects.append(AcceptAdvice(message, slot, txn, acquirer, issuer))
+        self.duplicates.settle(txn, KeyState.APPROVED, APPROVED)
+        self.issuers[txn] = issuer
+        return self._owe(txn, Duty.ADVICE)
 
-    def settle(self, reversal: Reversal, result: str, end: str) -> None:
-        self.effects.append(Settle(reversal, result, end))
-        if result == PARKED:
+    def deliver(self, owed: Owed, repeat: bool) -> Delivering:
+        bank = self.banks[owed.issuer]
+        if not bank.up:
+            return Delivering.DOWN
+        if self.unspeakable:
+            return Delivering.UNFIT
+        self.effects.append(Deliver(owed, repeat))
+        bank.matcher.delivery_sent(owed)
+        return Delivering.SENT
+
+    def settle(self, owed: Owed, result: str, end: str) -> None:
+        self.effects.append(Settle(owed, result, end))
+        kept = self.owed[owed.txn, owed.duty]
+        if result in (PARKED, DEAD):
+            kept.standing = result
             return
-        del self.owed[reversal.txn]
-        self.banks[reversal.issuer].matcher.reversal_done(reversal)
+        del self.owed[owed.txn, owed.duty]
+        self.banks[owed.issuer].matcher.delivery_done(owed)
 
     def note(self, what: str, txn: int) -> None:
         self.effects.append(Note(what, txn))
@@ -278,8 +302,8 @@ class FakeGate:
 
     def restart(self) -> FakeRecovered:
         """All memory is gone but for what is recorded; connections are up again."""
-        in_doubt: list[Reversal] = [
-            FakeReversal(txn, self.issuers[txn], 0, "", self.duplicates.by_txn[txn].kind)
+        in_doubt: list[Owed] = [
+            FakeOwed(txn, self.issuers[txn], 0, "", self.duplicates.by_txn[txn].kind)
             for txn in sorted(self.accepted)
         ]
         for bank in self.banks.values():
@@ -288,13 +312,13 @@ class FakeGate:
         self.unsent.clear()
         self.stalled = False
         self.duplicates.forget_unrecorded()
-        return FakeRecovered(in_doubt, [self.owed[txn] for txn in sorted(self.owed)])
+        return FakeRecovered(in_doubt, [self.owed[key] for key in sorted(self.owed)])
 
-    def _owe(self, txn: int) -> Reversal:
+    def _owe(self, txn: int, duty: Duty = Duty.REVERSAL) -> Owed:
         issuer = self.issuers[txn]
         stan, time = self.banks[issuer].matcher.number(self.now_s)
-        self.owed[txn] = FakeReversal(txn, issuer, stan, time)
-        return self.owed[txn]
+        self.owed[txn, duty] = owed = FakeOwed(txn, issuer, stan, time, duty=duty)
+        return owed
 
 
 def _key(message: Message, institution: int) -> Key:

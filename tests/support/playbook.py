@@ -21,31 +21,34 @@ from contextlib import contextmanager
 from typing import ClassVar, Final
 
 from switch.engine.authorise import TAPS
+from switch.engine.duty import Stage
 from switch.engine.effects import (
+    DEAD,
     PARKED,
+    AcceptAdvice,
     AcceptReversal,
     Answer,
     Conclude,
     Decline,
+    Deliver,
     Effect,
     Forward,
     Note,
     Refuse,
     Repeat,
-    Reverse,
     Settle,
     Undo,
 )
-from switch.engine.engine import AcquirerRules, Engine, IssuerRules
+from switch.engine.engine import STATES, AcquirerRules, Engine, IssuerRules
 from switch.engine.events import Event
 from switch.engine.perform import perform
-from switch.engine.ports import Reversal, Verdict
+from switch.engine.ports import Verdict
 from switch.engine.states import KEY_STATES, TABLE, Ignored, State, To
 from switch.engine.transaction import Transaction
 from switch.model.kind import REVERSIBLE, Kind
-from switch.model.state import Cause, KeyState
+from switch.model.state import Cause, Duty, KeyState
 from switch.wire import Message
-from tests.support.gate import FakeDuplicates, FakeEntry, FakeGate
+from tests.support.gate import FakeDuplicates, FakeEntry, FakeGate, FakeOwed
 from tests.support.message import PURCHASE, message, reply_to
 
 __all__ = ["ACQ", "BANK", "DEADLINE_MS", "OTHER_ACQ", "Play"]
@@ -60,6 +63,8 @@ PIN_BLOCK: Final = "0123456789ABCDEF"
 DEADLINE_MS: Final = 2_000
 RETRY_MS: Final = 1_000
 RETRY_MAX_MS: Final = 8_000
+PAUSES: Final = tuple(DEADLINE_MS + min(RETRY_MS << n, RETRY_MAX_MS) for n in range(4))
+"""After which a delivery without an answer is sent again at the latest: first, second, …"""
 ATTEMPTS_MAX: Final = 4
 CAP: Final = 3
 _MS: Final = 1_000_000
@@ -172,6 +177,24 @@ class Play:
             }[self._state(name)]
         else:
             event = Event.CONFLICTED if body_differs else Event.REPEATED
+        self._walked(name, before, event)
+
+    def advice(self, name: str, mti: str = "0220", *, slot: int = 1, **changes: str) -> None:
+        """An acquirer tells of a purchase that was made without the bank; the same name again is a
+        repeat."""
+        message = self._make(name, mti, changes)
+        first = self.duplicates.look(message, ACQ, 0) is None
+        before = State.NEW if first else self._state(name)
+        self._do(self._hand_in(message, slot, ACQ, self.now_ns, self._now_s))
+        self._remember(name, message, ACQ)
+        if not first:
+            self._walked(name, before, Event.REPEATED)
+            return
+        event = {
+            State.APPROVED: Event.ADVISED,
+            State.VERIFYING: Event.VERIFICATION_BEGAN,
+            State.DECLINED: Event.REFUSED,
+        }[self._state(name)]
         self._walked(name, before, event)
 
     def odd(self, name: str, mti: str = "0200", *, without: str = "", **changes: str) -> None:
@@ -288,21 +311,31 @@ class Play:
 
     def acknowledges(self, name: str, code: str = "00", **changes: str) -> None:
         """The bank answers our reversal of `name` (0430)."""
-        reversal = self.gate.owed.get(self._txns[name]) or self._last[name]
-        self._last[name] = reversal
-        fields = {
-            "stan": f"{reversal.reversal_stan:06d}",
-            "transmission_time": reversal.reversal_time,
-            "response_code": code,
-        }
-        answer = message("0430", fields | changes)
-        matched = self.gate.banks[BANK].matcher.match_reversal(answer)
-        if matched is None:
-            return
         before = self._state(name)
-        self._do(self.engine.reversal_reply(matched, answer))
+        if not self._delivered(name, Duty.REVERSAL, code, changes):
+            return
         final = code in FINAL
         self._walked(name, before, Event.REVERSAL_CONFIRMED if final else Event.REVERSAL_REJECTED)
+
+    def knows(self, name: str, code: str = "00", **changes: str) -> None:
+        """The bank answers our advice of `name` (0230)."""
+        self._delivered(name, Duty.ADVICE, code, changes)
+
+    def _delivered(self, name: str, duty: Duty, code: str, changes: dict[str, str]) -> bool:
+        """An answer to what the bank is owed; False when it belongs to nothing."""
+        owed = self.gate.owed.get((self._txns[name], duty)) or self._last[name, duty]
+        self._last[name, duty] = owed
+        fields = {
+            "stan": f"{owed.stan:06d}",
+            "transmission_time": owed.time,
+            "response_code": code,
+        }
+        answer = message(owed.answer_mti, fields | changes)
+        matched = self.gate.banks[BANK].matcher.match_delivery(answer)
+        if matched is None:
+            return False
+        self._do(self.engine.delivery_reply(matched, answer))
+        return True
 
     def bank_down(self) -> None:
         """The bank's last connection goes: held legs are declined, sent ones reversed."""
@@ -322,12 +355,12 @@ class Play:
     def bank_up(self) -> None:
         """A connection of the bank signs on again, and the timer runs."""
         self.gate.banks[BANK].up = True
-        before_of = {txn: self._state_of(txn, KeyState.DECLINED) for txn in self.gate.owed}
+        before_of = self._reversals()
         waiting = {
             txn
             for txn in before_of
             if (delivery := self.engine.delivery(txn)) is not None
-            and (delivery.waiting or delivery.state is State.PARKED)
+            and (delivery.waiting or delivery.stage is Stage.PARKED)
         }
         self.engine.bank_up(BANK, self.now_ns)
         for txn in waiting:
@@ -344,22 +377,29 @@ class Play:
                 self._deadline(txn)
         for txn in self.engine.overdue(self.now_ns):
             self._deadline(txn)
-        before_of = {txn: self._state_of(txn, KeyState.DECLINED) for txn in self.gate.owed}
+        before_of = self._reversals()
         mark = len(self.gate.effects)
         effects = self.engine.due(self.now_ns, jitter=0.0)
         self._do(effects)
-        sent = {e.reversal.txn for e in self.gate.effects[mark:] if isinstance(e, Reverse)}
+        sent = {e.owed.txn for e in self.gate.effects[mark:] if isinstance(e, Deliver)}
         for effect in effects:
-            if isinstance(effect, Reverse):
-                number = effect.reversal.txn
-                event = Event.REVERSAL_SENT if number in sent else Event.REVERSAL_UNSENT
-            elif isinstance(effect, Settle):
-                assert effect.result == PARKED
+            if isinstance(effect, Note):
                 continue
-            else:
-                assert isinstance(effect, Note)
-                number, event = effect.txn, Event.REVERSAL_EXHAUSTED
+            assert isinstance(effect, Deliver | Settle)
+            number, event = effect.owed.txn, Event.REVERSAL_EXHAUSTED
+            if effect.owed.duty != Duty.REVERSAL:
+                continue
+            if isinstance(effect, Deliver):
+                event = Event.REVERSAL_SENT if number in sent else Event.REVERSAL_UNSENT
             self._step(before_of[number], event, self._state_of(number, KeyState.DECLINED))
+
+    def _reversals(self) -> dict[int, State]:
+        """How far those stand whose reversal a bank is owed."""
+        return {
+            txn: self._state_of(txn, KeyState.DECLINED)
+            for txn, duty in self.gate.owed
+            if duty == Duty.REVERSAL
+        }
 
     def journal_stalls(self) -> None:
         """Records are appended and not synced: what is held stays held."""
@@ -378,7 +418,7 @@ class Play:
         self.engine = self._start(self.engine.next_txn)
         self._hand_in = self.engine.request
         self._objects.clear()
-        self._do(self.engine.recover(recovered, self.now_ns))
+        self._do(self.engine.recover(recovered, self.now_ns, self.now_ns // _MS))
         for name, before in before_of.items():
             if self._entry(name) is not None:
                 self._walked(name, before, Event.RESTARTED)
@@ -393,7 +433,9 @@ class Play:
         before = self._state(name)
         self._do(self.engine.verified(txn, verdict, self.now_ns))
         after = self._state(name)
-        event = Event.FORWARDED if after is State.AWAITING else Event.REFUSED
+        event = {State.AWAITING: Event.FORWARDED, State.APPROVED: Event.ADVISED}.get(
+            after, Event.REFUSED
+        )
         if self.now_ns >= txn.deadline_ns:
             event = Event.DEADLINE_PASSED
         if before is State.VERIFYING:
@@ -436,12 +478,13 @@ class Play:
     # -- below: the machinery ---------------------------------------------------------------------
 
     def _start(self, next_txn: int) -> Engine:
-        self._last: dict[str, Reversal] = getattr(self, "_last", {})
+        self._last: dict[tuple[str, Duty], FakeOwed] = getattr(self, "_last", {})
         rules = IssuerRules(
             deadline_ms=DEADLINE_MS,
             reversal_retry_ms=RETRY_MS,
             reversal_retry_max_ms=RETRY_MAX_MS,
             reversal_attempts_max=ATTEMPTS_MAX,
+            advice_final=lambda code: code in {"00", "94"},
             final=lambda code: code in FINAL,
         )
         acquirer = AcquirerRules(reverse_undelivered=self._reverse_undelivered)
@@ -482,8 +525,8 @@ class Play:
         self.gate.now_s = self._now_s
         perform(self.engine, self.gate, effects, self.now_ns)
         for effect in self.gate.effects[self._seen :]:
-            if isinstance(effect, Settle) and effect.result != PARKED:
-                self._settled.add(effect.reversal.txn)
+            if isinstance(effect, Settle) and effect.result not in (PARKED, DEAD):
+                self._settled.add(effect.owed.txn)
 
     def _deadline(self, txn: Transaction) -> None:
         before = txn.state
@@ -526,8 +569,8 @@ class Play:
             return State.TOMBSTONE
         delivery = self.engine.delivery(txn)
         if delivery is not None:
-            return delivery.state
-        if txn in self._settled:
+            return STATES[delivery.stage]
+        if txn in self._settled and key_state != KeyState.APPROVED:
             return State.REVERSED
         live = self.engine.find(txn)
         return live.state if live is not None else KEY_STATES[KeyState(key_state)]
@@ -574,10 +617,14 @@ class Play:
                 return f"accept {self._label(message)}: {what}{of}"
             case Undo(number, code, end, cause):
                 return f"undo {self._names[number]} {code} {end}: {_word(cause)}"
-            case Reverse(reversal, repeat):
-                return f"send {'0421' if repeat else '0420'} {self._names[reversal.txn]}"
-            case Settle(reversal, result, _):
-                return f"settle {self._names[reversal.txn]} {result}"
+            case AcceptAdvice(message):
+                return f"accept {self._label(message)}, owes an advice"
+            case Deliver(owed, repeat):
+                mti = "022" if owed.duty == Duty.ADVICE else "042"
+                return f"send {mti}{int(repeat)} {self._names[owed.txn]}"
+            case Settle(owed, result, _):
+                what = " advice" if owed.duty == Duty.ADVICE else ""
+                return f"settle {self._names[owed.txn]}{what} {result}"
             case Note(what, number):
                 return f"note {what} {self._names.get(number, number)}"
 

@@ -120,6 +120,7 @@ fn head(root: Section<'_>, text: &str) -> Outcome<Dialect> {
         echoes: Vec::new(),
         codes: Vec::new(),
         final_reversal: Vec::new(),
+        final_advice: Vec::new(),
         tap: TapRules::default(),
         unsealed: 0,
         sealable: false,
@@ -341,6 +342,7 @@ fn codes(root: Section<'_>, dialect: &mut Dialect) -> Outcome<()> {
         "decline",
         "technical",
         "final_reversal",
+        "final_advice",
     ])?;
     let length = dialect
         .spec(dialect.number(Name::ResponseCode))
@@ -365,13 +367,19 @@ fn codes(root: Section<'_>, dialect: &mut Dialect) -> Outcome<()> {
         }
     }
     section.need("final_reversal")?;
-    for (code, at) in section.texts("final_reversal")? {
-        if code.len() != length {
-            let problem =
-                format!("response_codes.final_reversal: \"{code}\" is not {length} characters");
-            return Err(section.fault_at(at, "response_codes.final_reversal", problem, ""));
+    let finals = [
+        ("final_reversal", &mut dialect.final_reversal),
+        ("final_advice", &mut dialect.final_advice),
+    ];
+    for (key, list) in finals {
+        for (code, at) in section.texts(key)? {
+            if code.len() != length {
+                let path = section.join(key);
+                let problem = format!("{path}: \"{code}\" is not {length} characters");
+                return Err(section.fault_at(at, &path, problem, ""));
+            }
+            list.push(code.as_bytes().to_vec());
         }
-        dialect.final_reversal.push(code.as_bytes().to_vec());
     }
     Ok(())
 }

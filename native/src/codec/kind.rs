@@ -25,10 +25,15 @@ pub enum Kind {
     CompletionAdvice = 13,
     /// A completion is undone.
     CompletionVoid = 14,
+    /// An authorisation was given without the bank: it is told.
+    AuthorisationAdvice = 15,
+    /// A purchase was made without the bank (a terminal off line): it is told.
+    PurchaseAdvice = 16,
+    AdviceReply = 17,
 }
 
 /// Spellings in dialect files; `Unknown` has none.
-pub const KINDS: [(Kind, &str); 14] = [
+pub const KINDS: [(Kind, &str); 17] = [
     (Kind::Authorisation, "authorisation"),
     (Kind::Purchase, "purchase"),
     (Kind::ReversalRequest, "reversal_request"),
@@ -43,9 +48,20 @@ pub const KINDS: [(Kind, &str); 14] = [
     (Kind::Completion, "completion"),
     (Kind::CompletionAdvice, "completion_advice"),
     (Kind::CompletionVoid, "completion_void"),
+    (Kind::AuthorisationAdvice, "authorisation_advice"),
+    (Kind::PurchaseAdvice, "purchase_advice"),
+    (Kind::AdviceReply, "advice_reply"),
 ];
 
 impl Kind {
+    /// The kind of a number that a record holds.
+    pub fn from_u8(number: u8) -> Option<Kind> {
+        KINDS
+            .iter()
+            .map(|(kind, _)| *kind)
+            .find(|kind| *kind as u8 == number)
+    }
+
     /// It stands on an earlier transaction of the card, and the bank is told which.
     pub fn follows(self) -> bool {
         matches!(

@@ -171,6 +171,8 @@ pub struct Dialect {
     pub echoes: Vec<Name>,
     pub codes: Vec<(Vec<u8>, RcClass)>,
     pub final_reversal: Vec<Vec<u8>>,
+    /// The same of an advice; empty: those that approve.
+    pub final_advice: Vec<Vec<u8>>,
     pub tap: TapRules,
     /// Kinds of messages that carry no message code even where the link has codes, a bit each; None: the dialect does
     /// not say.
@@ -293,6 +295,14 @@ impl Dialect {
     /// Whether a bank's answer to a reversal ends it.
     pub fn is_final_reversal(&self, code: &[u8]) -> bool {
         self.final_reversal.iter().any(|known| known == code)
+    }
+
+    /// Whether a bank's answer to an advice says that it has it.
+    pub fn is_final_advice(&self, code: &[u8]) -> bool {
+        if self.final_advice.is_empty() {
+            return self.outcome(code) == RcClass::Approve;
+        }
+        self.final_advice.iter().any(|known| known == code)
     }
 }
 

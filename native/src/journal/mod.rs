@@ -13,6 +13,7 @@ pub mod frame;
 pub mod handle;
 pub mod keys;
 mod measure;
+mod owing;
 pub mod prepare;
 pub(crate) mod pump;
 pub mod record;

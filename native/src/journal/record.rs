@@ -41,10 +41,12 @@ pub enum RecordKind {
     Reconfigured = 11,
     /// A terminal signed on or off: the numbers of its work keys, never a key.
     WorkKeys = 12,
+    /// An acquirer's advice of what was done without its bank: accepted, and owed to the bank.
+    Advised = 13,
 }
 
 /// Every kind with its spelling, ordered by number.
-pub const KINDS: [(RecordKind, &str); 12] = [
+pub const KINDS: [(RecordKind, &str); 13] = [
     (RecordKind::Started, "STARTED"),
     (RecordKind::Accepted, "ACCEPTED"),
     (RecordKind::Answered, "ANSWERED"),
@@ -57,7 +59,11 @@ pub const KINDS: [(RecordKind, &str); 12] = [
     (RecordKind::AtcWindows, "ATC_WINDOWS"),
     (RecordKind::Reconfigured, "RECONFIGURED"),
     (RecordKind::WorkKeys, "WORK_KEYS"),
+    (RecordKind::Advised, "ADVISED"),
 ];
+
+/// `result` of a SETTLED record after which something is still owed.
+pub const UNSETTLED: [&str; 5] = ["parked", "dead", "held", "released", "retried"];
 
 impl RecordKind {
     /// The kind of a number read from a file.
@@ -235,10 +241,17 @@ fields! {
     FormerKey = 67, "former_key", Type::U32;
     Batch = 68, "batch", Type::Digits(6);
     NetworkCode = 69, "network_code", Type::Digits(3);
+    /// Our STAN of an advice: with it the record owes the bank one.
+    AdviceStan = 70, "advice_stan", Type::U32;
+    AdviceTime = 71, "advice_time", Type::Digits(10);
+    /// `switch.model.state.Duty` that was settled; absent: the reversal.
+    Duty = 72, "duty", Type::U8;
+    /// Checkpoint: wall clock of the record that owes what is carried, Unix milliseconds.
+    OwedMs = 73, "owed_ms", Type::I64;
 }
 
 /// One above the highest field number.
-const FIELD_END: usize = 70;
+const FIELD_END: usize = 74;
 
 impl Field {
     /// The field of a number read from a file.

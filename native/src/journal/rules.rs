@@ -13,14 +13,17 @@
 //! Rule 8 leaves no trace here (legs); 9 is the closed table of fields in `record`. A journal whose
 //! first segments were deleted begins in the middle of lives: what it cannot know is not a finding.
 
+mod numbers;
+
 use std::collections::{HashMap, HashSet};
 
 use super::device::Store;
 use super::error::JournalError;
 use super::keys::Keys;
-use super::record::{Field, Fields, RecordKind};
+use super::owing::{ADVICE, Owing, WITHDRAWAL, is_advice, missing};
+use super::record::{Field, Fields, RecordKind, UNSETTLED};
 use super::scan::{From, RecordRef, scan};
-use crate::tap::atc::{AtcKey, AtcTable, Freshness, Window};
+use crate::tap::atc::{AtcKey, AtcTable, Window};
 
 /// More findings than anybody reads; the rest is counted.
 const FINDINGS_MAX: usize = 1_000;
@@ -72,6 +75,7 @@ struct Judge {
     claimed: HashMap<(AtcKey, u16), u64>,
     /// The same as windows, with those that checkpoints carry.
     counters: AtcTable,
+    owing: Owing,
     first_lsn: u64,
     /// The first transaction that begins in what there is; ids grow.
     first_txn: u64,
@@ -143,7 +147,10 @@ impl Judge {
         }
         let claims = matches!(
             record.kind,
-            RecordKind::Accepted | RecordKind::Declined | RecordKind::Reversal
+            RecordKind::Accepted
+                | RecordKind::Declined
+                | RecordKind::Reversal
+                | RecordKind::Advised
         );
         if self.first_txn == 0 && claims {
             self.first_txn = txn;
@@ -153,6 +160,7 @@ impl Judge {
             RecordKind::Answered => self.answered(txn, lsn, record),
             RecordKind::Declined => self.declined(txn, lsn, fields),
             RecordKind::Reversal => self.reversal(txn, lsn, record),
+            RecordKind::Advised => self.advised(txn, lsn, record),
             RecordKind::Settled => self.settled(txn, lsn, fields),
             RecordKind::StanMark => {
                 self.spend(
@@ -171,6 +179,9 @@ impl Judge {
             RecordKind::AtcWindows => {
                 self.found("structure", lsn, txn, "windows outside a checkpoint");
             }
+        }
+        if record.kind != RecordKind::Settled {
+            self.owe_advice(txn, lsn, record);
         }
     }
 
@@ -286,26 +297,22 @@ impl Judge {
 
     /// A record that owes a reversal holds all that is needed to send it.
     fn owe(&mut self, txn: u64, lsn: u64, record: &RecordRef<'_>) {
-        let fields = &record.fields;
-        let missing: Vec<&str> = [
+        let wanted = [
             Field::ReversalStan,
             Field::ReversalTime,
             Field::Issuer,
             Field::Key,
-        ]
-        .into_iter()
-        .filter(|field| !fields.has(*field))
-        .map(Field::as_str)
-        .chain((!record.has_pan()).then_some("pan"))
-        .collect();
-        if !missing.is_empty() {
-            let problem = format!("owes a reversal without {}", missing.join(", "));
-            self.found("walk.3", lsn, txn, problem);
-        }
+        ];
+        let lacks = missing(record, &wanted);
+        self.judge(
+            lsn,
+            txn,
+            lacks.map(|l| format!("owes a reversal without {l}")),
+        );
         self.spend(
             lsn,
             txn,
-            fields,
+            &record.fields,
             Field::Issuer,
             Field::ReversalStan,
             Field::ReversalTime,
@@ -360,37 +367,94 @@ impl Judge {
                     self.found("walk.6", lsn, txn, problem);
                 }
             }
-            EFFECT_REVERSE => {
-                let life = self.lives.entry(original).or_default();
-                let before = *life;
-                life.reversed = lsn;
-                life.owed = lsn;
-                life.settled = 0;
-                if before.reversed != 0 || before.owed != 0 {
-                    let first = before.reversed.max(before.owed);
-                    self.found(
-                        "walk.6",
-                        lsn,
-                        txn,
-                        format!("reverses {original} again, first in record {first}"),
-                    );
-                } else if before.outcome != APPROVED && !(unknown && before.answered == 0) {
-                    self.found(
-                        "walk.6",
-                        lsn,
-                        txn,
-                        format!("reverses {original}, which was not approved"),
-                    );
-                }
-                self.owe(txn, lsn, record);
-            }
+            EFFECT_REVERSE => self.reverses(txn, lsn, original, record),
             _ => {}
         }
     }
 
+    /// An acquirer takes an approval back: its bank is owed a reversal, once.
+    fn reverses(&mut self, txn: u64, lsn: u64, original: u64, record: &RecordRef<'_>) {
+        let unknown = self.before_our_time(original);
+        let withdraws = is_advice(record.fields.text(Field::OriginalMti));
+        let life = self.lives.entry(original).or_default();
+        let before = *life;
+        life.reversed = lsn;
+        if !withdraws {
+            life.owed = lsn;
+            life.settled = 0;
+        }
+        if before.reversed != 0 || (before.owed != 0 && !withdraws) {
+            let first = before.reversed.max(before.owed);
+            self.found(
+                "walk.6",
+                lsn,
+                txn,
+                format!("reverses {original} again, first in record {first}"),
+            );
+        } else if before.outcome != APPROVED && !(unknown && before.answered == 0) {
+            self.found(
+                "walk.6",
+                lsn,
+                txn,
+                format!("reverses {original}, which was not approved"),
+            );
+        }
+        if withdraws {
+            let again = self.owing.owe(original, WITHDRAWAL, lsn);
+            self.judge(lsn, txn, again);
+        }
+        self.owe(txn, lsn, record);
+    }
+
+    /// An acquirer's advice: accepted as it stands, and owed to its bank.
+    fn advised(&mut self, txn: u64, lsn: u64, record: &RecordRef<'_>) {
+        let fields = &record.fields;
+        self.claim(lsn, txn, fields);
+        self.count(lsn, txn, fields);
+        if !fields.has(Field::AdviceStan) {
+            self.found("walk.3", lsn, txn, "an advice that nobody is owed");
+        }
+    }
+
+    fn judge(&mut self, lsn: u64, txn: u64, problem: Option<String>) {
+        if let Some(problem) = problem {
+            self.found("walk.3", lsn, txn, problem);
+        }
+    }
+
+    /// A record that owes an advice holds all that is needed to send it.
+    fn owe_advice(&mut self, txn: u64, lsn: u64, record: &RecordRef<'_>) {
+        let fields = &record.fields;
+        if !fields.has(Field::AdviceStan) {
+            return;
+        }
+        let again = self.owing.owe(txn, ADVICE, lsn);
+        self.judge(lsn, txn, again);
+        let wanted = [Field::AdviceTime, Field::Issuer, Field::Key, Field::Code];
+        let lacks = missing(record, &wanted);
+        self.judge(
+            lsn,
+            txn,
+            lacks.map(|l| format!("owes an advice without {l}")),
+        );
+        self.spend(
+            lsn,
+            txn,
+            fields,
+            Field::Issuer,
+            Field::AdviceStan,
+            Field::AdviceTime,
+        );
+    }
+
     fn settled(&mut self, txn: u64, lsn: u64, fields: &Fields<'_>) {
         let unknown = self.before_our_time(txn);
-        let parked = fields.text(Field::Result) == "parked";
+        let parked = UNSETTLED.contains(&fields.text(Field::Result));
+        let duty = fields.number_or_0(Field::Duty);
+        if duty != 0 {
+            let problem = self.owing.settle(txn, duty, lsn, !parked, unknown);
+            return self.judge(lsn, txn, problem);
+        }
         let life = self.lives.entry(txn).or_default();
         let before = *life;
         if !parked {
@@ -426,6 +490,13 @@ impl Judge {
                 txn,
                 "an approved tap carried without a sealed PAN: it could not be reversed",
             );
+        }
+        if fields.has(Field::AdviceStan) {
+            self.owing.carry(txn, ADVICE, lsn);
+        }
+        let owes = fields.number_or_0(Field::Cause) != 0;
+        if owes && is_advice(fields.text(Field::OriginalMti)) {
+            self.owing.carry(txn, WITHDRAWAL, lsn);
         }
         let life = self.lives.entry(txn).or_default();
         match kind {
@@ -484,77 +555,6 @@ impl Judge {
             );
             self.found("walk.2", lsn, txn, problem);
             self.unanswered.remove(&txn);
-        }
-    }
-
-    fn claim(&mut self, lsn: u64, txn: u64, fields: &Fields<'_>) {
-        let Some(key) = fields.array(Field::Key) else {
-            self.found("walk.5", lsn, txn, "a request without a key");
-            return;
-        };
-        if let Some(first) = self.keys.insert(key, lsn) {
-            self.found(
-                "walk.5",
-                lsn,
-                txn,
-                format!("the same request key was claimed in record {first}"),
-            );
-        }
-    }
-
-    /// A counter of a tap that was proved.
-    fn count(&mut self, lsn: u64, txn: u64, fields: &Fields<'_>) {
-        let (Some(token), Some(atc)) = (fields.array(Field::Card), fields.number(Field::Atc))
-        else {
-            return;
-        };
-        let key = AtcKey {
-            token,
-            sequence: fields.number_or_0(Field::TokenSequence) as u8,
-        };
-        let Ok(atc) = u16::try_from(atc) else {
-            return self.found("walk.7", lsn, txn, "a transaction counter over 65535");
-        };
-        let first = self.claimed.insert((key, atc), lsn);
-        let freshness = self.counters.check(&key, atc, u16::MAX);
-        let problem = match (first, freshness) {
-            (Some(first), _) => {
-                format!("the same transaction counter was claimed in record {first}")
-            }
-            (None, Freshness::Seen) => {
-                "the transaction counter was claimed before, as a checkpoint says".to_owned()
-            }
-            (None, Freshness::Old) => "the transaction counter lies below the window".to_owned(),
-            _ => {
-                self.counters.claim(&key, atc);
-                return;
-            }
-        };
-        self.found("walk.7", lsn, txn, problem);
-    }
-
-    fn spend(
-        &mut self,
-        lsn: u64,
-        txn: u64,
-        fields: &Fields<'_>,
-        who: Field,
-        stan: Field,
-        time: Field,
-    ) {
-        let name = fields.text(who);
-        let next = self.institutions.len() as u32;
-        let institution = match self.institutions.get(name) {
-            Some(number) => *number,
-            None => *self.institutions.entry(name.to_owned()).or_insert(next),
-        };
-        let (stan, time) = (fields.number_or_0(stan), fields.text(time));
-        let number = time
-            .bytes()
-            .fold(0, |n, digit| n * 10 + u64::from(digit.wrapping_sub(b'0')));
-        if !self.spent.insert((institution, number, stan)) {
-            let problem = format!("STAN {stan:06} at {time} was used before towards {name}");
-            self.found("walk.10", lsn, txn, problem);
         }
     }
 }

@@ -77,7 +77,7 @@ impl Wanted {
         }
         if let Some(stan) = self.stan {
             let own = fields.text(Field::Stan).parse() == Ok(stan) && begins(kind);
-            let ours = [Field::OutStan, Field::ReversalStan]
+            let ours = [Field::OutStan, Field::ReversalStan, Field::AdviceStan]
                 .into_iter()
                 .any(|field| fields.number(field) == Some(u64::from(stan)));
             if !own && !ours {
@@ -96,7 +96,7 @@ impl Wanted {
 fn begins(kind: RecordKind) -> bool {
     matches!(
         kind,
-        RecordKind::Accepted | RecordKind::Declined | RecordKind::Reversal
+        RecordKind::Accepted | RecordKind::Declined | RecordKind::Reversal | RecordKind::Advised
     )
 }
 

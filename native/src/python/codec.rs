@@ -102,6 +102,10 @@ impl PyDialect {
             .ok_or_else(|| usage_error(py, &format!("{}: no leg {name:?}", self.0.name)))
     }
 
+    fn advice_final(&self, code: &str) -> bool {
+        self.0.is_final_advice(code.as_bytes())
+    }
+
     fn reversal_final(&self, code: &str) -> bool {
         self.0.is_final_reversal(code.as_bytes())
     }

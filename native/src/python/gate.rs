@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use super::codec::PyDialect;
 use super::fault::encode_error;
 use super::framer::PyFramer;
+use super::given::{connection, exactly, exactly_or_none, now, numbers, packed, used, waiting};
 use super::hook::checked;
 use super::journal::{PyJournal, journal_error};
 use super::mac::PyGuard;
@@ -17,15 +18,12 @@ use super::meter::PyMeter;
 use super::terminal::PyTerminals;
 use super::usage_error;
 use super::walk::{PyDuplicates, PyOriginal, issuer_index};
-use crate::clock;
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
-use crate::journal::CONFIG_HASH_BYTES;
 use crate::terminal::Variant;
 use crate::terminal::registry::who;
 use crate::walk::{
-    Asked, Cause, Conclude, Forward, Gate, GateError, Moment, Numbers, Reversal, ReversalEffect,
-    SlotId, Ticket,
+    Advise, Asked, Cause, Conclude, Forward, Gate, GateError, Reversal, ReversalEffect, Ticket,
 };
 
 impl Ticket for Py<PyMessage> {
@@ -40,42 +38,6 @@ pub(super) fn gate_error(py: Python<'_>, error: &GateError) -> PyErr {
         GateError::Journal(error) => journal_error(py, error),
         other => usage_error(py, &other.to_string()),
     }
-}
-
-/// Field 11 has six digits.
-const STAN_MAX: u32 = 999_999;
-
-/// The moment of an act: its wall clock, and the monotonic one (some 25 ns).
-fn now(wall_ms: i64) -> Moment {
-    Moment {
-        wall_ms,
-        now_ns: clock::monotonic_ns(),
-    }
-}
-
-/// Exactly `N` bytes of text.
-fn exactly<const N: usize>(py: Python<'_>, what: &str, text: &str) -> PyResult<[u8; N]> {
-    text.as_bytes()
-        .try_into()
-        .map_err(|_| usage_error(py, &format!("{what} is not {N} characters")))
-}
-
-/// Exactly `N` bytes of text, or zeros for none.
-fn exactly_or_none<const N: usize>(py: Python<'_>, what: &str, text: &str) -> PyResult<[u8; N]> {
-    if text.is_empty() {
-        return Ok([0; N]);
-    }
-    exactly(py, what, text)
-}
-
-/// Where somebody waits; a negative number: nobody does.
-fn waiting(slot: i64) -> Option<SlotId> {
-    SlotId::try_from(slot).ok()
-}
-
-/// A connection's number; negative ones are of no connection.
-fn connection(slot: i64) -> SlotId {
-    SlotId::try_from(slot).unwrap_or(SlotId::MAX)
 }
 
 /// Values of a network management message from Python.
@@ -380,14 +342,43 @@ impl PyGate {
             .map_err(|e| gate_error(py, &e))
     }
 
-    fn reverse(
+    #[allow(clippy::too_many_arguments)]
+    fn advise(
+        &mut self,
+        request: &Bound<'_, PyMessage>,
+        slot: i64,
+        txn: u64,
+        acquirer: u16,
+        issuer: u16,
+        stan: u32,
+        time: &str,
+        wall_ms: i64,
+        now_s: i64,
+        business_date: &str,
+    ) -> PyResult<PyOriginal> {
+        let py = request.py();
+        let advise = Advise {
+            slot: waiting(slot),
+            txn,
+            acquirer,
+            issuer,
+            own: used(py, stan, time)?,
+            at: now(wall_ms),
+            now_s,
+            business_date: exactly_or_none(py, "business_date", business_date)?,
+        };
+        let owed = self.0.advise(request.get(), &advise);
+        owed.map(PyOriginal).map_err(|e| gate_error(py, &e))
+    }
+
+    fn deliver(
         &mut self,
         py: Python<'_>,
         original: PyRef<'_, PyOriginal>,
         slot: i64,
         repeat: bool,
     ) -> PyResult<bool> {
-        let held = self.0.reverse(&original.0, connection(slot), repeat);
+        let held = self.0.deliver(&original.0, connection(slot), repeat);
         held.map_err(|e| gate_error(py, &e))
     }
 
@@ -543,32 +534,6 @@ impl PyGate {
         let done = self.0.checkpoint(wall_ms);
         done.map_err(|e| gate_error(py, &e))
     }
-}
-
-/// The bytes of 16 lower-case hex digits.
-fn packed(digest: &str) -> Option<[u8; CONFIG_HASH_BYTES]> {
-    let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    if digest.len() != 2 * CONFIG_HASH_BYTES || !digest.bytes().all(lower) {
-        return None;
-    }
-    Some(u64::from_str_radix(digest, 16).ok()?.to_be_bytes())
-}
-
-/// STAN and transmission time of a message of ours.
-fn used(py: Python<'_>, stan: u32, time: &str) -> PyResult<Numbers> {
-    if !(1..=STAN_MAX).contains(&stan) {
-        return Err(usage_error(py, &format!("a STAN is 1 to {STAN_MAX}")));
-    }
-    let time = exactly(py, "a transmission time", time)?;
-    Ok(Numbers { stan, time })
-}
-
-/// As `used`, or nothing at all.
-fn numbers(py: Python<'_>, stan: u32, time: &str) -> PyResult<Numbers> {
-    if stan == 0 && time.is_empty() {
-        return Ok(Numbers::default());
-    }
-    used(py, stan, time)
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -12,6 +12,7 @@ mod emv;
 mod fault;
 mod framer;
 mod gate;
+mod given;
 mod hook;
 mod index;
 mod journal;

@@ -240,7 +240,7 @@ impl PyDuplicates {
     }
 }
 
-/// An accepted request for which a reversal is owed, or will be.
+/// A request for which a reversal or an advice is owed, or will be.
 #[pyclass(name = "Original", module = "switch._native.walk", unsendable)]
 pub(super) struct PyOriginal(pub(super) Rc<Original>);
 
@@ -272,13 +272,28 @@ impl PyOriginal {
     }
 
     #[getter]
-    fn reversal_stan(&self) -> u32 {
-        self.0.reversal.stan
+    fn duty(&self) -> u8 {
+        self.0.duty as u8
     }
 
     #[getter]
-    fn reversal_time<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        text(py, &self.0.reversal.time)
+    fn stan(&self) -> u32 {
+        self.0.own.stan
+    }
+
+    #[getter]
+    fn time<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        text(py, &self.0.own.time)
+    }
+
+    #[getter]
+    fn standing(&self) -> &'static str {
+        self.0.standing()
+    }
+
+    #[getter]
+    fn owed_ms(&self) -> i64 {
+        self.0.owed_ms
     }
 
     #[getter]
@@ -316,7 +331,10 @@ impl PyOriginal {
     }
 
     fn __repr__(&self) -> String {
-        format!("<Original {:#x}, {:?}>", self.0.txn, self.0.cause)
+        format!(
+            "<Original {:#x}, {:?}, {:?}>",
+            self.0.txn, self.0.duty, self.0.cause
+        )
     }
 }
 

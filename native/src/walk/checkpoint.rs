@@ -1,13 +1,14 @@
 //! Checkpoints of the live state, in steps that never stall the loop.
 //!
 //! A checkpoint carries what replay would otherwise need old segments for: the table's entries within the retention,
-//! all windows of transaction counters (one that was forgotten could be replayed), reversals still owed, the last number
+//! all windows of transaction counters (one that was forgotten could be replayed), reversals and advices still owed, the last number
 //! used towards each institution, the last transaction id. A request in flight is not carried: replay starts at the
 //! oldest record of one, which lies a deadline before the begin at most.
 
 use super::duplicates::{Entry, NO_ISSUER};
 use super::gate::{Gate, GateError, Ticket};
 use super::original::trimmed;
+use super::owed::DutyOf;
 use super::records::Sides;
 use super::state::KeyState;
 use super::steps::lend;
@@ -17,7 +18,7 @@ use crate::simulation::mutant::{self, Mutant};
 use crate::terminal::registry::Who;
 use zeroize::Zeroizing;
 
-/// Places of the table, or owed reversals, of one step: about 0.2 ms.
+/// Places of the table, or deliveries owed, of one step: about 0.2 ms.
 pub const STEP: usize = 256;
 /// Records between two checkpoints at least, and per live entry: so that checkpoints stay a small share of what is
 /// written and replay a small multiple of the live state.
@@ -57,7 +58,7 @@ struct Open {
     /// When it doubles meanwhile, the walk begins anew: a window that is carried twice does no harm.
     doubled: u32,
     /// Owed reversals that are still to be carried; None before the table is through.
-    owed: Option<Vec<u64>>,
+    owed: Option<Vec<DutyOf>>,
     /// Terminals whose work keys are still to be carried, likewise.
     signed: Option<Vec<Who>>,
 }
@@ -139,15 +140,11 @@ impl<T: Ticket> Gate<T> {
         }
         let mut owed = match open.owed.take() {
             Some(owed) => owed,
-            None => {
-                // Taken from the end, the oldest first: the same state gives the same records.
-                let mut owed: Vec<u64> = self.owed.keys().copied().collect();
-                owed.sort_unstable_by(|a, b| b.cmp(a));
-                owed
-            }
+            // Taken from the end, the oldest first: the same state gives the same records.
+            None => self.owed.keys(),
         };
-        for txn in owed.split_off(owed.len().saturating_sub(STEP)) {
-            self.carry_owed(txn, wall_ms, &mut open.carried)?;
+        for key in owed.split_off(owed.len().saturating_sub(STEP)) {
+            self.carry_owed(key, wall_ms, &mut open.carried)?;
         }
         if !owed.is_empty() {
             open.owed = Some(owed);
@@ -259,7 +256,12 @@ impl<T: Ticket> Gate<T> {
         Ok(())
     }
 
-    fn carry_owed(&mut self, txn: u64, wall_ms: i64, carried: &mut u64) -> Result<(), GateError> {
+    fn carry_owed(
+        &mut self,
+        key: DutyOf,
+        wall_ms: i64,
+        carried: &mut u64,
+    ) -> Result<(), GateError> {
         let Gate {
             paper,
             journal,
@@ -269,7 +271,7 @@ impl<T: Ticket> Gate<T> {
         } = self;
         // Settled since: then it is not owed any more.
         let kept = !mutant::on(Mutant::CheckpointForgetsOwed);
-        let Some(original) = owed.get(&txn).filter(|_| kept) else {
+        let Some(original) = owed.get(&key).filter(|_| kept) else {
             return Ok(());
         };
         let memory = lend(memory)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::state::Cause;
+use super::state::{Cause, Duty};
 use crate::codec::kind::RcClass;
 use crate::meter::Meter;
 
@@ -276,12 +276,14 @@ impl Figures {
         }
     }
 
-    /// A reversal of ours is over (or parked).
-    pub fn reversal(&self, issuer: u16, cause: Cause, parked: bool) {
+    /// What a bank was owed is over (or parked).
+    pub fn settled(&self, issuer: u16, duty: Duty, cause: Cause, over: bool) {
+        let parked = !over;
         if let Some(index) = self
             .reversals
             .get(cause as usize)
             .and_then(|r| r.get(usize::from(parked)))
+            .filter(|_| duty != Duty::Advice)
         {
             self.meter.count(*index, 1);
         }
@@ -290,7 +292,7 @@ impl Figures {
         }
     }
 
-    /// A reversal of ours was sent again.
+    /// What a bank is owed was sent again.
     pub fn retried(&self, issuer: u16) {
         if let Some(member) = self.member_of(issuer) {
             self.meter.count(member.retried, 1);

@@ -19,6 +19,7 @@ use super::hold::{Frame, Hold, Role, SlotId, any_early};
 use super::legs::{Code, Legs};
 use super::memory::{Carded, Memory};
 use super::original::{Numbers, Original, trimmed};
+use super::owed::Owed;
 use super::records::{Paper, Sides};
 use super::state::KeyState;
 use super::steps::{build, leave, lend, micros};
@@ -86,7 +87,7 @@ pub struct Moment {
 /// Who is told that a frame left.
 pub(super) enum Waiting<T> {
     Request(T),
-    Reversal(Rc<Original>),
+    Delivery(Rc<Original>),
     Answer(Latency, Option<T>),
     Nobody,
 }
@@ -115,8 +116,8 @@ pub struct Gate<T> {
     pub(super) paper: Paper,
     pub(super) figures: Option<Figures>,
     pub(super) forwarder: Vec<u8>,
-    /// Reversals without a final code, by transaction.
-    pub(super) owed: HashMap<u64, Rc<Original>>,
+    /// Reversals and advices without a final code.
+    pub(super) owed: Owed,
     /// Requests in doubt after a restart, until `undo`.
     pub(super) in_doubt: HashMap<u64, Rc<Original>>,
     /// Approvals that were still held when their connection went, until `undo` or the end of the tick.
@@ -145,7 +146,7 @@ impl<T: Ticket> Gate<T> {
             paper: Paper::default(),
             figures: meter.map(Figures::new),
             forwarder: forwarder_code.as_bytes().to_vec(),
-            owed: HashMap::new(),
+            owed: Owed::default(),
             in_doubt: HashMap::new(),
             withdrawn: Vec::new(),
             undelivered: Vec::new(),
@@ -588,7 +589,7 @@ fn giving(role: Role) {
     let _ = match role {
         Role::Request => hook::giving(Handed::Request),
         Role::Answer { .. } | Role::Refusal => hook::giving(Handed::Answer),
-        Role::Reversal => hook::giving(Handed::Reversal),
+        Role::Delivery => hook::giving(Handed::Reversal),
         Role::Network => Ok(()),
     };
 }

@@ -22,8 +22,8 @@ pub type SlotId = u64;
 pub enum Role {
     /// A request to a bank: may move to another connection while it is unsent.
     Request,
-    /// A reversal to a bank; whoever repeats it builds it again.
-    Reversal,
+    /// A reversal or an advice to a bank; whoever repeats it builds it again.
+    Delivery,
     /// An answer of the engine to an acquirer.
     Answer { approval: bool },
     /// An answer that touched no state.
@@ -306,14 +306,14 @@ fn early(role: Role) -> bool {
     match role {
         Role::Request => mutant::on(Mutant::RequestBeforeSync),
         Role::Answer { .. } => mutant::on(Mutant::AnswerBeforeSync),
-        Role::Reversal => mutant::on(Mutant::ReversalBeforeSync),
+        Role::Delivery => mutant::on(Mutant::ReversalBeforeSync),
         Role::Refusal | Role::Network => false,
     }
 }
 
 /// Whether something may leave before its record is durable: never, but for a defect of a simulation.
 pub(super) fn any_early() -> bool {
-    early(Role::Request) || early(Role::Answer { approval: true }) || early(Role::Reversal)
+    early(Role::Request) || early(Role::Answer { approval: true }) || early(Role::Delivery)
 }
 
 #[cfg(test)]
@@ -388,7 +388,7 @@ mod tests {
         );
         hold(&mut h, a, 1, 1, Role::Network, b"n");
         hold(&mut h, a, 2, 2, Role::Request, b"rr");
-        hold(&mut h, a, 3, 3, Role::Reversal, b"vvv");
+        hold(&mut h, a, 3, 3, Role::Delivery, b"vvv");
         hold(&mut h, a, 4, 4, Role::Request, b"ssss");
         assert_eq!(
             (h.retarget(a, c), h.retarget(a, a), h.retarget(a, 99)),

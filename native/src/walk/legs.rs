@@ -17,6 +17,7 @@ pub struct Legs {
     follow_up: Option<Arc<Leg>>,
     answer: Option<Arc<Leg>>,
     reversal: Option<Arc<Leg>>,
+    advice: Option<Arc<Leg>>,
     reversal_answer: Option<Arc<Leg>>,
     network: Option<Arc<Leg>>,
     network_answer: Option<Arc<Leg>>,
@@ -42,6 +43,7 @@ impl Legs {
             }),
             answer: leg("answer"),
             reversal: leg("reversal"),
+            advice: leg("advice"),
             reversal_answer: leg("reversal_answer"),
             network: leg("network"),
             network_answer: leg("network_answer"),
@@ -65,6 +67,11 @@ impl Legs {
     /// A reversal to a bank.
     pub fn reversal(&self) -> Result<&Leg, GateError> {
         self.found(&self.reversal, "reversal")
+    }
+
+    /// Word to a bank of what was decided without it.
+    pub fn advice(&self) -> Result<&Leg, GateError> {
+        self.found(&self.advice, "advice")
     }
 
     pub fn network(&self) -> Result<&Leg, GateError> {

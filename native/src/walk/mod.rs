@@ -1,12 +1,14 @@
 //! The walk's memory and its gate: request keys, routes, and the one place where "durable before sent" is enforced.
 //!
 //! `duplicates` remembers request keys in a fixed table; `hold` keeps built frames until their record is on disk;
-//! `gate` joins both with the journal and the codec (`outcome` and `reversal` are its rarer acts, `records` what it
+//! `gate` joins both with the journal and the codec (`outcome`, `reversal` and `advice` are its rarer acts, `owed` what banks are owed, `records` what it
 //! writes, `figures` what it counts,
 //! `steps` what they share); `checkpoint` and `recover` carry its state over a restart. Nothing here knows
 //! sockets, clocks or Python.
 
+mod advice;
 mod checkpoint;
+mod deliver;
 mod digest;
 mod duplicates;
 mod figures;
@@ -16,6 +18,7 @@ mod legs;
 mod memory;
 mod original;
 mod outcome;
+mod owed;
 mod records;
 mod recover;
 mod reference;
@@ -27,6 +30,7 @@ mod steps;
 mod time;
 mod veil;
 
+pub use advice::Advise;
 pub use digest::Digester;
 pub use duplicates::{CAPACITY_MAX, Duplicates, Entry, Evictions, NO_ISSUER};
 pub use gate::{Forward, Gate, GateError, Moment, Ticket};
@@ -38,4 +42,4 @@ pub use recover::Recovered;
 pub use reversal::Reversal;
 pub use routes::{NOWHERE, RouteError, Routes};
 pub use sign::Asked;
-pub use state::{Cause, KeyState, ReversalEffect};
+pub use state::{Cause, Duty, KeyState, ReversalEffect};

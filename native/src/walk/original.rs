@@ -1,6 +1,6 @@
-//! An accepted request in the journal's named fields: what a reversal towards its bank is built from.
+//! A request in the journal's named fields: what a reversal or an advice towards its bank is built from.
 //!
-//! It lives while the reversal is owed, across restarts. It holds the card number, because the bank needs it, in
+//! It lives while that is owed, across restarts. It holds the card number, because the bank needs it, in
 //! memory that is wiped when it goes; there is no place in it for track, PIN, expiry or a verification value.
 
 use std::cell::Cell;
@@ -8,7 +8,8 @@ use std::cell::Cell;
 use zeroize::Zeroize;
 
 use super::digest::Digest;
-use super::state::Cause;
+use super::state::{Cause, Duty};
+use crate::codec::kind::{Kind, response_mti};
 use crate::codec::leg::OriginalData;
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
@@ -52,17 +53,25 @@ pub struct Original {
     pub key: Digest,
     pub amount: u64,
     pub business_date: [u8; 8],
-    /// The request's numbers towards the bank.
+    /// Numbers towards the bank of what a reversal takes back, or of what an advice stands on.
     pub out: Numbers,
-    /// The reversal's own, the same in every repeat.
-    pub reversal: Numbers,
+    pub duty: Duty,
+    /// Its own, the same in every repeat.
+    pub own: Numbers,
     pub cause: Cause,
     /// Record that owes it.
     pub lsn: u64,
+    /// Wall clock of that record, Unix milliseconds.
+    pub owed_ms: i64,
     /// How often a leg was built from it; at least 1 after a restart, when nobody knows.
     pub attempts: Cell<u32>,
+    /// Place in `RESTS` of where it rests.
+    rests: Cell<usize>,
     /// Monotonic time at which the last leg was handed to a socket, 0 before.
     pub sent_ns: Cell<u64>,
+    /// Of an advice: what was answered, and under which authorisation code.
+    code: [u8; 2],
+    auth_code: [u8; 6],
     forwarder: Vec<u8>,
     pan: Pan,
     /// Values of `KEPT` in that order, one after the other; `ends` are where each stops.
@@ -95,7 +104,10 @@ impl Pan {
     }
 }
 
-/// What is known of an owed reversal beside the fields of the request.
+/// In what a delivery may rest.
+const RESTS: [&str; 4] = ["", "parked", "dead", "held"];
+
+/// What is known of an owed reversal or advice beside the fields of the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     pub txn: u64,
@@ -107,8 +119,19 @@ pub struct Facts {
     pub amount: u64,
     pub business_date: [u8; 8],
     pub out: Numbers,
-    pub reversal: Numbers,
+    pub duty: Duty,
+    pub own: Numbers,
     pub cause: Cause,
+}
+
+/// MTI of the first advice of a kind of request.
+pub fn advice_mti(kind: u8) -> [u8; 4] {
+    let of = |known: Kind| known as u8 == kind;
+    let authorises = of(Kind::Authorisation)
+        || of(Kind::Preauthorisation)
+        || of(Kind::PreauthorisationCancel)
+        || of(Kind::AuthorisationAdvice);
+    if authorises { *b"0120" } else { *b"0220" }
 }
 
 impl Original {
@@ -131,6 +154,12 @@ impl Original {
     pub fn from_record(facts: Facts, fields: &Fields<'_>, pan: &[u8]) -> Original {
         let forwarder = fields.get(Field::ForwarderCode).unwrap_or(&[]);
         let mut original = Original::bare(facts, forwarder);
+        if facts.duty == Duty::Advice {
+            original.code = fields.array(Field::Code).unwrap_or([0; 2]);
+            original.auth_code = fields.array(Field::AuthCode).unwrap_or([0; 6]);
+        }
+        let at_ms = fields.signed(Field::AtMs).unwrap_or(0);
+        original.owed_ms = fields.signed(Field::OwedMs).unwrap_or(at_ms);
         original.pan.set(pan);
         for (end, (_, field)) in original.ends.iter_mut().zip(KEPT) {
             original
@@ -152,10 +181,15 @@ impl Original {
             amount: facts.amount,
             business_date: facts.business_date,
             out: facts.out,
-            reversal: facts.reversal,
+            duty: facts.duty,
+            own: facts.own,
             cause: facts.cause,
             lsn: 0,
+            owed_ms: 0,
+            code: [0; 2],
+            auth_code: [0; 6],
             attempts: Cell::new(0),
+            rests: Cell::new(0),
             sent_ns: Cell::new(0),
             forwarder: forwarder.to_vec(),
             pan: Pan::default(),
@@ -164,17 +198,65 @@ impl Original {
         }
     }
 
+    /// What the advice says was answered, and under which authorisation code.
+    #[must_use]
+    pub fn approved(mut self, code: [u8; 2], auth_code: [u8; 6]) -> Original {
+        self.code = code;
+        self.auth_code = auth_code;
+        self
+    }
+
     /// The same request, with a reversal of these numbers owed for it.
-    pub fn with_reversal(&self, cause: Cause, reversal: Numbers) -> Original {
+    pub fn with_reversal(&self, cause: Cause, own: Numbers) -> Original {
         Original {
             cause,
-            reversal,
+            duty: Duty::undoing(self.mti),
+            own,
             attempts: Cell::new(0),
+            rests: Cell::new(0),
             sent_ns: Cell::new(0),
             forwarder: self.forwarder.clone(),
             pan: self.pan.clone(),
             kept: self.kept.clone(),
             ..*self
+        }
+    }
+
+    /// A SETTLED record says this of it: it rests, or does not any more.
+    pub fn rest(&self, result: &str) {
+        let place = RESTS.iter().position(|known| *known == result);
+        self.rests.set(place.unwrap_or(0));
+    }
+
+    /// In what it rests; empty: it does not.
+    pub fn standing(&self) -> &'static str {
+        RESTS.get(self.rests.get()).copied().unwrap_or("")
+    }
+
+    /// MTI under which it goes.
+    pub fn first_mti(&self) -> [u8; 4] {
+        match self.duty {
+            Duty::Advice => advice_mti(self.kind),
+            Duty::Reversal | Duty::Withdrawal => *b"0420",
+        }
+    }
+
+    /// The same of a repeat.
+    pub fn repeat_mti(&self) -> [u8; 4] {
+        let [version, class, function, _] = self.first_mti();
+        [version, class, function, b'1']
+    }
+
+    /// What an advice tells of; empty for a reversal.
+    pub fn code(&self) -> &[u8] {
+        trimmed(&self.code)
+    }
+
+    /// True when there is something to be named: what is reversed, or what an advice stands on.
+    fn names(&self) -> bool {
+        match self.duty {
+            Duty::Advice => self.out.stan != 0 && self.mti != [0; 4] && follows(self.kind),
+            Duty::Reversal | Duty::Withdrawal => true,
         }
     }
 
@@ -190,12 +272,12 @@ impl Original {
         }
     }
 
-    /// True when a bank's answer belongs to the reversal built from this: response MTI, the reversal's own STAN and
+    /// True when a bank's answer belongs to what was built from this: response MTI, its own STAN and
     /// transmission time, and the echoes that the answer's dialect lists. What was sent must have come back unchanged.
     pub fn agrees(&self, reply: &Message) -> bool {
         let mut sent = Vec::with_capacity(16);
-        reply.mti() == *b"0430"
-            && i64::from(reply.stan()) == i64::from(self.reversal.stan)
+        reply.mti() == response_mti(self.first_mti())
+            && i64::from(reply.stan()) == i64::from(self.own.stan)
             && reply.dialect().echoes.iter().all(|&name| {
                 sent.clear();
                 !self.normal(name, &mut sent) || reply.value(name).as_deref() == Some(&sent)
@@ -214,19 +296,38 @@ impl Original {
 
     /// Writes everything that `from_record` needs, so that the record stands on its own.
     pub fn write(&self, record: &mut Builder) {
-        record
-            .bytes(Field::OriginalMti, trimmed(&self.mti))
-            .number(Field::Amount, self.amount)
-            .number(Field::OutStan, u64::from(self.out.stan))
-            .bytes(Field::OutTime, trimmed(&self.out.time))
-            .bytes(Field::BusinessDate, trimmed(&self.business_date))
-            .bytes(Field::ForwarderCode, &self.forwarder)
-            .number(Field::Cause, self.cause as u64)
-            .number(Field::ReversalStan, u64::from(self.reversal.stan))
-            .bytes(Field::ReversalTime, trimmed(&self.reversal.time));
+        record.number(Field::Amount, self.amount);
+        self.write_named(record);
+        match self.duty {
+            Duty::Advice => self.write_advice(record),
+            Duty::Reversal | Duty::Withdrawal => {
+                record
+                    .number(Field::Cause, self.cause as u64)
+                    .number(Field::ReversalStan, u64::from(self.own.stan))
+                    .bytes(Field::ReversalTime, trimmed(&self.own.time));
+            }
+        }
         for (at, (_, field)) in KEPT.iter().enumerate() {
             record.offer(*field, self.kept_at(at));
         }
+    }
+
+    /// What it is about, and as whom we speak.
+    pub fn write_named(&self, record: &mut Builder) {
+        record
+            .bytes(Field::OriginalMti, trimmed(&self.mti))
+            .number(Field::OutStan, u64::from(self.out.stan))
+            .bytes(Field::OutTime, trimmed(&self.out.time))
+            .bytes(Field::BusinessDate, trimmed(&self.business_date))
+            .bytes(Field::ForwarderCode, &self.forwarder);
+    }
+
+    /// Only what a record of the request that owes an advice has beside the request's fields and the code.
+    pub fn write_advice(&self, record: &mut Builder) {
+        record
+            .number(Field::AdviceStan, u64::from(self.own.stan))
+            .bytes(Field::AdviceTime, trimmed(&self.own.time));
+        record.offer(Field::AuthCode, trimmed(&self.auth_code));
     }
 
     fn kept_at(&self, at: usize) -> &[u8] {
@@ -245,18 +346,27 @@ pub fn trimmed(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Names as the reversal's leg asks for them: the reversal's own numbers, and the request's in the original data.
+/// True for a kind that stands on an earlier transaction.
+fn follows(kind: u8) -> bool {
+    Kind::from_u8(kind).is_some_and(Kind::follows)
+}
+
+/// Names as the legs ask for them: its own numbers, and in the original data those of what it is about.
 impl Source for Original {
     fn normal(&self, name: Name, out: &mut Vec<u8>) -> bool {
         match name {
             Name::Pan => push(out, self.pan.get()),
             Name::Amount => push(out, format!("{:012}", self.amount).as_bytes()),
-            Name::Stan => push(out, format!("{:06}", self.reversal.stan).as_bytes()),
-            Name::TransmissionTime => push(out, trimmed(&self.reversal.time)),
+            Name::Stan => push(out, format!("{:06}", self.own.stan).as_bytes()),
+            Name::TransmissionTime => push(out, trimmed(&self.own.time)),
             Name::ForwarderCode => push(out, &self.forwarder),
+            Name::ResponseCode => push(out, self.code()),
+            Name::AuthCode => push(out, trimmed(&self.auth_code)),
             Name::OriginalData => {
-                self.data().write(out);
-                true
+                if self.names() {
+                    self.data().write(out);
+                }
+                self.names()
             }
             _ => KEPT
                 .iter()

@@ -52,7 +52,7 @@ impl<T: Ticket> Gate<T> {
         };
         self.count_concluded(&entry, class_of(request.mti()), meant, c.end);
         self.hold_answer(built, request, lsn, c.txn, latency);
-        Ok(original.map(|original| self.owe(original, lsn)))
+        Ok(original.map(|original| self.owe(original, lsn, c.at.wall_ms)))
     }
 
     fn record_concluded(
@@ -164,7 +164,7 @@ impl<T: Ticket> Gate<T> {
         drop(memory);
         self.in_doubt.remove(&c.txn);
         self.count_concluded(&settled, class_of(settled.out_mti), meant, c.end);
-        Ok(owes.then(|| self.owe(original, lsn)))
+        Ok(owes.then(|| self.owe(original, lsn, c.at.wall_ms)))
     }
 
     fn count_concluded(&mut self, entry: &Entry, class: usize, code: [u8; 2], end: [u8; 2]) {

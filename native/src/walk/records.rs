@@ -197,7 +197,7 @@ impl Paper {
         &mut self.record
     }
 
-    /// All that the repeats of an owed reversal need, beside what `start` has written.
+    /// All that the repeats of an owed reversal or advice need, beside what `start` has written.
     pub fn owed(&mut self, original: &Original, sides: Sides<'_>) {
         self.record
             .text(Field::Acquirer, sides.acquirer)
@@ -231,7 +231,7 @@ impl Paper {
         }
     }
 
-    /// An owed reversal, as a checkpoint carries it: an ANSWERED record that says nothing of the request's key.
+    /// An owed reversal or advice, as a checkpoint carries it: an ANSWERED record that says nothing of the request's key.
     pub fn carried_owed(
         &mut self,
         original: &Original,
@@ -240,7 +240,10 @@ impl Paper {
     ) -> &mut Builder {
         self.start(original.txn, wall_ms)
             .bytes(Field::Key, &original.key)
-            .number(Field::Attempts, u64::from(original.attempts.get()));
+            .number(Field::Attempts, u64::from(original.attempts.get()))
+            .signed(Field::OwedMs, original.owed_ms)
+            .text(Field::Result, original.standing())
+            .bytes(Field::Code, original.code());
         self.owed(original, sides);
         &mut self.record
     }

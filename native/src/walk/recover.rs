@@ -13,12 +13,14 @@ use super::duplicates::Entry;
 use super::gate::{Gate, GateError, Ticket};
 use super::memory::Memory;
 use super::original::{Facts, Numbers, Original};
+use super::owed::DutyOf;
 use super::records::{claim_of, effect_of, read_entry, settle_entry, tombstone, windows_of};
 use super::sign;
-use super::state::{Cause, KeyState, ReversalEffect};
+use super::state::{Cause, Duty, KeyState, ReversalEffect};
 use super::time::unix_near;
 use super::veil::Veil;
 use crate::hook::{self, Point};
+use crate::journal::record::UNSETTLED;
 use crate::journal::{Field, Fields, JournalError, RecordKind, RecordRef};
 use crate::simulation::mutant::{self, Mutant};
 
@@ -27,7 +29,7 @@ use crate::simulation::mutant::{self, Mutant};
 pub struct Recovered {
     /// Accepted, never answered, by transaction id.
     pub in_doubt: Vec<Rc<Original>>,
-    /// Reversals without a final code, by transaction id.
+    /// Reversals and advices without a final code, by transaction id and duty.
     pub owed: Vec<Rc<Original>>,
     /// Highest (Unix second, STAN) used towards each institution.
     pub marks: Vec<(u16, Mark)>,
@@ -48,7 +50,7 @@ pub struct Mark {
 struct Fold {
     entries: HashMap<Digest, Entry>,
     in_doubt: HashMap<u64, Original>,
-    owed: HashMap<u64, Original>,
+    owed: HashMap<DutyOf, Original>,
     marks: HashMap<u16, Mark>,
     last_txn: u64,
     records: u64,
@@ -77,6 +79,7 @@ impl Fold {
         if let Some(issuer) = issuer {
             self.mark(issuer, fields, Field::OutStan, Field::OutTime);
             self.mark(issuer, fields, Field::ReversalStan, Field::ReversalTime);
+            self.mark(issuer, fields, Field::AdviceStan, Field::AdviceTime);
         }
         match record.kind {
             RecordKind::Accepted => self.accepted(record, &parties, &memory.veil),
@@ -84,9 +87,8 @@ impl Fold {
                 self.answered(record, &parties, &memory.veil);
             }
             RecordKind::Reversal => self.reversal(record, &parties),
-            RecordKind::Settled if fields.text(Field::Result) != "parked" => {
-                self.owed.remove(&fields.number_or_0(Field::Txn));
-            }
+            RecordKind::Advised => self.advised(record, &parties, &memory.veil),
+            RecordKind::Settled => self.settled(fields),
             RecordKind::StanMark => {
                 if let Some(institution) = intern(memory, fields.text(Field::Institution)) {
                     self.mark(institution, fields, Field::OutStan, Field::OutTime);
@@ -103,12 +105,50 @@ impl Fold {
                 windows_of(fields).for_each(|w| memory.atc.merge(&w));
             }
             RecordKind::AtcWindows
-            | RecordKind::Settled
             | RecordKind::Started
             | RecordKind::Reconfigured
             | RecordKind::Stopped
             | RecordKind::Checkpoint => {}
         }
+        // Whatever record of a request names the numbers of an advice, owes it.
+        if record.kind != RecordKind::Settled
+            && fields.has(Field::AdviceStan)
+            && let Some(key) = fields.array(Field::Key)
+        {
+            let txn = fields.number_or_0(Field::Txn);
+            let mut facts = facts_of(fields, key, txn, Field::OriginalMti, &parties);
+            facts.duty = Duty::Advice;
+            facts.own = numbers(fields, Field::AdviceStan, Field::AdviceTime);
+            self.owe(record, facts);
+        }
+    }
+
+    /// Over, or resting: then it is known how often it was sent.
+    fn settled(&mut self, fields: &Fields<'_>) {
+        let duty = Duty::from_u8(fields.number_or_0(Field::Duty) as u8);
+        let key = (fields.number_or_0(Field::Txn), duty.unwrap_or_default());
+        let result = fields.text(Field::Result);
+        if !UNSETTLED.contains(&result) {
+            self.owed.remove(&key);
+        } else if let Some(original) = self.owed.get(&key) {
+            original.rest(result);
+            let attempts = fields.number_or_0(Field::Attempts) as u32;
+            original.attempts.set(attempts.max(1));
+        }
+    }
+
+    /// An acquirer's advice: its own key is settled by it; what its bank is owed is read by `record`.
+    fn advised(&mut self, record: &RecordRef<'_>, parties: &Parties, veil: &Veil) {
+        let Some(mut entry) = read_entry(&record.fields, parties.acquirer, parties.issuer) else {
+            return;
+        };
+        entry.lsn = record.lsn;
+        // In its record these are of what it stands on.
+        entry.out_stan = 0;
+        entry.out_time = [0; 10];
+        entry.out_mti = [0; 4];
+        cover(&mut entry, record, veil);
+        self.entries.insert(entry.key, entry);
     }
 
     fn accepted(&mut self, record: &RecordRef<'_>, parties: &Parties, veil: &Veil) {
@@ -185,10 +225,11 @@ impl Fold {
 
     fn owe(&mut self, record: &RecordRef<'_>, facts: Facts) {
         let original = original_of(record, facts);
+        original.rest(record.fields.text(Field::Result));
         original
             .attempts
             .set((record.fields.number_or_0(Field::Attempts) as u32).max(1));
-        self.owed.insert(facts.txn, original);
+        self.owed.insert((facts.txn, facts.duty), original);
     }
 
     fn mark(&mut self, institution: u16, fields: &Fields<'_>, stan: Field, time: Field) {
@@ -252,7 +293,8 @@ fn facts_of(fields: &Fields<'_>, key: Digest, txn: u64, mti: Field, parties: &Pa
         amount: fields.number_or_0(Field::Amount),
         business_date: fields.array(Field::BusinessDate).unwrap_or([0; 8]),
         out: numbers(fields, Field::OutStan, Field::OutTime),
-        reversal: numbers(fields, Field::ReversalStan, Field::ReversalTime),
+        duty: Duty::undoing(fields.array(mti).unwrap_or([0; 4])),
+        own: numbers(fields, Field::ReversalStan, Field::ReversalTime),
         cause: Cause::from_u8(fields.number_or_0(Field::Cause) as u8).unwrap_or_default(),
     }
 }
@@ -285,10 +327,10 @@ fn forget(fold: &mut Fold, marks: &mut Vec<(u16, Mark)>) {
     }
 }
 
-/// By transaction id, so that two replays give the same list.
-fn sorted(originals: HashMap<u64, Original>) -> Vec<Rc<Original>> {
-    let mut list: Vec<Rc<Original>> = originals.into_values().map(Rc::new).collect();
-    list.sort_unstable_by_key(|original| original.txn);
+/// By transaction id and duty: that is the order in which they were owed, and the same in every replay.
+fn sorted(originals: impl Iterator<Item = Original>) -> Vec<Rc<Original>> {
+    let mut list: Vec<Rc<Original>> = originals.map(Rc::new).collect();
+    list.sort_unstable_by_key(|original| (original.txn, original.duty));
     list
 }
 
@@ -317,8 +359,8 @@ impl<T: Ticket> Gate<T> {
         marks.sort_unstable();
         forget(&mut fold, &mut marks);
         let recovered = Recovered {
-            in_doubt: sorted(fold.in_doubt),
-            owed: sorted(fold.owed),
+            in_doubt: sorted(fold.in_doubt.into_values()),
+            owed: sorted(fold.owed.into_values()),
             marks,
             last_txn: fold.last_txn,
             records: fold.records,

@@ -1,19 +1,18 @@
-//! The gate's reversals: an acquirer's, and ours towards a bank.
+//! The gate's reversals by an acquirer; what a bank is owed by them goes out in `deliver`.
 
 use std::rc::Rc;
 
 use super::digest::Digest;
 use super::duplicates::{Entry, Handle};
 use super::figures::{Outcome, class_of};
-use super::gate::{Carried, Gate, GateError, Latency, Moment, Ticket, Waiting};
-use super::hold::{Role, SlotId};
+use super::gate::{Gate, GateError, Latency, Moment, Ticket};
+use super::hold::SlotId;
 use super::memory::Memory;
 use super::original::{Numbers, Original, trimmed};
 use super::records::{Sides, tombstone};
 use super::state::{Cause, KeyState, ReversalEffect};
-use super::steps::{build, facts, lend, micros};
+use super::steps::{facts, lend};
 use super::veil::Veil;
-use crate::codec::leg::{Own, Sources};
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
 use crate::journal::{Field, RecordKind};
@@ -56,7 +55,7 @@ impl<T: Ticket> Gate<T> {
             ..Latency::default()
         };
         self.hold_answer(built, message, lsn, r.txn, latency);
-        Ok(original.map(|original| self.owe(original, lsn)))
+        Ok(original.map(|original| self.owe(original, lsn, r.at.wall_ms)))
     }
 
     fn record_reversal(
@@ -117,99 +116,6 @@ impl<T: Ticket> Gate<T> {
         }
         apply_effect(&mut memory, r, original_key, place, lsn);
         Ok((lsn, original))
-    }
-
-    /// The bank's 0420 or 0421, held until the record that owes it is durable. False when the connection is not open.
-    pub fn reverse(
-        &mut self,
-        original: &Rc<Original>,
-        slot: SlotId,
-        repeat: bool,
-    ) -> Result<bool, GateError> {
-        let Some(legs) = self.hold.link(slot).cloned() else {
-            return Ok(false);
-        };
-        let own = Own {
-            stan: Some(original.reversal.stan),
-            transmission_time: trimmed(&original.reversal.time),
-            forwarder_code: original.forwarder(),
-            original: Some(original.data()),
-            ..Own::default()
-        };
-        let sources = Sources {
-            original: Some(&**original),
-            own: Some(&own),
-            ..Sources::default()
-        };
-        let mti = if repeat { *b"0421" } else { *b"0420" };
-        let start = build(&mut self.hold, slot, legs.reversal()?, mti, &sources, None)?;
-        original
-            .attempts
-            .set(original.attempts.get().saturating_add(1));
-        if let Some(figures) = self.figures.as_ref().filter(|_| repeat) {
-            figures.retried(original.issuer);
-        }
-        let carried = Carried {
-            class: class_of(mti),
-            waiting: Waiting::Reversal(Rc::clone(original)),
-        };
-        self.hold.keep(
-            slot,
-            start,
-            original.lsn,
-            original.txn,
-            Role::Reversal,
-            carried,
-        );
-        Ok(true)
-    }
-
-    /// Reversals without a final code that a bank is owed. Walks all: for a gauge.
-    pub fn owed_to(&self, issuer: u16) -> usize {
-        self.owed.values().filter(|o| o.issuer == issuer).count()
-    }
-
-    /// Transmission time (MMDDhhmmss, UTC) of the oldest reversal that a bank is owed. Walks all: for a gauge.
-    pub fn oldest_owed_to(&self, issuer: u16) -> Option<[u8; 10]> {
-        let mine = self.owed.values().filter(|o| o.issuer == issuer);
-        mine.min_by_key(|o| o.txn).map(|o| o.reversal.time)
-    }
-
-    /// SETTLED: the reversal got a final code (or was parked: then it is still owed after a restart). `end`: how, with
-    /// the bank's share since its last leg was handed to a socket.
-    pub fn settle(
-        &mut self,
-        original: &Original,
-        result: &str,
-        end: [u8; 2],
-        at: Moment,
-    ) -> Result<u64, GateError> {
-        let parked = result == "parked";
-        let memory = lend(&self.memory)?;
-        self.paper
-            .decide(original.txn, at.wall_ms)
-            .text(Field::Issuer, memory.name(original.issuer))
-            .text(Field::Result, result)
-            .bytes(Field::End, &end)
-            .number(Field::ReversalStan, u64::from(original.reversal.stan))
-            .number(Field::Attempts, u64::from(original.attempts.get()));
-        let sent_ns = original.sent_ns.get();
-        if !parked && sent_ns > 0 && at.now_ns > sent_ns {
-            self.paper
-                .record
-                .number(Field::BankUs, micros(at.now_ns - sent_ns));
-        }
-        let lsn = self
-            .journal
-            .append(RecordKind::Settled, self.paper.record.finish()?, None)?;
-        drop(memory);
-        if !parked {
-            self.owed.remove(&original.txn);
-        }
-        if let Some(figures) = &self.figures {
-            figures.reversal(original.issuer, original.cause, parked);
-        }
-        Ok(lsn)
     }
 }
 

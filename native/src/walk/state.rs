@@ -58,6 +58,36 @@ impl Cause {
     }
 }
 
+/// What a bank is owed. At most one of each for a transaction, and in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Duty {
+    /// The reversal of a request that went to it.
+    #[default]
+    Reversal = 0,
+    /// Word of what was decided without it.
+    Advice = 1,
+    /// The reversal of that.
+    Withdrawal = 2,
+}
+
+impl Duty {
+    pub fn from_u8(number: u8) -> Option<Duty> {
+        [Duty::Reversal, Duty::Advice, Duty::Withdrawal]
+            .get(usize::from(number))
+            .copied()
+    }
+
+    /// What takes back a message that went to the bank under this MTI.
+    pub fn undoing(mti: [u8; 4]) -> Duty {
+        if mti[2] == b'2' {
+            Duty::Withdrawal
+        } else {
+            Duty::Reversal
+        }
+    }
+}
+
 /// What an acquirer's reversal did to its original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -102,7 +132,13 @@ mod tests {
                 ReversalEffect::from_u8(number).map(|e| e as u8),
                 (number < 5).then_some(number)
             );
+            assert_eq!(
+                Duty::from_u8(number).map(|d| d as u8),
+                (number < 3).then_some(number)
+            );
         }
         assert_eq!(Cause::from_u8(7), None);
+        assert_eq!(Duty::undoing(*b"0200"), Duty::Reversal);
+        assert_eq!(Duty::undoing(*b"0120"), Duty::Withdrawal);
     }
 }

@@ -13,7 +13,7 @@ use super::legs::{Code, Legs};
 use super::memory::Memory;
 use super::original::{Facts, Numbers, Original};
 use super::recover::Recovered;
-use super::state::Cause;
+use super::state::{Cause, Duty};
 use crate::codec::kind::response_mti;
 use crate::codec::leg::{Leg, Own, Sources};
 use crate::codec::message::Message;
@@ -141,11 +141,13 @@ impl<T: Ticket> Gate<T> {
         );
     }
 
-    pub(super) fn owe(&mut self, mut original: Original, lsn: u64) -> Rc<Original> {
+    /// A bank is owed this from record `lsn` on, which was written at `wall_ms`.
+    pub(super) fn owe(&mut self, mut original: Original, lsn: u64, wall_ms: i64) -> Rc<Original> {
         original.lsn = lsn;
-        self.remember(original.issuer, original.reversal, original.txn);
+        original.owed_ms = wall_ms;
+        self.remember(original.issuer, original.own, original.txn);
         let original = Rc::new(original);
-        self.owed.insert(original.txn, Rc::clone(&original));
+        self.owed.insert(Rc::clone(&original));
         original
     }
 
@@ -163,9 +165,11 @@ impl<T: Ticket> Gate<T> {
 
     /// Takes over what a replayed journal left open.
     pub(super) fn adopt(&mut self, recovered: &Recovered) {
-        let by_txn = |list: &[Rc<Original>]| list.iter().map(|o| (o.txn, Rc::clone(o))).collect();
-        self.in_doubt = by_txn(&recovered.in_doubt);
-        self.owed = by_txn(&recovered.owed);
+        let doubts = recovered.in_doubt.iter();
+        self.in_doubt = doubts.map(|o| (o.txn, Rc::clone(o))).collect();
+        for original in &recovered.owed {
+            self.owed.insert(Rc::clone(original));
+        }
         for (institution, mark) in &recovered.marks {
             let numbers = Numbers {
                 stan: mark.stan,
@@ -230,7 +234,7 @@ pub(super) fn build<T>(
 }
 
 /// What the table knows of a forwarded request that is to be reversed.
-pub(super) fn facts(entry: &Entry, cause: Cause, reversal: Numbers) -> Facts {
+pub(super) fn facts(entry: &Entry, cause: Cause, own: Numbers) -> Facts {
     Facts {
         txn: entry.txn,
         acquirer: entry.acquirer,
@@ -244,7 +248,8 @@ pub(super) fn facts(entry: &Entry, cause: Cause, reversal: Numbers) -> Facts {
             stan: entry.out_stan,
             time: entry.out_time,
         },
-        reversal,
+        duty: Duty::undoing(entry.out_mti),
+        own,
         cause,
     }
 }
@@ -265,7 +270,7 @@ pub(super) fn leave<T: Ticket>(
     let since = |earlier: u64| now_ns.saturating_sub(earlier);
     match &frame.ticket.waiting {
         Waiting::Request(ticket) => ticket.message().set_sent_ns(now_ns),
-        Waiting::Reversal(original) => original.sent_ns.set(now_ns),
+        Waiting::Delivery(original) => original.sent_ns.set(now_ns),
         Waiting::Answer(..) | Waiting::Nobody => {}
     }
     let Some(figures) = figures else {
@@ -283,7 +288,7 @@ pub(super) fn leave<T: Ticket>(
             };
             figures.to_acquirer(frame.ticket.class, total, ours, back);
         }
-        Waiting::Reversal(_) | Waiting::Nobody => {}
+        Waiting::Delivery(_) | Waiting::Nobody => {}
     }
     figures.sent(institution, frame.ticket.class, bytes);
 }

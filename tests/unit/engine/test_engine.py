@@ -11,7 +11,7 @@ from switch.engine.perform import perform
 from switch.engine.states import State
 from switch.engine.transaction import Transaction
 from switch.model.state import KeyState, ReversalEffect
-from tests.support.gate import FakeEntry, FakeRecovered, FakeReversal
+from tests.support.gate import FakeEntry, FakeOwed, FakeRecovered
 from tests.support.message import PURCHASE, message, reply_to
 from tests.support.playbook import ACQ, BANK, Play
 
@@ -140,17 +140,17 @@ def test_lost_slots_that_nothing_refers_to_are_forgotten() -> None:
 def test_what_the_gate_cannot_resolve_after_a_restart_is_an_alarm() -> None:
     play = Play()
     play.duplicates.by_txn[9] = FakeEntry(9, KeyState.DECLINED, (), "", -1)
-    doubtful = FakeRecovered([FakeReversal(9, 77, 0, "")], [])
-    perform(play.engine, play.gate, play.engine.recover(doubtful, 0), 0)
+    doubtful = FakeRecovered([FakeOwed(9, 77, 0, "")], [])
+    perform(play.engine, play.gate, play.engine.recover(doubtful, 0, 0), 0)
     assert play.gate.effects[-1] == Note("still_in_doubt", 9)
 
 
 def test_recovering_again_adds_nothing() -> None:
     play = Play()
-    owed = FakeReversal(5, BANK, 1, "1123170000")
+    owed = FakeOwed(5, BANK, 1, "1123170000")
     recovered = FakeRecovered([], [owed])
-    assert play.engine.recover(recovered, 0) == []
-    assert play.engine.recover(recovered, 0) == []
+    assert play.engine.recover(recovered, 0, 0) == []
+    assert play.engine.recover(recovered, 0, 0) == []
     assert play.engine.owed_count == 1
 
 

@@ -67,7 +67,7 @@ def test_a_time_out_tells_its_reversal_to_the_end(world: World) -> None:
     parked = told(world, txn).reversal
     assert parked is not None
     assert parked.state == "parked"
-    assert world.gate.reverse(owed, world.host, repeat=True)
+    assert world.gate.deliver(owed, world.host, repeat=True)
     world.gate.settle(owed, "00", world.wall_ms, "TL")
     life = told(world, txn)
     assert whats(life)[-4:] == ["told", "owed", "parked", "settled"]

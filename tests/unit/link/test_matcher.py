@@ -25,11 +25,11 @@ class _Txn(msgspec.Struct, eq=False):
 
 class _Reversal(msgspec.Struct, eq=False):
     txn: int
-    reversal_stan: int
-    reversal_time: str
+    stan: int
+    time: str
 
     def agrees(self, reply: Message) -> bool:
-        return reply.get("transmission_time") == self.reversal_time
+        return reply.get("transmission_time") == self.time
 
 
 def _matcher(cap: int = 10, stan: int = 0) -> Matcher[_Txn, _Reversal]:
@@ -214,23 +214,23 @@ def test_reversals_stay_until_they_are_done() -> None:
     matcher = _matcher()
     stan, time = matcher.number(_NOW_S)
     reversal = _Reversal(1, stan, time)
-    matcher.reversal_sent(reversal)
+    matcher.delivery_sent(reversal)
     fields = {"stan": f"{stan:06d}", "transmission_time": time, "response_code": "96"}
-    assert matcher.match_reversal(message("0430", fields)) is reversal
-    assert matcher.match_reversal(message("0430", fields)) is reversal
+    assert matcher.match_delivery(message("0430", fields)) is reversal
+    assert matcher.match_delivery(message("0430", fields)) is reversal
     wrong = {**fields, "transmission_time": "0101000000"}
-    assert matcher.match_reversal(message("0430", wrong)) is None
+    assert matcher.match_delivery(message("0430", wrong)) is None
     assert matcher.counts["disagreeing"] == 1
-    matcher.reversal_done(reversal)
-    matcher.reversal_done(reversal)
-    assert matcher.match_reversal(message("0430", fields)) is None
-    assert matcher.counts["reversal_unknown"] == 1
+    matcher.delivery_done(reversal)
+    matcher.delivery_done(reversal)
+    assert matcher.match_delivery(message("0430", fields)) is None
+    assert matcher.counts["delivery_unknown"] == 1
 
 
 def test_numbers_of_open_reversals_are_not_given_out_again() -> None:
     matcher = _matcher(stan=STAN_MAX)
     stan, time = matcher.number(_NOW_S)
-    matcher.reversal_sent(_Reversal(1, stan, time))
+    matcher.delivery_sent(_Reversal(1, stan, time))
     matcher.window = Window(_NOW_S + 9, STAN_MAX)
     assert matcher.number(_NOW_S + 9)[0] == stan + 1
 

@@ -92,8 +92,8 @@ def test_the_gate_counts_each_way_a_request_can_end(tmp_path: Path, metrics: Met
         request, world.terminal, txn, "91", "TW", world.wall_ms, Cause.TIMEOUT, 9, OUT_TIME
     )
     assert owed is not None
-    world.gate.reverse(owed, world.host, repeat=False)
-    world.gate.reverse(owed, world.host, repeat=True)
+    world.gate.deliver(owed, world.host, repeat=False)
+    world.gate.deliver(owed, world.host, repeat=True)
     assert world.gate.owed_to(world.bank) == 1
     world.gate.settle(owed, "00", world.wall_ms)
     assert world.gate.owed_to(world.bank) == 0

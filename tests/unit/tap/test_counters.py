@@ -185,7 +185,7 @@ def reversed_card(taps: Taps, stan: int, original: int) -> str:
         world.wall_ms, NOW_S, 700_000 + stan, "1123160010",
     )  # fmt: skip
     assert owed is not None
-    assert world.gate.reverse(owed, world.host, repeat=False)
+    assert world.gate.deliver(owed, world.host, repeat=False)
     out = world.flow()
     for part in (CARD, CARD[6:], OTHER_CARD, OTHER_CARD[6:]):
         assert part.encode() not in out[world.terminal]

@@ -169,12 +169,12 @@ def test_a_time_out_reverses_the_card(tmp_path: Path) -> None:
             "1123160009",
         )  # fmt: skip
         assert owed is not None
-        assert world.gate.reverse(owed, world.host, repeat=False)
+        assert world.gate.deliver(owed, world.host, repeat=False)
         leg = world.dialect.decode(world.flow()[world.host][2:])
         assert (leg.mti, leg.reveal("pan")) == ("0420", CARD)
         with restarted(world) as (after, recovered):
             (again,) = recovered.owed
-            assert after.gate.reverse(again, after.host, repeat=True)
+            assert after.gate.deliver(again, after.host, repeat=True)
             leg = after.dialect.decode(after.flow()[after.host][2:])
             assert leg.reveal("pan") == CARD
 
@@ -194,7 +194,7 @@ def test_the_acquirers_reversal_undoes_the_card_of_then(tmp_path: Path) -> None:
             world.wall_ms, NOW_S, 78, "1123160010",
         )  # fmt: skip
         assert owed is not None
-        assert world.gate.reverse(owed, world.host, repeat=False)
+        assert world.gate.deliver(owed, world.host, repeat=False)
         out = world.flow()
         leg = world.dialect.decode(out[world.host][2:])
         assert leg.reveal("pan") == CARD

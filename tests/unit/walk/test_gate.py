@@ -121,7 +121,7 @@ def test_a_timeout_is_declined_and_its_reversal_owed_in_one_record(world: World)
     assert world.journal.appended == before + 1
     assert owed is not None
     assert (owed.txn, owed.issuer, owed.cause) == (txn, world.bank, Cause.TIMEOUT)
-    assert world.gate.reverse(owed, world.host, repeat=False)
+    assert world.gate.deliver(owed, world.host, repeat=False)
     assert world.release() == {}, "neither leaves before the record"
     out = world.flow()
     answer = world.dialect.decode(out[world.terminal][2:])
@@ -145,9 +145,9 @@ def test_a_repeated_reversal_is_the_same_but_for_its_mti(world: World) -> None:
         request, -1, txn, "91", "TW", world.wall_ms, Cause.TIMEOUT, 5, OUT_TIME
     )
     assert owed is not None
-    world.gate.reverse(owed, world.host, repeat=False)
+    world.gate.deliver(owed, world.host, repeat=False)
     first = world.flow()[world.host]
-    world.gate.reverse(owed, world.host, repeat=True)
+    world.gate.deliver(owed, world.host, repeat=True)
     again = world.release()[world.host]
     assert (first[2:6], again[2:6], first[6:]) == (b"0420", b"0421", again[6:])
     assert (owed.attempts, owed.sent_ns) == (2, world.now_ns)
@@ -214,8 +214,8 @@ def test_an_acquirers_reversal_of_an_approval_is_answered_and_owed(world: World)
         world.wall_ms, NOW_S, 88, "1123160010",
     )  # fmt: skip
     assert owed is not None
-    assert (owed.txn, owed.cause, owed.reversal_stan) == (txn, Cause.ACQUIRER, 88)
-    world.gate.reverse(owed, world.host, repeat=False)
+    assert (owed.txn, owed.cause, owed.stan) == (txn, Cause.ACQUIRER, 88)
+    world.gate.deliver(owed, world.host, repeat=False)
     out = world.flow()
     answer = world.dialect.decode(out[world.terminal][2:])
     assert (answer.mti, answer.stan, answer.get("response_code")) == ("0430", 5, "00")

@@ -76,7 +76,7 @@ def test_outcomes_of_ours_say_how_long_it_took(world: World) -> None:
     assert answered["ours_us"] == 1_000
     assert answered["recorded_us"] > 0  # type: ignore[operator]
     assert owed is not None
-    assert world.gate.reverse(owed, world.host, repeat=False)
+    assert world.gate.deliver(owed, world.host, repeat=False)
     world.flow()
     world.gate.settle(owed, "00", world.wall_ms, "TL")
     settled = only(world, "SETTLED")

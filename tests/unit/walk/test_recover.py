@@ -63,9 +63,9 @@ def test_a_request_without_outcome_is_in_doubt_and_its_undoing_is_durable(world:
         assert (doubtful.issuer, doubtful.amount_minor) == (second.bank, 1234)
         assert state(second, 3)[0] == KeyState.IN_FLIGHT
         owed = undo(second, doubtful)
-        assert (owed.cause, owed.reversal_stan, owed.attempts) == (Cause.RESTART, 900, 0)
+        assert (owed.cause, owed.stan, owed.attempts) == (Cause.RESTART, 900, 0)
         assert state(second, 3) == (KeyState.DECLINED, "91")
-        second.gate.reverse(owed, second.host, repeat=False)
+        second.gate.deliver(owed, second.host, repeat=False)
         leg = second.one(second.flow(), second.host)
         sent = second.dialect.decode(frame[2:])
         assert leg.get("original_data.stan") == f"{sent.stan:06}"
@@ -103,13 +103,13 @@ def test_declines_are_remembered(world: World) -> None:
 
 def test_an_owed_reversal_is_repeated_identically(world: World) -> None:
     owed = timed_out(world)
-    world.gate.reverse(owed, world.host, repeat=False)
+    world.gate.deliver(owed, world.host, repeat=False)
     first = world.flow()[world.host]
     with restarted(world) as (second, found):
         assert open_work(found) == ([], [owed.txn])
         (again,) = found.owed
         assert (again.cause, again.attempts >= 1) == (Cause.TIMEOUT, True)
-        second.gate.reverse(again, second.host, repeat=True)
+        second.gate.deliver(again, second.host, repeat=True)
         repeated = second.release()[second.host]
         assert (repeated[2:6], repeated[6:]) == (b"0421", first[6:])
         reply = second.reply_to(repeated)
@@ -139,7 +139,7 @@ def test_an_acquirers_reversal_survives_with_both_keys(world: World) -> None:
         world.wall_ms, NOW_S, 88, REVERSAL_TIME,
     )  # fmt: skip
     assert owed is not None
-    world.gate.reverse(owed, world.host, repeat=False)
+    world.gate.deliver(owed, world.host, repeat=False)
     out = world.flow()
     with restarted(world) as (second, found):
         assert open_work(found) == ([], [txn])
@@ -147,7 +147,7 @@ def test_an_acquirers_reversal_survives_with_both_keys(world: World) -> None:
         again = second.reversal_of(6, 7)
         assert second.claim(again, 60) == KeyState.APPROVED
         second.gate.repeat(again, second.terminal, second.acquirer, NOW_S)
-        second.gate.reverse(found.owed[0], second.host, repeat=True)
+        second.gate.deliver(found.owed[0], second.host, repeat=True)
         released = second.release()
         assert released[second.terminal] == out[world.terminal]
         assert released[second.host][6:] == out[world.host][6:]
@@ -267,8 +267,8 @@ def test_a_checkpoint_carries_all_live_state(world: World) -> None:
             (KeyState.IN_FLIGHT, ""),
             (KeyState.IN_FLIGHT, ""),
         ]
-        second.gate.reverse(found.owed[0], second.host, repeat=True)
-        world.gate.reverse(owed, world.host, repeat=True)
+        second.gate.deliver(found.owed[0], second.host, repeat=True)
+        world.gate.deliver(owed, world.host, repeat=True)
         assert second.release()[second.host] in world.flow()[world.host]
 
 
@@ -286,7 +286,7 @@ def leg_of_reversal(world: World, stan: int, **changes: str | bytes) -> codec.Me
         world.wall_ms, NOW_S, 88, REVERSAL_TIME,
     )  # fmt: skip
     assert owed is not None
-    world.gate.reverse(owed, world.host, repeat=False)
+    world.gate.deliver(owed, world.host, repeat=False)
     return world.one(world.flow(), world.host)
 
 
@@ -309,7 +309,7 @@ def test_the_banks_reversal_names_the_original_whatever_the_acquirers_says(
         assert named(leg_of_reversal(carried, 1, **changes)) == WHOLE
     assert named(leg_of_reversal(world, 1, **changes)) == WHOLE
     with restarted(world) as (owing, found):
-        owing.gate.reverse(found.owed[0], owing.host, repeat=True)
+        owing.gate.deliver(found.owed[0], owing.host, repeat=True)
         assert named(owing.one(owing.release(), owing.host)) == WHOLE
 
 

@@ -159,7 +159,7 @@ def test_a_silent_bank_is_98_to_the_terminal_and_in_the_record(world: PosWorld) 
     assert world.told().get("response_code") == "98"
     assert world.records("ANSWERED")[-1]["code"] == "98"
     assert world.repeated(world.asked()).get("response_code") == "98"
-    assert world.gate.reverse(owed, world.host, repeat=False)
+    assert world.gate.deliver(owed, world.host, repeat=False)
     undo = world.one(world.flow(), world.host)
     assert (undo.mti, undo.get("rrn")) == ("0420", message.get("rrn"))
     assert undo.get("original_data.acquirer_code") == CODE_ACQUIRER
@@ -175,7 +175,7 @@ def test_what_was_in_doubt_at_a_restart_is_98_too(world: PosWorld) -> None:
             txn, "91", end.RESTART, after.wall_ms, Cause.RESTART, 9, "1123160005"
         )
         assert owed is not None
-        assert after.gate.reverse(owed, after.host, repeat=False)
+        assert after.gate.deliver(owed, after.host, repeat=False)
         undo = after.one(after.flow(), after.host)
         assert undo.get("rrn") == leg.get("rrn")
         assert (undo.get("local_time"), undo.get("local_date")) == LOCAL
@@ -207,7 +207,7 @@ def test_a_terminals_reversal_finds_its_original_by_batch_and_trace(world: PosWo
     answer = world.told()
     assert (answer.mti, answer.get("response_code")) == ("0410", "00")
     assert answer.get("rrn") == leg.get("rrn"), "the reference of what it takes back"
-    assert world.gate.reverse(owed, world.host, repeat=False)
+    assert world.gate.deliver(owed, world.host, repeat=False)
     undo = world.one(world.flow(), world.host)
     assert undo.get("original_data.stan") == f"{leg.stan:06d}"
     assert undo.reveal("pan") == "6299001234567891"

@@ -53,7 +53,7 @@ def test_every_dialect_classifies_every_field_sub_field_and_tag(path: Path) -> N
          "framing =", '"length2"'),
         ('kind = "purchase"', 'kind = "purchace"', 'kinds.1.kind has no value "purchace"',
          'kind = "purchace"', '"purchase"'),
-        ('mti = ["0110", "0210", "0230"]', 'mti = ["0110", "21O"]', 'holds "21O", not four digits',
+        ('mti = ["0110", "0210"]', 'mti = ["0110", "21O"]', 'holds "21O", not four digits',
          'mti = ["0110"', ""),
         ('"icc.9F26"', '"icc.9f"', 'no field "icc.9f"', "body =", ""),
         ('fields = ["transmission_time", "rrn"', 'fields = ["transmission_time", "rrm"',
@@ -125,7 +125,10 @@ def test_kinds_are_those_of_the_model() -> None:
         Kind.COMPLETION: purchase("0200", condition_code="06"),
         Kind.COMPLETION_ADVICE: purchase("0220", condition_code="06"),
         Kind.COMPLETION_VOID: purchase("0200", processing_code="200000", condition_code="06"),
-        Kind.UNKNOWN: purchase("0220"),
+        Kind.AUTHORISATION_ADVICE: purchase("0120"),
+        Kind.PURCHASE_ADVICE: purchase("0221"),
+        Kind.ADVICE_REPLY: DIALECT.encode("0130", reply),
+        Kind.UNKNOWN: purchase("0220", processing_code="200000"),
     }
     assert set(met) == set(Kind)
     for kind, frame in met.items():
@@ -169,6 +172,8 @@ def test_response_codes_fall_into_classes() -> None:
     assert DIALECT.reversal_final("00")
     assert DIALECT.reversal_final("25")
     assert not DIALECT.reversal_final("91")
+    final = [code for code in ("00", "11", "25", "51", "91", "94") if DIALECT.advice_final(code)]
+    assert final == ["00", "11", "94"]
 
 
 def test_legs_are_allow_lists() -> None:

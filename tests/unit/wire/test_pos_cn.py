@@ -170,6 +170,7 @@ ROWS = [
     ("0100", "200000", "06", "11", Kind.PREAUTHORISATION_CANCEL),
     ("0200", "000000", "06", "20", Kind.COMPLETION),
     ("0220", "000000", "06", "24", Kind.COMPLETION_ADVICE),
+    ("0200", "000000", "00", "36", Kind.PURCHASE_ADVICE),
     ("0200", "200000", "06", "21", Kind.COMPLETION_VOID),
     ("0400", "000000", "00", "22", Kind.REVERSAL_REQUEST),
     ("0400", "030000", "06", "10", Kind.REVERSAL_REQUEST),
@@ -178,7 +179,6 @@ ROWS = [
     ("0200", "200000", "00", "23", Kind.UNKNOWN),
     ("0220", "200000", "00", "25", Kind.UNKNOWN),
     ("0200", "630000", "91", "46", Kind.UNKNOWN),
-    ("0200", "000000", "00", "36", Kind.UNKNOWN),
     ("0400", "310000", "00", "01", Kind.UNKNOWN),
 ]
 

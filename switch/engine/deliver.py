@@ -1,0 +1,517 @@
+"""Store and forward: what banks are owed, on its way to each of them.
+
+What is owed, a reversal or an advice, stands in the journal before it is here. It is sent in its
+first form (0420, 0120, 0220), and as a repeat (0421, 0121, 0221) from the second time on (always
+after a restart, when nobody knows whether the first left), with the same STAN and transmission
+time, until the bank answers with a code that its dialect calls final.
+
+Each bank has a queue of its own: so many in flight at most, so many a second at most, so that a
+bank that returns is not stormed; a bank that does not answer, or is not there, costs the others
+nothing, and costs nothing while it is away however much it is owed. What belongs to one transaction
+leaves in the order in which it was owed, the next once the one before is over.
+
+After as many attempts as the setting allows a delivery is parked; older than the horizon, refused
+by its bank, or impossible to say in its dialect, it becomes a dead letter: an operator's matter,
+and still owed in the journal. So nothing is lost without a word, and nothing holds up the rest.
+
+Source: pauses with full jitter and a cap on the rate, after design/reliability.md 4.3.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from heapq import heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from switch.engine.duty import LIFE, RESTING, SENDABLE, Happening, Moved, Stage
+from switch.engine.effects import DEAD, PARKED, Deliver, Effect, Note, Settle
+from switch.model import end
+from switch.model.backoff import full_jitter_ms
+from switch.model.response import RcClass
+from switch.model.state import Duty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from switch.engine.events import Event
+    from switch.engine.ports import Owed
+    from switch.wire import Message
+
+__all__ = ["SENDS_PER_CALL_MAX", "Deliveries", "Delivery", "IssuerRules", "Key"]
+
+SENDS_PER_CALL_MAX: Final = 256
+"""Sent by one call of `due` to all banks together, so that a storm never holds up the loop: at a
+call every 50 ms, 5,000 a second. What is left over stays due and comes first the next time."""
+LOOKS_PER_CALL_MAX: Final = 4 * SENDS_PER_CALL_MAX
+"""Timers and ages looked at by one call, likewise."""
+BURST_SHARE: Final = 0.1
+"""Of the deliveries of a second, those that may go at one moment."""
+
+_MS: Final = 1_000_000
+_HOUR: Final = 3_600_000 * _MS
+_GOLDEN: Final = 0.618_033_988_75
+"""Spreads one random number over many deliveries: multiples of it lie far apart modulo 1."""
+
+Key = tuple[int, int]
+"""Transaction and duty."""
+
+
+class IssuerRules(msgspec.Struct, frozen=True):
+    """What the engine must know of a bank."""
+
+    deadline_ms: int
+    """From the first byte of the request; the answer must be read before it. So long the answer to
+    a delivery is awaited too, before the pause until the next attempt."""
+    reversal_retry_ms: int
+    """The longest first pause before what is owed is sent again; doubles from there."""
+    reversal_retry_max_ms: int
+    reversal_attempts_max: int
+    """Then it is parked; 0: never."""
+    final: Callable[[str], bool]
+    """True for a response code that ends a reversal, by the bank's dialect."""
+    advice_final: Callable[[str], bool] = "00".__eq__
+    """The same of an advice."""
+    saf_in_flight_max: int = 64
+    """Deliveries whose answer is awaited at once."""
+    saf_per_s: int = 500
+    """Attempts in a second, a tenth of them at one moment."""
+    saf_horizon_h: int = 0
+    """Then what is owed becomes a dead letter; 0: never."""
+
+
+class Delivery(msgspec.Struct, gc=False):
+    """What is owed, and how far it got."""
+
+    owed: Owed
+    stage: Stage
+    owed_ns: int
+    """Since when, on the monotonic clock; before its zero for what is older than the machine."""
+    repeat: bool
+    """It may have been sent before: in the form of a repeat from now on."""
+    number: int
+    """In the order in which deliveries were taken up."""
+    attempts: int = 0
+    """Sent since it was taken up, or last came back from where it rested."""
+    due_ns: int = 0
+    """When it is sent again; its entry in the heap of timers is the one with this time."""
+    in_flight: bool = False
+    """Sent, and its answer is awaited."""
+    queued: bool = False
+    """It stands in line, due now."""
+    waiting: bool = False
+    """No connection took it; it goes as soon as the bank is back."""
+    late: Event | None = None
+    """What the bank answered to the request, too late."""
+    why: str = ""
+    """Of a dead letter: `switch.model.end`, or the code by which its bank refused it."""
+
+
+class _Queue(msgspec.Struct, gc=False):
+    """One bank's."""
+
+    moving: OrderedDict[Key, Delivery]
+    """What is sent, or parked until the bank returns, in the order in which it was owed."""
+    ready: deque[Key]
+    timers: list[tuple[int, int, Key]]
+    back: list[Key]
+    """What no connection took in the last call; first in line in the next."""
+    parked: dict[Key, None]
+    held: dict[Key, None]
+    dead: dict[Key, None]
+    in_flight: int = 0
+    tokens: float = -1.0
+    """Deliveries that may go at this moment; -1: not looked at yet."""
+    filled_ns: int = 0
+    down: bool = False
+    look_ns: int = 0
+    """When a bank that was down is tried again although nobody said that it is back."""
+
+
+class Deliveries:
+    """All on which banks owe us a final word."""
+
+    __slots__ = (
+        "_chains",
+        "_issuers",
+        "_live",
+        "_numbers",
+        "_queues",
+        "_turn",
+        "dead",
+        "held",
+        "parked",
+    )
+
+    def __init__(self, issuers: Mapping[int, IssuerRules]) -> None:
+        self._issuers = issuers
+        self._live: dict[Key, Delivery] = {}
+        self._queues: dict[int, _Queue] = {}
+        self._chains: dict[int, list[Key]] = {}
+        """Transactions with more than one: in their order."""
+        self._numbers = count()
+        self._turn = 0
+        self.parked = 0
+        self.held = 0
+        self.dead = 0
+
+    def adopt(self, issuers: Mapping[int, IssuerRules]) -> None:
+        """Other rules from the next attempt on. A bank that is no member any more: what it is owed
+        is parked when it comes due, and stays owed."""
+        self._issuers = issuers
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def get(self, txn: int, duty: Duty = Duty.REVERSAL) -> Delivery | None:
+        """One delivery, None when that is not owed."""
+        return self._live.get((txn, duty))
+
+    def of(self, txn: int) -> list[Delivery]:
+        """What is owed for a transaction, in order."""
+        return [found for duty in Duty if (found := self._live.get((txn, duty))) is not None]
+
+    def of_bank(self, issuer: int) -> Iterator[Delivery]:
+        """What a bank is owed: first what moves or is parked, then held ones, then dead letters."""
+        queue = self._queues.get(issuer)
+        if queue is not None:
+            for keys in (queue.moving, queue.held, queue.dead):
+                for key in keys:
+                    yield self._live[key]
+
+    def counts(self, issuer: int) -> Mapping[Stage, int]:
+        """How many of a bank's are in which stage; OWED stands for all that move."""
+        queue = self._queues.get(issuer)
+        if queue is None:
+            return {Stage.OWED: 0, Stage.PARKED: 0, Stage.HELD: 0, Stage.DEAD: 0}
+        return {
+            Stage.OWED: len(queue.moving) - len(queue.parked),
+            Stage.PARKED: len(queue.parked),
+            Stage.HELD: len(queue.held),
+            Stage.DEAD: len(queue.dead),
+        }
+
+    # -- what comes in ----------------------------------------------------------------------------
+
+    def add(
+        self,
+        owed: Owed,
+        now_ns: int,
+        *,
+        repeat: bool = False,
+        age_ms: int = 0,
+        stage: Stage | None = None,
+    ) -> None:
+        """It is owed from now on, and due at once. The same one again changes nothing.
+
+        After a restart: `repeat`, how old it is, and the stage in which it rested.
+        """
+        key = (owed.txn, int(owed.duty))
+        if key in self._live:
+            return
+        if stage is None:
+            stage = Stage.SENT if repeat else Stage.OWED
+        since_ns = now_ns - max(age_ms, 0) * _MS
+        delivery = Delivery(owed, stage, since_ns, repeat, next(self._numbers))
+        before = [(found.owed.txn, int(found.owed.duty)) for found in self.of(owed.txn)]
+        self._live[key] = delivery
+        if before:
+            self._chains.setdefault(owed.txn, before).append(key)
+        queue = self._queue(owed.issuer)
+        if stage in RESTING:
+            self._rest(queue, key, delivery)
+        else:
+            queue.moving[key] = delivery
+            self._line_up(queue, key, delivery)
+
+    def _queue(self, issuer: int) -> _Queue:
+        queue = self._queues.get(issuer)
+        if queue is None:
+            queue = _Queue(OrderedDict(), deque(), [], [], {}, {}, {})
+            self._queues[issuer] = queue
+        return queue
+
+    # -- what goes out ----------------------------------------------------------------------------
+
+    def due(self, now_ns: int, jitter: float) -> list[Effect]:
+        """Sends what is due, oldest first, each bank within its window and its rate; banks take
+        turns to be first. `jitter` in [0, 1)."""
+        effects: list[Effect] = []
+        queues = list(self._queues)
+        if not queues:
+            return effects
+        self._turn = turn = (self._turn + 1) % len(queues)
+        for issuer in queues[turn:] + queues[:turn]:
+            queue = self._queues[issuer]
+            if queue.moving:
+                self._due_of(queue, self._issuers.get(issuer), now_ns, jitter, effects)
+        return effects
+
+    def _due_of(
+        self,
+        queue: _Queue,
+        rules: IssuerRules | None,
+        now_ns: int,
+        jitter: float,
+        effects: list[Effect],
+    ) -> None:
+        if rules is None:
+            self._orphans(queue, effects)
+            return
+        if rules.saf_horizon_h:
+            self._age(queue, now_ns - rules.saf_horizon_h * _HOUR, effects)
+        if queue.down and now_ns < queue.look_ns:
+            return
+        self._wake(queue, now_ns)
+        ready = queue.ready
+        tokens = _refill(queue, rules, now_ns)
+        # A bank of which nobody said that it is back is tried with one.
+        window = 1 if queue.down else rules.saf_in_flight_max - queue.in_flight
+        while ready and window > 0 and tokens >= 1 and len(effects) < SENDS_PER_CALL_MAX:
+            key = ready.popleft()
+            delivery = self._live.get(key)
+            if delivery is None or not delivery.queued:
+                continue
+            delivery.queued = False
+            if 0 < rules.reversal_attempts_max <= delivery.attempts:
+                effects += self._park(queue, key, delivery)
+                continue
+            effects.append(Deliver(delivery.owed, delivery.repeat))
+            delivery.in_flight = True
+            queue.in_flight += 1
+            window -= 1
+            tokens -= 1
+            spread = (jitter + delivery.number * _GOLDEN) % 1.0
+            pause_ms = full_jitter_ms(
+                delivery.attempts, rules.reversal_retry_ms, rules.reversal_retry_max_ms, spread
+            )
+            delivery.due_ns = now_ns + (rules.deadline_ms + pause_ms) * _MS
+            heappush(queue.timers, (delivery.due_ns, delivery.number, key))
+        queue.tokens = tokens
+
+    def _wake(self, queue: _Queue, now_ns: int) -> None:
+        """Whose answer did not come, or whose pause is over, stands in line again; what no
+        connection took stands in front."""
+        if queue.back:
+            queue.back.sort(key=lambda key: self._live[key].number if key in self._live else 0)
+            queue.ready.extendleft(reversed(queue.back))
+            queue.back.clear()
+        timers = queue.timers
+        for _ in range(LOOKS_PER_CALL_MAX):
+            if not timers or timers[0][0] > now_ns:
+                return
+            due_ns, _, key = heappop(timers)
+            delivery = self._live.get(key)
+            if delivery is None or delivery.due_ns != due_ns or delivery.stage not in SENDABLE:
+                continue
+            self._land(queue, delivery)
+            self._line_up(queue, key, delivery)
+
+    def _age(self, queue: _Queue, before_ns: int, effects: list[Effect]) -> None:
+        """What is older than the horizon becomes a dead letter."""
+        moving = queue.moving
+        for _ in range(SENDS_PER_CALL_MAX):
+            key = next(iter(moving), None)
+            if key is None or moving[key].owed_ns > before_ns:
+                return
+            effects += self._die(queue, key, moving[key], Happening.EXPIRED, end.HORIZON)
+
+    def _orphans(self, queue: _Queue, effects: list[Effect]) -> None:
+        """The bank is no member any more."""
+        queue.ready.extend(queue.back)
+        queue.back.clear()
+        while queue.timers:
+            _, _, key = heappop(queue.timers)
+            delivery = self._live.get(key)
+            if delivery is not None and delivery.stage in SENDABLE:
+                self._land(queue, delivery)
+                self._line_up(queue, key, delivery)
+        while queue.ready and len(effects) < SENDS_PER_CALL_MAX:
+            key = queue.ready.popleft()
+            delivery = self._live.get(key)
+            if delivery is not None and delivery.queued:
+                delivery.queued = False
+                effects += self._park(queue, key, delivery)
+
+    # -- what became of an attempt ----------------------------------------------------------------
+
+    def sent(self, owed: Owed) -> None:
+        """A connection took what `due` gave."""
+        delivery = self._live.get((owed.txn, int(owed.duty)))
+        if delivery is None or delivery.stage not in SENDABLE:
+            return
+        self._move(delivery, Happening.TAKEN)
+        delivery.attempts += 1
+        delivery.repeat = True
+        delivery.waiting = False
+        self._queues[owed.issuer].down = False
+
+    def unsent(self, owed: Owed, now_ns: int) -> None:
+        """No connection took what `due` gave: that was no attempt. It waits for `bank_up`, and for
+        the longest pause at most; nothing else of this bank is looked at meanwhile."""
+        key = (owed.txn, int(owed.duty))
+        delivery = self._live.get(key)
+        if delivery is None or delivery.stage not in SENDABLE:
+            return
+        self._move(delivery, Happening.LEFT)
+        queue = self._queues[owed.issuer]
+        self._land(queue, delivery)
+        delivery.waiting = delivery.queued = True
+        delivery.due_ns = 0
+        queue.back.append(key)
+        queue.tokens += 1
+        queue.down = True
+        rules = self._issuers.get(owed.issuer)
+        queue.look_ns = now_ns + (rules.reversal_retry_max_ms if rules is not None else 0) * _MS
+
+    def unfit(self, owed: Owed) -> list[Effect]:
+        """The bank's dialect cannot say what `due` gave."""
+        key = (owed.txn, int(owed.duty))
+        delivery = self._live.get(key)
+        if delivery is None or delivery.stage not in SENDABLE:
+            return []
+        return self._die(self._queues[owed.issuer], key, delivery, Happening.UNFIT, end.UNFIT)
+
+    def bank_up(self, issuer: int, now_ns: int) -> None:
+        """The bank signed on: what waited for it goes on, and so does what was parked; in their
+        order, within the window and the rate."""
+        queue = self._queues.get(issuer)
+        if queue is None:
+            return
+        queue.down = False
+        for key in list(queue.parked):
+            delivery = self._live[key]
+            self._unrest(queue, key, delivery)
+            self._move(delivery, Happening.BANK_RETURNED)
+            self._line_up(queue, key, delivery)
+
+    def reply(self, owed: Owed, message: Message) -> list[Effect]:
+        """The bank's answer: final, and it is over; a declined advice is a dead letter; with any
+        other code the repeats go on."""
+        key = (owed.txn, int(owed.duty))
+        delivery = self._live.get(key)
+        if delivery is None or (delivery.stage is Stage.OWED and not delivery.repeat):
+            return [Note("delivery_unknown", owed.txn)]
+        queue = self._queues[owed.issuer]
+        code = message.get("response_code") or ""
+        rules = self._issuers.get(owed.issuer)
+        advice = delivery.owed.duty == Duty.ADVICE
+        final = rules is not None and (rules.advice_final if advice else rules.final)(code)
+        if final:
+            self._leave(queue, key, delivery)
+            self._move(delivery, Happening.ACKNOWLEDGED)
+            self._over(queue, key)
+            return [Settle(owed, code, end.ANSWERED if delivery.late is None else end.LATE)]
+        self._land(queue, delivery)
+        if advice and message.outcome in (RcClass.DECLINE, RcClass.PARTIAL):
+            was = delivery.stage
+            effects = self._die(queue, key, delivery, Happening.REFUSED, code)
+            return [] if was is Stage.DEAD else effects
+        self._move(delivery, Happening.REJECTED)
+        return [Note("delivery_rejected", owed.txn)]
+
+    # -- where it stands --------------------------------------------------------------------------
+
+    def _line_up(self, queue: _Queue, key: Key, delivery: Delivery) -> None:
+        """In line, if it is the first of its transaction."""
+        chain = self._chains.get(key[0])
+        if chain is not None and chain[0] != key:
+            return
+        delivery.queued = True
+        delivery.due_ns = 0
+        queue.ready.append(key)
+
+    @staticmethod
+    def _land(queue: _Queue, delivery: Delivery) -> None:
+        """No answer is awaited any longer."""
+        if delivery.in_flight:
+            delivery.in_flight = False
+            queue.in_flight -= 1
+
+    def _park(self, queue: _Queue, key: Key, delivery: Delivery) -> list[Effect]:
+        self._move(delivery, Happening.EXHAUSTED)
+        self._rest(queue, key, delivery)
+        return [Settle(delivery.owed, PARKED, end.PARKED), Note("delivery_parked", key[0])]
+
+    def _die(
+        self, queue: _Queue, key: Key, delivery: Delivery, how: Happening, why: str
+    ) -> list[Effect]:
+        self._leave(queue, key, delivery)
+        self._move(delivery, how)
+        delivery.why = why
+        self._rest(queue, key, delivery)
+        ending = why if why in end.ALL else end.REFUSED
+        return [Settle(delivery.owed, DEAD, ending), Note("delivery_dead", key[0])]
+
+    def _rest(self, queue: _Queue, key: Key, delivery: Delivery) -> None:
+        """It is not sent by the timer from now on; its stage says where it is."""
+        self._land(queue, delivery)
+        delivery.queued = False
+        match delivery.stage:
+            case Stage.PARKED:
+                queue.moving.setdefault(key, delivery)
+                queue.parked[key] = None
+                self.parked += 1
+            case Stage.HELD:
+                queue.held[key] = None
+                self.held += 1
+            case _:
+                queue.dead[key] = None
+                self.dead += 1
+
+    def _unrest(self, queue: _Queue, key: Key, delivery: Delivery) -> None:
+        """The end of resting; attempts are counted anew."""
+        self._leave(queue, key, delivery, moving=False)
+        delivery.attempts = 0
+        delivery.waiting = False
+
+    def _leave(self, queue: _Queue, key: Key, delivery: Delivery, *, moving: bool = True) -> None:
+        """Takes it out of where its stage has it."""
+        self._land(queue, delivery)
+        delivery.queued = False
+        match delivery.stage:
+            case Stage.PARKED:
+                del queue.parked[key]
+                self.parked -= 1
+            case Stage.HELD:
+                del queue.held[key]
+                self.held -= 1
+            case Stage.DEAD:
+                del queue.dead[key]
+                self.dead -= 1
+        if moving:
+            queue.moving.pop(key, None)
+
+    def _over(self, queue: _Queue, key: Key) -> None:
+        """The next of its transaction may go."""
+        del self._live[key]
+        chain = self._chains.get(key[0])
+        if chain is None:
+            return
+        chain.remove(key)
+        if not chain:
+            del self._chains[key[0]]
+            return
+        following = self._live[chain[0]]
+        if following.stage in SENDABLE and not following.queued and not following.in_flight:
+            self._line_up(queue, chain[0], following)
+
+    @staticmethod
+    def _move(delivery: Delivery, happening: Happening) -> None:
+        """Along the table; a delivery is only ever moved by what is a transition of its stage."""
+        step = LIFE[delivery.stage][happening]
+        assert isinstance(step, Moved), (delivery.stage, happening)
+        delivery.stage = step.stage
+
+
+def _refill(queue: _Queue, rules: IssuerRules, now_ns: int) -> float:
+    """Tokens of the bucket at this moment."""
+    burst = max(1.0, rules.saf_per_s * BURST_SHARE)
+    if queue.tokens < 0:
+        queue.filled_ns = now_ns
+        return burst
+    filled = queue.tokens + (now_ns - queue.filled_ns) * rules.saf_per_s / 1e9
+    queue.filled_ns = now_ns
+    return min(burst, filled)
