@@ -15,7 +15,7 @@ use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::key::KEY_BYTES_MAX;
-use crate::buf::lock_exclusive;
+use crate::buf::{Locked, lock_exclusive};
 use crate::emv::StoreFault;
 use crate::emv::store::{beside, private, replace};
 use crate::journal::keys::random;
@@ -50,6 +50,8 @@ pub enum BookFault {
     Full(usize),
     #[error("no random bytes from the kernel: {0}")]
     Random(String),
+    #[error("cannot lock memory for keys: {0}; raise RLIMIT_MEMLOCK (systemd: LimitMEMLOCK=)")]
+    Lock(io::Error),
 }
 
 impl From<StoreFault> for BookFault {
@@ -81,7 +83,7 @@ pub struct Book<const CLEAR: usize> {
     kind: Kind,
     rows: Vec<Row<CLEAR>>,
     generation: u64,
-    cipher: Aes256GcmSiv,
+    cipher: Locked<Aes256GcmSiv>,
 }
 
 fn nonce_of(bytes: &[u8]) -> Nonce {
@@ -107,13 +109,13 @@ fn failed(action: &'static str) -> impl Fn(io::Error) -> BookFault {
 impl<const CLEAR: usize> Book<CLEAR> {
     const ROW_BYTES: usize = CLEAR + SEALED_BYTES;
 
-    pub fn empty(kind: Kind, seal: &Seal) -> Book<CLEAR> {
-        Book {
+    pub fn empty(kind: Kind, seal: &Seal) -> Result<Book<CLEAR>, BookFault> {
+        Ok(Book {
             kind,
             rows: Vec::new(),
             generation: 0,
-            cipher: Aes256GcmSiv::new((&**seal).into()),
-        }
+            cipher: Locked::new(Aes256GcmSiv::new((&**seal).into())).map_err(BookFault::Lock)?,
+        })
     }
 
     pub fn open(path: &Path, kind: Kind, seal: &Seal) -> Result<Book<CLEAR>, BookFault> {
@@ -136,7 +138,7 @@ impl<const CLEAR: usize> Book<CLEAR> {
         if count > kind.rows_max || body != HEAD_BYTES + count * Self::ROW_BYTES {
             return Err(BookFault::NotABook(kind.what));
         }
-        let mut book = Book::empty(kind, seal);
+        let mut book = Book::empty(kind, seal)?;
         book.generation = bytes[12..20]
             .iter()
             .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
@@ -302,7 +304,7 @@ impl<const CLEAR: usize> Book<CLEAR> {
             return Err(BookFault::Busy.into());
         }
         let mut book = match Book::open(path, kind, seal) {
-            Err(BookFault::Absent) => Book::empty(kind, seal),
+            Err(BookFault::Absent) => Book::empty(kind, seal)?,
             other => other?,
         };
         let done = act(&mut book)?;

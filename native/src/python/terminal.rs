@@ -10,7 +10,7 @@ use super::journal::PyKeys;
 use super::mac::{PyComponents, PyLinkKeys, check_digits, file_fault};
 use super::{python_error, usage_error};
 use crate::codec::value::{hex, unhex};
-use crate::mac::book::Clear;
+use crate::mac::book::{BookFault, Clear};
 use crate::terminal::registry::{Entered, who};
 use crate::terminal::{Registry, Terminal, Terminals};
 
@@ -20,8 +20,13 @@ pub(super) struct PyTerminals(pub(super) Arc<Terminals>);
 #[pymethods]
 impl PyTerminals {
     #[new]
-    fn new(keys: &PyKeys) -> PyTerminals {
-        PyTerminals(Arc::new(Terminals::new(keys.inner.work_keys_key())))
+    fn new(py: Python<'_>, keys: &PyKeys) -> PyResult<PyTerminals> {
+        let made = Terminals::new(&keys.inner.work_keys_key());
+        made.map(|made| PyTerminals(Arc::new(made)))
+            .map_err(|source| match (BookFault::Lock(source).to_string(),).into_pyobject(py) {
+                Ok(args) => python_error(py, "KeyFileError", &args, None),
+                Err(error) => error,
+            })
     }
 
     fn install(&self, py: Python<'_>, file: &str, keys: &PyKeys) -> PyResult<()> {

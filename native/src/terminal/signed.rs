@@ -3,6 +3,7 @@
 //! Two generations are good for a moment: an answer to a sign-on may be lost, and a terminal that did not get it goes
 //! on with what it had. The older one is forgotten with the first message under the newer.
 
+use std::io;
 use std::sync::{Mutex, MutexGuard};
 
 use hashbrown::HashMap;
@@ -11,6 +12,7 @@ use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::registry::{MERCHANT_BYTES, Registry, Who};
+use crate::buf::Locked;
 use crate::emv::des::Tdes;
 use crate::mac::key::word;
 use crate::mac::{self, Cipher};
@@ -94,7 +96,7 @@ struct Inner {
 
 /// All terminals of a node.
 pub struct Terminals {
-    secret: Zeroizing<[u8; 32]>,
+    secret: Locked<[u8; 32]>,
     inner: Mutex<Inner>,
 }
 
@@ -114,11 +116,14 @@ fn padded(merchant: &[u8]) -> [u8; MERCHANT_BYTES] {
 }
 
 impl Terminals {
-    pub fn new(secret: Zeroizing<[u8; 32]>) -> Terminals {
-        Terminals {
-            secret,
+    /// Fails with the reason when the pages of its secret cannot be locked.
+    pub fn new(secret: &Zeroizing<[u8; 32]>) -> io::Result<Terminals> {
+        let mut locked = Locked::new([0; 32])?;
+        locked.copy_from_slice(&**secret);
+        Ok(Terminals {
+            secret: locked,
             inner: Mutex::new(Inner::default()),
-        }
+        })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -367,7 +372,7 @@ mod tests {
             retired_s: 0,
         };
         Registry::add(&path, &seal, vec![(terminal, None, master.clone())], false).unwrap();
-        let made = Terminals::new(Zeroizing::new([7; 32]));
+        let made = Terminals::new(&Zeroizing::new([7; 32])).unwrap();
         made.install(Registry::open(&path, &seal).unwrap());
         (made, master, who("ACQ", b"T1").unwrap())
     }
