@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from switch.control.check_secrets import check_secrets
 from switch.control.check_tls import check_certificates
 from switch.crypto.keyfile import Keys, keys_absent, open_keys
 from switch.crypto.links import Parameters, link_guard, open_link_keys
@@ -71,6 +72,7 @@ def check_placed(settings: Settings, places: Places) -> list[Placed]:
         *_legs(settings, compiled),
         *_sealable(settings, compiled),
         *_keys(settings),
+        *check_secrets(settings),
         *check_certificates(settings),
         *_storage(settings),
     ]
