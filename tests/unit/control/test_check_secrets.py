@@ -1,6 +1,7 @@
 """Whatever is secret is closed to others, or the node does not start; the finding says how."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from switch.crypto.keyfile import create_keys
 from switch.errors import SettingsError
 from switch.settings.load import load
 from tests.support.config import SWITCH, write_config
+from tests.support.tree import ROOT
 
 TOKENS = '\n[tokens]\nranges = [{ prefix = "629950", length = 16 }]\n[terminals]\n'
 
@@ -69,6 +71,10 @@ def test_what_others_may_open_is_named_with_its_mode_and_the_chmod(
 
 
 def test_start_and_check_refuse_it(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("link", "terminals", "card-masters"):
+        (directory / "keys" / f"{name}.keys").unlink()
+    dialect = ROOT / "config" / "dialects" / "iso87-ascii.toml"
+    shutil.copy(dialect, directory / "dialects" / dialect.name)
     (directory / "data" / "vault" / "vault.sqlite").chmod(0o644)
     assert run(["check", str(directory)]) == 1
     told = capsys.readouterr().out
