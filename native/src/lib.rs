@@ -12,6 +12,7 @@ pub mod error;
 pub mod hook;
 pub mod index;
 pub mod journal;
+pub mod limits;
 pub mod load;
 pub mod mac;
 pub mod meter;

@@ -109,6 +109,9 @@ class Message:
     def sent_ns(self) -> int:
         """Monotonic time at which the leg built from it was handed to a socket; 0 before."""
     @property
+    def proved(self) -> bool:
+        """A tap whose token and cryptogram were proved (`tap.Verifier.check`)."""
+    @property
     def length(self) -> int: ...
     def get(self, name: str) -> str | None:
         """Normal-form text of a canonical name (binary: hex). Raises switch.errors.UsageError for C3 and SAD."""

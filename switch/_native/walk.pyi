@@ -23,6 +23,8 @@ class Routes:
     def find(self, message: Message) -> int:
         """Index of the rule's issuer, or -1 (no rule, no card number, or one of fewer than 12 digits). The message
         keeps how many digits decided, for its record."""
+    def has(self, message: Message) -> bool:
+        """True when a rule matches the card, that behind a token included. Leaves no mark on the message."""
 
 @final
 class Entry:
@@ -62,7 +64,12 @@ class Duplicates:
     """
 
     def __new__(
-        cls, keys: Keys, capacity: int, retention_s: int = 86400, counters: int = 0
+        cls,
+        keys: Keys,
+        capacity: int,
+        retention_s: int = 86400,
+        counters: int = 0,
+        stand_in_cards: int = 131072,
     ) -> Duplicates:
         """`capacity` 1..67108864. `retention_s`: a younger entry that is evicted counts as early, an older one is not
         carried by checkpoints. `counters` 0..268435456: tokens whose transaction counters have room from the start, 36
@@ -88,6 +95,11 @@ class Duplicates:
         """The entry under the message's own key."""
     def original(self, reversal: Message, institution: int, now_s: int) -> Entry | None:
         """The entry of the original that a reversal names (original data, terminal, merchant)."""
+    def stand_in(self, issuer: int, currency: str, business_date: str) -> tuple[int, int]:
+        """Approvals in a bank's name on a business date, over all its cards: count, and sum in minor units."""
+    @property
+    def stand_in_cards(self) -> int:
+        """Totals of stand-in that are remembered: cards and banks of the two open days."""
     def evictions(self) -> dict[str, int]:
         """Since the start: ``all``; ``early`` (younger than the retention) and the age of the last such in
         ``early_age_s``; ``in_flight`` (must stay 0)."""
@@ -209,6 +221,26 @@ class Gate:
     ) -> Original | None:
         """ANSWERED record with a code of ours for a forwarded request. With a cause a reversal is owed in the same
         record; its source is returned."""
+    def stand_in(
+        self,
+        request: Message,
+        slot: int,
+        txn: int,
+        acquirer: int,
+        issuer: int,
+        rule: str,
+        why: str,
+        allowed: tuple[int, int, int],
+        advice: tuple[int, str],
+        wall_ms: int,
+        business_date: str,
+        cause: int = 0,
+        reversal: tuple[int, str] = (0, ""),
+    ) -> tuple[int, list[Original]]:
+        """STOOD_IN record of an approval in the bank's name, when it fits into `allowed` (approvals and minor units of
+        the card's day, minor units of the bank's day): switch.engine.ports.StandIn, and what the bank is owed in the
+        order in which it goes: with a cause the reversal, then the advice. Anything but 0 has had no effect.
+        `business_date`: of a request that was not accepted before."""
     def issuer_of(self, txn: int) -> int:
         """Issuer of a request that `undo` can take back, else -1."""
     def undo(

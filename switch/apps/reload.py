@@ -293,7 +293,9 @@ class Reloader:
         member = worker.banks.get(index)
         if member is None:
             member = new_bank(index, issuer, worker.driver.gate.returns(index))
-            member.hold = worker.holds.of(issuer.id).hold
+            kept = worker.holds.of(issuer.id)
+            member.hold = kept.hold
+            member.stand_in_suspended = kept.stand_in is not None
             worker.banks[index] = member
         member.retune(issuer.in_flight_max, health_of(issuer), circuit_of(issuer))
         member.connections_max = issuer.connections

@@ -10,6 +10,7 @@ from switch.crypto.links import Guard, LinkKey, Parameters, link_guard, link_row
 from switch.crypto.terminals import Terminals
 from switch.engine.deliver import IssuerRules
 from switch.engine.engine import AcquirerRules
+from switch.engine.stand_in import KINDS, StandInRule, Why
 from switch.link.circuit import Circuit, CircuitRules
 from switch.link.health import HealthRules
 from switch.link.matcher import Matcher
@@ -35,6 +36,7 @@ __all__ = [
     "new_bank",
     "routes_of",
     "seals_of",
+    "stand_in_of",
     "window_of",
 ]
 
@@ -83,9 +85,33 @@ def issuer_rules(
             (issuer.saf or Saf()).in_flight_max,
             (issuer.saf or Saf()).per_s,
             (issuer.saf or Saf()).horizon_h,
+            stand_in=stand_in_of(issuer),
         )
         for issuer in settings.issuers
     }
+
+
+def stand_in_of(issuer: schema.Issuer) -> tuple[StandInRule, ...]:
+    """When we approve in the bank's name."""
+    return tuple(
+        StandInRule(
+            name=rule.name,
+            when=frozenset(Why(one) for one in rule.when),
+            kinds=frozenset(int(KINDS[one]) for one in rule.kinds),
+            currency=rule.currency,
+            amount_minor_max=rule.amount_minor_max,
+            count_max=rule.count_max,
+            sum_minor_max=rule.sum_minor_max,
+            bank_sum_minor_max=rule.bank_sum_minor_max,
+            tokens="token" in rule.cards,
+            plain="plain" in rule.cards,
+            cards=walk.Routes([(one, 0) for one in rule.prefixes]) if rule.prefixes else None,
+            mccs=frozenset(rule.mccs),
+            processing_codes=rule.processing_codes,
+            entry_modes=rule.entry_modes,
+        )
+        for rule in issuer.stand_in
+    )
 
 
 def acquirer_rules(settings: Settings, indexes: Mapping[str, int]) -> dict[int, AcquirerRules]:

@@ -185,7 +185,12 @@ class Worker:
         """Gate, members and engine, as the journal left them. Nothing is sent yet."""
         settings = self.settings
         counters = settings.tokens.atc_entries_max if settings.tokens is not None else 0
-        duplicates = walk.Duplicates(self.keys, settings.limits.duplicates_max, counters=counters)
+        duplicates = walk.Duplicates(
+            self.keys,
+            settings.limits.duplicates_max,
+            counters=counters,
+            stand_in_cards=settings.limits.stand_in_cards_max,
+        )
         if self.terminals is not None:
             duplicates.register(self.terminals)
         self.names = members_of(settings)
@@ -349,7 +354,9 @@ class Worker:
         for i in self.settings.issuers:
             index = self.indexes[i.id]
             self.banks[index] = new_bank(index, i, window_of(marks.get(i.id)))
-            self.banks[index].hold = self.holds.of(i.id).hold
+            kept = self.holds.of(i.id)
+            self.banks[index].hold = kept.hold
+            self.banks[index].stand_in_suspended = kept.stand_in is not None
 
     def _noted(self, what: str, _txn: int) -> None:
         self.driver.counts[what] += 1

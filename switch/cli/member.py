@@ -117,6 +117,31 @@ def enable(member: str, **given: Any) -> None:
     _change(member, given, MemberEnable, "enables", dangerous=False)
 
 
+@command.command("suspend-stand-in")
+@click.argument("member")
+@changing
+@common
+def suspend_stand_in(member: str, **given: Any) -> None:
+    """Approve nothing in a bank's name any more, whatever its rules of stand-in say.
+
+    It holds, over a restart too, until resume-stand-in. What was approved stays approved.
+    """
+    from switch.control.stand_in import StandInSuspend
+
+    _change(member, given, StandInSuspend, "approves nothing in the name of", dangerous=False)
+
+
+@command.command("resume-stand-in")
+@click.argument("member")
+@changing
+@common
+def resume_stand_in(member: str, **given: Any) -> None:
+    """Approve in a bank's name again, as its rules of stand-in say."""
+    from switch.control.stand_in import StandInResume
+
+    _change(member, given, StandInResume, "approves in the name of", dangerous=True)
+
+
 def _change(
     member: str,
     given: dict[str, Any],
@@ -171,6 +196,11 @@ def _lines(answer: "MemberDone") -> list[str]:
         why = f" ({one.circuit_why})" if one.circuit_why else ""
         since = f" since {one.circuit_since_ms / 1000:.0f} s" if one.circuit_why else ""
         lines.append(f"circuit    {one.circuit.replace('_', '-')}{why}{since}")
+    for stood in one.stand_in:
+        total = f"{stood.sum_minor:,} minor units of {stood.currency}"
+        lines.append(f"stand-in   {stood.count:,} today, {total} ({stood.rules} rules)")
+    if one.stand_in_suspended:
+        lines.append(f"stand-in   suspended since {one.stand_in_suspended}")
     if one.hold:
         who = f" by {one.hold_by}" if one.hold_by else ""
         lines.append(f"held       {one.hold} since {one.hold_since}{who}: {one.hold_reason}")

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from switch.control.check_secrets import check_secrets
+from switch.control.check_stand_in import check_stand_in
 from switch.control.check_tls import check_certificates
 from switch.crypto.keyfile import Keys, keys_absent, open_keys
 from switch.crypto.links import Parameters, link_guard, open_link_keys
@@ -74,6 +75,7 @@ def check_placed(settings: Settings, places: Places) -> list[Placed]:
         *_keys(settings),
         *check_secrets(settings),
         *check_certificates(settings),
+        *check_stand_in(settings, compiled),
         *_storage(settings),
     ]
     return placed + [_place(finding, places) for finding in findings]

@@ -96,6 +96,8 @@ def _table(struct: msgspec.Struct, key: str, row: str, at: str) -> Iterator[Valu
         if isinstance(value, msgspec.Struct):
             yield Value(*path, value)
             yield from _table(value, *path)
+        elif value == () and f"{path[1]}.*" in EFFECTS:
+            continue  # a list of tables without any
         elif _nested(value):
             yield from _elements(value, *path)
         else:
@@ -122,7 +124,7 @@ def _elements(values: Iterable[Any], key: str, row: str, at: str) -> Iterator[Va
 
 
 def _name(element: Any, number: int) -> str:
-    for field in ("id", "prefix"):
+    for field in ("id", "prefix", "name"):
         if hasattr(element, field):
             return str(getattr(element, field))
     return str(number)

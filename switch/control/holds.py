@@ -14,7 +14,16 @@ import msgspec
 from switch.errors import OperatorError, OrderError
 from switch.runtime.member import Hold
 
-__all__ = ["Holds", "Kept", "holds_file"]
+__all__ = ["Holds", "Kept", "Suspended", "holds_file"]
+
+
+class Suspended(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Since when nothing is approved in a bank's name, although its rules would."""
+
+    since: str = ""
+    """UTC, ISO 8601."""
+    by: str = ""
+    reason: str = ""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,6 +34,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """UTC, ISO 8601."""
     by: str = ""
     reason: str = ""
+    stand_in: Suspended | None = None
+    """None: not suspended."""
 
 
 NOTHING = Kept()
@@ -69,7 +80,7 @@ class Holds:
     def keep(self, member: str, entry: Kept) -> None:
         """Puts an entry on disk, then in force here. Raises: OrderError; then nothing changed."""
         fresh = {name: kept for name, kept in self._kept.items() if name != member}
-        if entry.hold is not Hold.NONE:
+        if entry.hold is not Hold.NONE or entry.stand_in is not None:
             fresh[member] = entry
         try:
             self._write(msgspec.json.format(msgspec.json.encode(fresh), indent=2) + b"\n")

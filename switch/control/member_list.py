@@ -1,5 +1,6 @@
 """Order `member-list`: every member with its links, as they are at this moment."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -13,7 +14,15 @@ if TYPE_CHECKING:
     from switch.runtime.member import Acquirer, Bank
     from switch.runtime.transport import Connection
 
-__all__ = ["LinkShown", "MemberList", "MemberShown", "MembersShown", "perform", "shown"]
+__all__ = [
+    "LinkShown",
+    "MemberList",
+    "MemberShown",
+    "MembersShown",
+    "StoodIn",
+    "perform",
+    "shown",
+]
 
 _MANAGEMENT: Final = (Kind.UNKNOWN, Kind.NETWORK, Kind.NETWORK_REPLY)
 
@@ -50,6 +59,16 @@ class LinkShown(msgspec.Struct, frozen=True, kw_only=True):
     """Since the last bytes from the peer."""
 
 
+class StoodIn(msgspec.Struct, frozen=True, kw_only=True):
+    """What was approved in a bank's name today, of one currency, over all cards."""
+
+    currency: str
+    count: int
+    sum_minor: int
+    rules: int
+    """Rules of that currency."""
+
+
 class MemberShown(msgspec.Struct, frozen=True, kw_only=True):
     """One member."""
 
@@ -72,6 +91,10 @@ class MemberShown(msgspec.Struct, frozen=True, kw_only=True):
     """Why it opened last; '' while it is closed."""
     circuit_since_ms: int = 0
     """How long it has been in that state."""
+    stand_in: list[StoodIn] = []
+    """Of a bank with rules of stand-in: what was approved in its name on this business date."""
+    stand_in_suspended: str = ""
+    """Since when an operator wants nothing approved in its name; '' not at all."""
     reversals_owed: int
     """Reversals that the bank has not acknowledged; they wait while it is held."""
     hold: str = ""
@@ -119,12 +142,24 @@ def shown(member: "Acquirer | Bank", node: Node) -> MemberShown:
         circuit_why=circuit.why if circuit is not None and not circuit.closed else "",
         circuit_since_ms=(now_ns - circuit.since_ns) // 1_000_000 if circuit is not None else 0,
         reversals_owed=node.driver.native.owed_to(bank.index) if bank is not None else 0,
+        stand_in=_stand_in(bank, node) if bank is not None else [],
+        stand_in_suspended=kept.stand_in.since if kept.stand_in is not None else "",
         hold=kept.hold,
         hold_since=kept.since,
         hold_by=kept.by,
         hold_reason=kept.reason,
         messages=sum(n for kind, n in enumerate(member.messages_in) if kind not in _MANAGEMENT),
     )
+
+
+def _stand_in(bank: "Bank", node: Node) -> list[StoodIn]:
+    rules = next((one.stand_in for one in node.settings.issuers if one.id == bank.name), ())
+    by_currency = Counter(rule.currency for rule in rules)
+    found = []
+    for currency, count in sorted(by_currency.items()):
+        approvals, total = node.driver.gate.stood_in_today(bank.index, currency)
+        found.append(StoodIn(currency=currency, count=approvals, sum_minor=total, rules=count))
+    return found
 
 
 def _state(member: "Acquirer | Bank") -> str:

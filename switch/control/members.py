@@ -90,6 +90,7 @@ async def hold(node: Node, member: Acquirer | Bank, wanted: Hold, order: Order) 
         since=f"{datetime.fromtimestamp(wall_s(), tz=UTC):%Y-%m-%dT%H:%M:%SZ}",
         by=order.by.actor,
         reason=order.by.reason,
+        stand_in=node.holds.of(member.name).stand_in,
     )
     await asyncio.to_thread(node.holds.keep, member.name, entry)
     member.hold = wanted

@@ -16,6 +16,7 @@ from switch.control import (
     member_sign_on,
     reload,
     restart,
+    stand_in,
     terminal_sign_off,
 )
 from switch.control.link_errors import FramesShown, LinkErrors
@@ -31,6 +32,7 @@ from switch.control.order import Answer, Node, Order
 from switch.control.refusal import Refused
 from switch.control.reload import Reload, ReloadBySignal, Reloaded
 from switch.control.restart import Restart, Restarting
+from switch.control.stand_in import StandInResume, StandInSuspend
 from switch.control.terminal_sign_off import TerminalDone, TerminalSignOff
 
 __all__ = ["PERFORM", "AnyAnswer", "AnyOrder", "decode_answer", "decode_order"]
@@ -46,6 +48,8 @@ AnyOrder = (
     | LinkErrors
     | Reload
     | Restart
+    | StandInSuspend
+    | StandInResume
     | TerminalSignOff
 )
 AnyAnswer = (
@@ -73,6 +77,8 @@ PERFORM: Final[dict[type[Order], Perform]] = {
     Reload: reload.perform,
     ReloadBySignal: reload.perform,
     Restart: restart.perform,
+    StandInSuspend: stand_in.suspend,
+    StandInResume: stand_in.resume,
     TerminalSignOff: terminal_sign_off.perform,
 }
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from switch.engine.events import Event
     from switch.engine.ports import Owed
+    from switch.engine.stand_in import StandInRule
     from switch.wire import Message
 
 __all__ = ["SENDS_PER_CALL_MAX", "Deliveries", "Delivery", "IssuerRules", "Key"]
@@ -80,6 +81,8 @@ class IssuerRules(msgspec.Struct, frozen=True):
     """Attempts in a second, a tenth of them at one moment."""
     saf_horizon_h: int = 0
     """Then what is owed becomes a dead letter; 0: never."""
+    stand_in: tuple[StandInRule, ...] = ()
+    """When we approve in its name, in order; none: never."""
 
 
 class Delivery(msgspec.Struct, gc=False):

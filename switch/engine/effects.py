@@ -16,7 +16,9 @@ from switch.model.end import ANSWERED
 from switch.model.state import Cause, ReversalEffect
 
 if TYPE_CHECKING:
+    from switch.engine.events import Event
     from switch.engine.ports import Owed
+    from switch.engine.stand_in import StandInRule, Why
     from switch.engine.transaction import Transaction
     from switch.wire import Message
 
@@ -37,6 +39,7 @@ __all__ = [
     "Refuse",
     "Repeat",
     "Settle",
+    "StandIn",
     "Undo",
 ]
 
@@ -93,6 +96,22 @@ class Conclude(msgspec.Struct, frozen=True):
     end: str
     cause: Cause
     bank_code: str = ""
+
+
+class StandIn(msgspec.Struct, frozen=True):
+    """Approve in the bank's name if it fits, as one record with all that is owed for it; `event`
+    and what follows from it otherwise."""
+
+    txn: Transaction
+    rule: StandInRule
+    why: Why
+    event: Event
+    """What has happened to the request: `forward.CONCLUSIONS`, or REFUSED for one that never went
+    to its bank."""
+    cause: Cause
+    """Why a reversal of the request is owed."""
+    refusal: tuple[str, str] = ("", "")
+    """REFUSED: code and end code of the decline."""
 
 
 class AcceptReversal(msgspec.Struct, frozen=True):
@@ -164,6 +183,7 @@ NOTES: Final = (
     "late_approved",
     "late_declined",
     "late_unusable",
+    "stand_in_declined_late",
     "waiters_full",
     "delivery_rejected",
     "delivery_parked",
@@ -181,6 +201,7 @@ Effect = (
     | Refuse
     | Repeat
     | Conclude
+    | StandIn
     | AcceptReversal
     | AcceptAdvice
     | Undo

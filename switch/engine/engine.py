@@ -31,12 +31,16 @@ from switch.engine.effects import (
     Note,
     Refuse,
     Repeat,
+    StandIn,
     Undo,
 )
 from switch.engine.events import Event
-from switch.engine.forward import bank_code, classify, conclude, late, step, waiting
+from switch.engine.forward import CONCLUSIONS, bank_code, classify, conclude, late, step, waiting
 from switch.engine.ports import Forwarding, Verdict
+from switch.engine.ports import StandIn as Fit
 from switch.engine.recover import recover
+from switch.engine.stand_in import FORWARDING as KEPT_AWAY
+from switch.engine.stand_in import Why, rule_for
 from switch.engine.states import State
 from switch.engine.transaction import Transaction
 from switch.model import end
@@ -110,6 +114,7 @@ class Engine:
         "_gone",
         "_live",
         "_refusals",
+        "_stand_ins",
         "_times_ns",
         "_verify",
         "next_txn",
@@ -143,6 +148,7 @@ class Engine:
         self._acquirers = acquirers
         self._deadline_ns = {index: rules.deadline_ms * _MS for index, rules in issuers.items()}
         self._times_ns = {index: (ns, ns) for index, ns in self._deadline_ns.items()}
+        self._stand_ins = {i: rules.stand_in for i, rules in issuers.items() if rules.stand_in}
         self._live: dict[int, Transaction] = {}
         self._gone: set[int] = set()
         self._deliveries = Deliveries(issuers)
@@ -160,6 +166,7 @@ class Engine:
         self._acquirers = acquirers
         self._deadline_ns = {index: rules.deadline_ms * _MS for index, rules in issuers.items()}
         self._times_ns = {index: (ns, ns) for index, ns in self._deadline_ns.items()}
+        self._stand_ins = {i: rules.stand_in for i, rules in issuers.items() if rules.stand_in}
         self._deliveries.adopt(issuers)
 
     def expect(self, issuer: int, takes_ns: int) -> None:
@@ -246,6 +253,10 @@ class Engine:
         why = self._forward(txn)
         if why:
             code, ending = FORWARDING[why]
+            if issuer in self._stand_ins and why in KEPT_AWAY:
+                wanted = self._stand_in(txn, KEPT_AWAY[why], Event.REFUSED, (code, ending))
+                if wanted:
+                    return wanted
             self._gate.decline(message, slot, number, acquirer, code, ending)
             return NOTHING
         self._live[number] = txn
@@ -378,6 +389,10 @@ class Engine:
                     step(txn, Event.FORWARDED)
                     return NOTHING
                 code, ending = FORWARDING[why]
+                if why in KEPT_AWAY:
+                    wanted = self._stand_in(txn, KEPT_AWAY[why], Event.REFUSED, (code, ending))
+                    if wanted:
+                        return wanted
         return self._decline_verifying(txn, Event.REFUSED, code, ending, reason)
 
     def _decline_verifying(
@@ -392,6 +407,41 @@ class Engine:
             Decline(txn.request, txn.slot, txn.id, txn.acquirer, code, ending, reason)
         ]
         return effects + waiting(txn)
+
+    # -- stand-in ---------------------------------------------------------------------------------
+
+    def _stand_in(
+        self, txn: Transaction, why: Why, event: Event, refusal: tuple[str, str] = ("", "")
+    ) -> list[Effect]:
+        """What approves in the bank's name where a rule covers the request, and somebody is there
+        to be told; empty: none does."""
+        rules = self._stand_ins.get(txn.issuer)
+        if rules is None:
+            return []
+        self._blank(txn)
+        if txn.slot < 0 and not txn.waiters:
+            return []
+        proved = self._verify is not None and self._verify.proved(txn.request)
+        rule = rule_for(rules, txn.request, why, proved=proved)
+        if rule is None:
+            return []
+        cause = Cause.NONE if event is Event.REFUSED else CONCLUSIONS[event][2]
+        return [StandIn(txn, rule, why, event, cause, refusal)]
+
+    def stood_in(self, wanted: StandIn, fit: Fit) -> Sequence[Effect]:
+        """What the gate made of it: the request is answered, or ends as it would have without."""
+        txn = wanted.txn
+        if fit is Fit.STOOD:
+            step(txn, Event.STOOD_IN)
+            self._live.pop(txn.id, None)
+            return waiting(txn)
+        if wanted.event is not Event.REFUSED:
+            return self._finish(txn, wanted.event)
+        code, ending = wanted.refusal
+        reason = f"stand_in_{fit.name.lower()}"
+        if txn.state is State.VERIFYING:
+            return self._decline_verifying(txn, Event.REFUSED, code, ending, reason)
+        return [Decline(txn.request, txn.slot, txn.id, txn.acquirer, code, ending, reason)]
 
     # -- an acquirer's reversal -------------------------------------------------------------------
 
@@ -457,9 +507,12 @@ class Engine:
             delivery = self._deliveries.get(txn.id)
             if delivery is not None:
                 delivery.late = event
+            if state is State.STOOD_IN and event is Event.DECLINED:
+                # We have approved what the bank would not have.
+                return [Note("stand_in_declined_late", txn.id)]
             return late(self.state(txn), event, txn.id)
         if now_ns >= txn.deadline_ns:
-            return [*self.deadline(txn), *late(txn.state, event, txn.id)]
+            return [*self.deadline(txn, replied=True), *late(txn.state, event, txn.id)]
         if event is Event.DECLINED or (event is Event.APPROVED and state is _AWAITING):
             rules = self._acquirers.get(txn.acquirer)
             if event is Event.APPROVED and rules is not None and rules.reverse_undelivered:
@@ -481,16 +534,27 @@ class Engine:
             self._live.pop(txn.id, None)
         return effects
 
-    def deadline(self, txn: Transaction) -> Sequence[Effect]:
+    def deadline(self, txn: Transaction, *, replied: bool = False) -> Sequence[Effect]:
         """`deadline_ns` has passed without an answer. Call it for expired ones before any queued
-        reply."""
+        reply. `replied`: one has been read since, so that there is no question left to be answered
+        in the bank's name."""
         if txn.state is State.VERIFYING:
             return self._decline_verifying(txn, Event.DEADLINE_PASSED, TIMED_OUT, end.EXPIRED)
         if txn.state is _AWAITING and self._gate.cancel(txn):
             # The disk stands still: a leg that went out after its own reversal would be a hold
             # that nobody takes back.
             return self._finish(txn, Event.EXPIRED_UNSENT)
-        return self._finish(txn, Event.DEADLINE_PASSED)
+        if replied:
+            return self._finish(txn, Event.DEADLINE_PASSED)
+        return self._give_up(txn, Why.TIMEOUT, Event.DEADLINE_PASSED)
+
+    def _give_up(self, txn: Transaction, why: Why, event: Event) -> Sequence[Effect]:
+        """Its bank gives no answer: ours in its name by rule, or the decline that `event` makes."""
+        if self._stand_ins and txn.state is _AWAITING:
+            wanted = self._stand_in(txn, why, event)
+            if wanted:
+                return wanted
+        return self._finish(txn, event)
 
     def overdue(self, now_ns: int) -> list[Transaction]:
         """Requests whose verdict did not come in time; the matchers know all others. Rare: walks
@@ -506,11 +570,15 @@ class Engine:
     def unsent(self, txn: Transaction) -> Sequence[Effect]:
         """Its bank leg was never handed to a socket and never will be: declined, nothing to
         reverse."""
-        return self._finish(txn, Event.LEG_UNSENT)
+        return self._give_up(txn, Why.UNREACHABLE, Event.LEG_UNSENT)
 
     def bank_lost(self, txns: Iterable[Transaction]) -> Sequence[Effect]:
         """The bank's last connection has gone; `txns` were handed to it and are unanswered."""
-        return [effect for txn in txns for effect in self._finish(txn, Event.BANK_LOST)]
+        return [
+            effect
+            for txn in txns
+            for effect in self._give_up(txn, Why.UNREACHABLE, Event.BANK_LOST)
+        ]
 
     def acquirer_lost(self, slot: int) -> Sequence[Effect]:
         """A connection of an acquirer has gone; its slot is never given out again. Its requests go

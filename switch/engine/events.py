@@ -65,3 +65,5 @@ class Event(IntEnum):
     """No usable answer to a question that moves no money: declined, and nothing is taken back."""
     ADVISED = 24
     """An acquirer told of what was done without the bank: recorded as approved, and owed to it."""
+    STOOD_IN = 25
+    """The bank does not answer, and we approve in its name; it is owed an advice."""

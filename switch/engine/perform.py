@@ -20,8 +20,10 @@ from switch.engine.effects import (
     Refuse,
     Repeat,
     Settle,
+    StandIn,
     Undo,
 )
+from switch.engine.events import Event
 from switch.engine.ports import Delivering
 from switch.model.state import Cause, ReversalEffect
 
@@ -46,6 +48,12 @@ def perform(engine: Engine, gate: Gate, effects: Iterable[Effect], now_ns: int) 
                 reversal = gate.conclude(txn, code, end, cause, bank_code)
                 if reversal is not None:
                     engine.owed(reversal, now_ns)
+            case StandIn(txn, rule, why, event, cause):
+                forwarded = event is not Event.REFUSED
+                fit, owed = gate.stand_in(txn, rule, why, cause, forwarded=forwarded)
+                for one in owed:
+                    engine.owed(one, now_ns)
+                perform(engine, gate, engine.stood_in(effect, fit), now_ns)
             case Repeat(message, slot, acquirer):
                 gate.repeat(message, slot, acquirer)
             case AcceptReversal(message, slot, number, acquirer, original, what):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from switch.engine.stand_in import StandInRule
     from switch.engine.transaction import Transaction
     from switch.model.state import Cause, ReversalEffect
     from switch.wire import Message
@@ -28,6 +29,7 @@ __all__ = [
     "Owed",
     "Recovered",
     "Routes",
+    "StandIn",
     "Verdict",
     "Verify",
 ]
@@ -61,6 +63,31 @@ class Delivering(IntEnum):
     """No signed-on connection of the bank takes it."""
     UNFIT = 2
     """The bank's dialect has no way to say it."""
+
+
+@unique
+class StandIn(IntEnum):
+    """Answer of `Gate.stand_in`. All but STOOD have had no effect at all."""
+
+    STOOD = 0
+    """Recorded as approved, with the advice that is owed for it."""
+    COUNT = 1
+    """The card has as many today as the rule allows."""
+    SUM = 2
+    BANK_SUM = 3
+    """All cards of the bank together."""
+    FULL = 4
+    """No further card is counted."""
+    CLOSED = 5
+    """The day that the request belongs to is over, and its totals are gone."""
+    EXPIRED = 6
+    """The card has ended, or nobody knows until when it is good."""
+    UNFIT = 7
+    """The acquirer's answer cannot be built."""
+    UNRECORDED = 8
+    """The journal takes no more."""
+    SUSPENDED = 9
+    """An operator has suspended stand-in for this bank."""
 
 
 @unique
@@ -123,6 +150,9 @@ class Verify(Protocol):
     @property
     def reasons(self) -> Sequence[str]:
         """Why it refuses; each has a row in `authorise.TAPS`."""
+
+    def proved(self, message: Message) -> bool:
+        """True for a tap that `check` has found GENUINE."""
 
     def check(self, message: Message, now_s: int) -> int:
         """A `Verdict`, or `REFUSED` plus a reason. What is proved claims its transaction counter,
@@ -215,6 +245,14 @@ class Gate(Protocol):
         """An answer of ours for a forwarded request, settled as a decline. With a cause, the
         reversal is owed in the same record and returned, with its STAN and transmission time
         allocated."""
+
+    def stand_in(
+        self, txn: Transaction, rule: StandInRule, why: str, cause: Cause, *, forwarded: bool
+    ) -> tuple[StandIn, Sequence[Owed]]:
+        """An approval of ours in the bank's name, when it fits into what the card has left today.
+        One record settles the request as approved and owes the bank all that follows: with a cause
+        the reversal of the request, then the advice. That is returned, in this order. `forwarded`:
+        it was recorded as accepted before."""
 
     def accept_reversal(
         self,

@@ -44,6 +44,7 @@ __all__ = [
     "RESTART",
     "RETIRED",
     "SHED",
+    "STOOD_IN",
     "TIMEOUT",
     "TOKEN",
     "UNDECODABLE",
@@ -105,6 +106,8 @@ EXPIRED: Final = "TQ"
 NO_BUDGET: Final = "TR"
 """What was left of its time is less than its bank takes at present; nothing was sent."""
 
+STOOD_IN: Final = "SW"
+"""The bank did not answer, and we approved in its name by a rule; it is owed an advice."""
 TIMEOUT: Final = "TW"
 """The bank did not answer in time; reversed."""
 LINK_LOST: Final = "IW"
@@ -151,6 +154,7 @@ ALL: Final = (
     JOURNAL,
     EXPIRED,
     NO_BUDGET,
+    STOOD_IN,
     TIMEOUT,
     LINK_LOST,
     RESTART,

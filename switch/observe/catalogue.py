@@ -68,7 +68,8 @@ STAGES: Final = ("to_bank", "to_acquirer")
 DECODE_REASONS: Final = ("framing", "mti", "bitmap", "length", "charset", "limit", "field")
 ACTIONS: Final = (
     "member-list", "member-show", "member-echo", "member-sign-on", "member-sign-off",
-    "member-drain", "member-enable", "link-errors", "reload", "restart", "terminal-sign-off",
+    "member-drain", "member-enable", "link-errors", "reload", "restart", "stand-in-suspend",
+    "stand-in-resume", "terminal-sign-off",
 )  # fmt: skip
 """Mirrors the orders of switch/control/orders.py; a test compares."""
 HANDSHAKE_RESULTS: Final = (
@@ -95,6 +96,11 @@ SHED_REASONS: Final = ("delay", "in_flight", "rate")
 ENDS: Final = end.ALL
 HEALTH_STATES: Final = ("good", "suspect", "out", "trial")
 """Mirrors switch/link/health.py; a test compares."""
+STAND_IN_RESULTS: Final = (
+    "stood", "count", "sum", "bank_sum", "full", "closed", "expired", "unfit", "unrecorded",
+    "suspended",
+)  # fmt: skip
+"""Mirrors switch/engine/ports.py; a test compares."""
 CIRCUIT_STATES: Final = ("closed", "half_open", "open")
 """Mirrors switch/link/circuit.py; a test compares."""
 NOTES: Final = (
@@ -103,7 +109,8 @@ NOTES: Final = (
     "frame_unfinished", "ignored", "impossible", "intake_full", "journal_refused", "late_approved",
     "late_declined", "late_unusable", "link_broken", "link_put_back", "link_taken_out",
     "peer_does_not_read", "reply_from_acquirer",
-    "request_from_bank", "delivery_dead", "delivery_parked", "delivery_rejected",
+    "request_from_bank", "stand_in_declined_late",
+    "delivery_dead", "delivery_parked", "delivery_rejected",
     "delivery_unknown",
     "still_in_doubt", "undecodable", "undelivered_kept", "waiters_full", "write_to_gone_peer",
     OTHER,
@@ -336,6 +343,13 @@ FAMILIES: Final = (
         "Connections of a bank by what is thought of them; on `out` no new requests go.",
         issuer=None,
         state=HEALTH_STATES,
+    ),
+    _counter(
+        "stand_in_total",
+        "Requests that a rule of stand-in covered, by what became of them; all but stood were "
+        "declined.",
+        issuer=None,
+        result=STAND_IN_RESULTS,
     ),
     _gauge(
         "circuit_state",

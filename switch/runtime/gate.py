@@ -9,7 +9,7 @@ which ends the process.
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from switch.engine.ports import Delivering, Forwarding, Owed
+from switch.engine.ports import Delivering, Forwarding, Owed, StandIn
 from switch.errors import EncodeError, JournalError, UsageError
 from switch.link.window import Window
 from switch.model.end import JOURNAL, KEY_TAKEN
@@ -20,6 +20,7 @@ from switch.runtime.clock import BusinessDay, wall_ns
 from switch.runtime.member import Acquirer, Bank
 
 if TYPE_CHECKING:
+    from switch.engine.stand_in import StandInRule
     from switch.engine.transaction import Transaction
     from switch.wire import Message
 
@@ -193,6 +194,58 @@ class Gate:
         return self._native.conclude(
             txn.request, txn.slot, txn.id, code, end, now // MS, cause, stan, at, bank_code
         )
+
+    def stand_in(
+        self,
+        txn: "Transaction",
+        rule: "StandInRule",
+        why: str,
+        cause: Cause,
+        *,
+        forwarded: bool,
+    ) -> tuple[StandIn, list[Owed]]:
+        """See `ports.Gate.stand_in`."""
+        bank = self._banks[txn.issuer]
+        if bank.stand_in_suspended:
+            return self._stood_in(bank, StandIn.SUSPENDED, [])
+        now = wall_ns()
+        number, wall_ms = bank.matcher.number, now // MS
+        reversal = number(now // SECOND) if cause else (0, "")
+        advice = number(now // SECOND)
+        try:
+            fit, owed = self._native.stand_in(
+                txn.request,
+                txn.slot,
+                txn.id,
+                txn.acquirer,
+                txn.issuer,
+                rule.name,
+                why,
+                (rule.count_max, rule.sum_minor_max, rule.bank_sum_minor_max),
+                advice,
+                wall_ms,
+                self._business_day.at(wall_ms),
+                cause,
+                reversal,
+            )
+        except EncodeError:
+            return self._stood_in(bank, StandIn.UNFIT, [])
+        except JournalError:
+            if self._journal.failure is not None:
+                raise
+            return self._stood_in(bank, StandIn.UNRECORDED, [])
+        if forwarded and owed:
+            self._acquirers[txn.acquirer].in_flight -= 1
+        return self._stood_in(bank, StandIn(fit), list(owed))
+
+    def stood_in_today(self, issuer: int, currency: str) -> tuple[int, int]:
+        """Approvals in a bank's name on this business date, over all its cards: count and sum."""
+        return self._duplicates.stand_in(issuer, currency, self._business_day.at(wall_ns() // MS))
+
+    @staticmethod
+    def _stood_in(bank: Bank, fit: StandIn, owed: list[Owed]) -> tuple[StandIn, list[Owed]]:
+        bank.stand_ins[fit] += 1
+        return fit, owed
 
     def undo(self, txn: int, code: str, end: str, cause: Cause) -> Owed | None:
         """See `ports.Gate.undo`."""

@@ -14,7 +14,7 @@ from switch.errors import DecodeError
 from switch.model import end
 from switch.model.kind import Kind
 from switch.model.time import unix_s
-from switch.observe.catalogue import CIRCUIT_STATES, HEALTH_STATES
+from switch.observe.catalogue import CIRCUIT_STATES, HEALTH_STATES, STAND_IN_RESULTS
 from switch.runtime.clock import cpu_us, wall_s
 from switch.runtime.member import Acquirer, Bank, Hold
 
@@ -161,6 +161,9 @@ class Gauges:
             for state in HEALTH_STATES:
                 metrics.set("link_health", states[state], issuer=bank.name, state=state)
             self._circuit(bank)
+            for number, result in enumerate(STAND_IN_RESULTS):
+                total = bank.stand_ins[number]
+                metrics.publish("stand_in_total", total, issuer=bank.name, result=result)
         for acquirer in self._acquirers.values():
             self._member(acquirer)
             metrics.set("intake_waiting_frames", acquirer.lane.waiting, acquirer=acquirer.name)

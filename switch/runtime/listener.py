@@ -431,7 +431,7 @@ class BankConnection(_Spoken):
                         read[txn.request.kind] += 1
                         if txn.deadline_ns <= now_ns and txn.state in _WAITING:
                             # Read too late, for example after a stall: the deadline decides first.
-                            driver.run(driver.engine.deadline(txn), now_ns)
+                            driver.run(driver.engine.deadline(txn, replied=True), now_ns)
                         effects = reply(txn, item, now_ns)
                         if effects:
                             driver.run(effects, now_ns)

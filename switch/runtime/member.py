@@ -5,6 +5,7 @@ the member whose address we dialled or whose listener it came in on. Numbers and
 the institution (`link/matcher.py`), so that an answer may come back on any connection.
 """
 
+from collections import Counter
 from enum import StrEnum, unique
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,10 @@ class Bank(msgspec.Struct):
     """Of the settings; the matcher's own is lower while all lines are on trial, or the circuit is
     half-open."""
     circuit: Circuit = msgspec.field(default_factory=lambda: Circuit(CircuitRules(), 0))
+    stand_ins: Counter[int] = msgspec.field(default_factory=Counter)
+    """What became of requests that a rule of stand-in covered, by `switch.engine.ports.StandIn`."""
+    stand_in_suspended: bool = False
+    """An operator wants nothing approved in its name."""
     answered_before: int = 0
     """Answers on connections that have gone."""
     unusable: int = 0

@@ -7,6 +7,7 @@ from switch.native import emv, tap
 
 if TYPE_CHECKING:
     from switch.observe.metrics import Metrics
+    from switch.wire import Message
 
 __all__ = ["Taps"]
 
@@ -24,6 +25,11 @@ class Taps:
         self._native = native
         self.check = native.check
         """The native call itself: it is on the walk of every tap."""
+
+    @staticmethod
+    def proved(message: "Message") -> bool:
+        """True for a tap that `check` has found genuine."""
+        return message.proved
 
     def adopt(self, ring: emv.Ring, gap_max: int) -> None:
         """Takes the keys of `ring` in place of those before."""

@@ -88,6 +88,21 @@ OPTIONAL: Final[dict[str, dict[str, Any]]] = {
         "per_s": 500,
         "horizon_h": 72,
     },
+    "stand_in": {
+        "name": "transit",
+        "when": ["unreachable", "circuit", "timeout"],
+        "cards": ["token"],
+        "kinds": ["purchase"],
+        "prefixes": ["6299"],
+        "mccs": ["4111", "4131"],
+        "processing_codes": ["00"],
+        "entry_modes": ["07"],
+        "currency": "156",
+        "amount_minor_max": 2_000,
+        "count_max": 10,
+        "sum_minor_max": 6_000,
+        "bank_sum_minor_max": 50_000_000,
+    },
 }
 """Values of tables that may be absent from the table around them."""
 
@@ -131,9 +146,10 @@ def _optional(outer: str, field: msgspec.inspect.Field) -> str:
     """A table inside a table, commented out; '' for a field that is none."""
     if not _is_table(field):
         return ""
-    struct, _ = _table(field.type)
+    struct, many = _table(field.type)
     name = field.encode_name
-    lines = ["#\n", _comment(struct.cls.__doc__ or ""), f"#[{outer}.{name}]\n"]
+    head = f"#[[{outer}.{name}]]\n" if many else f"#[{outer}.{name}]\n"
+    lines = ["#\n", _comment(struct.cls.__doc__ or ""), head]
     for key in struct.fields:
         lines.append(_comment(_explanation(key)))
         lines.append(f"#{key.encode_name} = {toml(OPTIONAL[name][key.encode_name])}\n")
@@ -141,10 +157,13 @@ def _optional(outer: str, field: msgspec.inspect.Field) -> str:
 
 
 def _is_table(field: msgspec.inspect.Field) -> bool:
-    kind = _unwrapped(field.type)
-    return isinstance(kind, msgspec.inspect.UnionType) and isinstance(
-        table_of(kind.types), msgspec.inspect.StructType
-    )
+    match _unwrapped(field.type):
+        case msgspec.inspect.UnionType(types=types):
+            return isinstance(table_of(types), msgspec.inspect.StructType)
+        case msgspec.inspect.VarTupleType(item_type=msgspec.inspect.StructType()):
+            return not field.required
+        case _:
+            return False
 
 
 def _keys(struct: msgspec.inspect.StructType, chosen: dict[str, Any], *, explain: bool) -> str:

@@ -16,6 +16,7 @@ from switch.settings.circuit import Circuit
 from switch.settings.mac import MAC_DEFAULTS, MAC_KEY_BYTES, Mac
 from switch.settings.saf import Saf
 from switch.settings.sources import Sources
+from switch.settings.stand_in import StandIn
 
 __all__ = [
     "MAC_DEFAULTS",
@@ -32,6 +33,7 @@ __all__ = [
     "Route",
     "RouteFile",
     "Settings",
+    "StandIn",
     "SwitchFile",
     "TerminalSettings",
     "Tls",
@@ -145,6 +147,15 @@ class Limits(Table, frozen=True, kw_only=True):
             "the busiest day's requests that a terminal may still repeat or reverse.",
         ),
     ] = 1 << 20
+    stand_in_cards_max: Annotated[
+        int,
+        Meta(
+            ge=1_024,
+            le=1 << 22,
+            description="Cards approved by stand-in that are counted, of two business days; "
+            "beyond it no further card is. About 100 bytes each, as they come.",
+        ),
+    ] = 1 << 17
     frame_bytes_max: Annotated[
         int,
         Meta(ge=128, le=FRAME_BYTES_MAX, description="A longer message closes its link."),
@@ -401,6 +412,10 @@ class Issuer(Table, frozen=True, kw_only=True):
     reconnect_max_ms: Annotated[
         Milliseconds, Meta(description="Longest pause before dialling again.")
     ] = 30_000
+    stand_in: Annotated[
+        tuple[StandIn, ...],
+        Meta(max_length=16, description="Rules of stand-in; none: never."),
+    ] = ()
     tls: Annotated[
         Tls | None, Meta(description="TLS on all links of this member; without it plain TCP.")
     ] = None

@@ -26,9 +26,13 @@ from switch.engine.effects import (
     Refuse,
     Repeat,
     Settle,
+    StandIn,
     Undo,
 )
+from switch.engine.events import Event
 from switch.engine.ports import Delivering, Forwarding
+from switch.engine.ports import StandIn as Fit
+from switch.engine.stand_in import Why
 from switch.link.matcher import Matcher
 from switch.link.window import Window
 from switch.model.kind import Kind
@@ -37,6 +41,7 @@ from switch.model.state import Cause, Duty, KeyState, ReversalEffect
 
 if TYPE_CHECKING:
     from switch.engine.ports import Owed
+    from switch.engine.stand_in import StandInRule
     from switch.engine.transaction import Transaction
     from switch.wire import Message
 
@@ -170,6 +175,10 @@ class FakeGate:
         self.issuers: dict[int, int] = {}
         """Bank of every recorded request."""
         self.owed: dict[tuple[int, int], FakeOwed] = {}
+        self.fit = Fit.STOOD
+        """What a card has left today."""
+        self.stood: set[int] = set()
+        """Approved in the bank's name."""
         self.unspeakable = False
         """The bank's dialect has no way to say what it is owed."""
 
@@ -252,8 +261,26 @@ class FakeGate:
         if effect is ReversalEffect.REVERSE:
             # The stored approval stays where it is: not giving it again is the engine's business.
             self.duplicates.settle(original, KeyState.REVERSED, APPROVED)
-            return self._owe(original)
+            duty = Duty.WITHDRAWAL if original in self.stood else Duty.REVERSAL
+            return self._owe(original, duty)
         return None
+
+    def stand_in(
+        self, txn: Transaction, rule: StandInRule, why: str, cause: Cause, *, forwarded: bool
+    ) -> tuple[Fit, list[Owed]]:
+        if self.fit is not Fit.STOOD:
+            return self.fit, []
+        event = Event.DEADLINE_PASSED if forwarded else Event.REFUSED
+        self.effects.append(StandIn(txn, rule, Why(why), event, cause))
+        assert forwarded == (txn.id in self.accepted)
+        self.accepted.pop(txn.id, None)
+        assert not (cause and txn.id in self.unsent), "a leg that is held would leave after this"
+        self.unsent.pop(txn.id, None)
+        self.issuers[txn.id] = txn.issuer
+        self.stood.add(txn.id)
+        self.duplicates.settle(txn.id, KeyState.APPROVED, APPROVED)
+        owed = [self._owe(txn.id)] if cause else []
+        return Fit.STOOD, [*owed, self._owe(txn.id, Duty.ADVICE)]
 
     def undo(self, txn: int, code: str, end: str, cause: Cause) -> Owed | None:
         self.effects.append(Undo(txn, code, end, cause))

@@ -204,6 +204,8 @@ class Bank:
         self.links: list[BankLink] = []
         self.requests: list[Message] = []
         self.reversals: list[Message] = []
+        self.advices: list[Message] = []
+        self.advice_code = "00"
         self.network: list[Message] = []
         self.sign_on_code = "00"
         self.code = "00"
@@ -254,6 +256,11 @@ class Bank:
             self.reversals.append(message)
             if self.acknowledges:
                 link.answer(message, "0430", response_code="00")
+        elif message.mti in {"0120", "0121", "0220", "0221"}:
+            self.advices.append(message)
+            if self.acknowledges:
+                reply = f"{message.mti[:2]}30"
+                link.answer(message, reply, response_code=self.advice_code)
         elif message.mti in {"0100", "0101", "0200", "0201"}:
             self.requests.append(message)
             if self.on_request is not None:

@@ -37,12 +37,14 @@ from switch.engine.effects import (
     Refuse,
     Repeat,
     Settle,
+    StandIn,
     Undo,
 )
 from switch.engine.engine import STATES, AcquirerRules, Engine, IssuerRules
 from switch.engine.events import Event
 from switch.engine.perform import perform
 from switch.engine.ports import Verdict
+from switch.engine.stand_in import StandInRule
 from switch.engine.states import KEY_STATES, TABLE, Ignored, State, To
 from switch.engine.transaction import Transaction
 from switch.model.kind import REVERSIBLE, Kind
@@ -103,16 +105,27 @@ class _Verify:
     def check(self, message: Message, now_s: int) -> int:
         return self.verdict
 
+    def proved(self, message: Message) -> bool:
+        return self.verdict == Verdict.GENUINE
+
 
 class Play:
     """One story."""
 
-    def __init__(self, *, reverse_undelivered: bool = False, verifying: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        reverse_undelivered: bool = False,
+        verifying: bool = False,
+        stand_in: Iterable[StandInRule] = (),
+    ) -> None:
         self.duplicates = FakeDuplicates()
         self.gate = FakeGate(self.duplicates, {BANK: CAP})
         self.now_ns = 1_000 * _MS
         self.verify = _Verify() if verifying else None
         self._reverse_undelivered = reverse_undelivered
+        self._rules = tuple(stand_in)
+        self._stood: set[int] = set()
         self._messages: dict[str, Message] = {}
         self._sent: dict[str, tuple[str, dict[str, str]]] = {}
         self._acquirers: dict[str, int] = {}
@@ -174,6 +187,7 @@ class Play:
                 State.AWAITING: Event.FORWARDED,
                 State.VERIFYING: Event.VERIFICATION_BEGAN,
                 State.DECLINED: Event.REFUSED,
+                State.STOOD_IN: Event.STOOD_IN,
             }[self._state(name)]
         else:
             event = Event.CONFLICTED if body_differs else Event.REPEATED
@@ -311,11 +325,24 @@ class Play:
 
     def acknowledges(self, name: str, code: str = "00", **changes: str) -> None:
         """The bank answers our reversal of `name` (0430)."""
-        before = self._state(name)
+        txn = self._txns[name]
+        before = self._reversal_of(txn)
         if not self._delivered(name, Duty.REVERSAL, code, changes):
             return
         final = code in FINAL
-        self._walked(name, before, Event.REVERSAL_CONFIRMED if final else Event.REVERSAL_REJECTED)
+        event = Event.REVERSAL_CONFIRMED if final else Event.REVERSAL_REJECTED
+        self._step(before, event, self._reversal_of(txn))
+
+    def _reversal_of(self, txn: int) -> State:
+        """How far the reversal of a request is, whatever else its bank is owed for it."""
+        delivery = self.engine.delivery(txn)
+        return STATES[delivery.stage] if delivery is not None else State.REVERSED
+
+    def takes_back(self, name: str, code: str = "00", **changes: str) -> None:
+        """The bank answers our reversal of the advice of `name` (0430)."""
+        before = self._state(name)
+        if self._delivered(name, Duty.WITHDRAWAL, code, changes):
+            self._walked(name, before, Event.REVERSAL_CONFIRMED)
 
     def knows(self, name: str, code: str = "00", **changes: str) -> None:
         """The bank answers our advice of `name` (0230)."""
@@ -345,12 +372,13 @@ class Play:
             name, before = self._names[txn.id], self._state_of(txn.id, KeyState.IN_FLIGHT)
             assert bank.matcher.drop(txn)
             self._do(self.engine.unsent(txn))
-            self._walked(name, before, Event.LEG_UNSENT)
+            self._walked(name, before, self._unless_stood(txn, Event.LEG_UNSENT))
         gone = bank.matcher.drain()
         before_of = {txn.id: txn.state for txn in gone}
         self._do(self.engine.bank_lost(gone))
         for txn in gone:
-            self._walked(self._names[txn.id], before_of[txn.id], Event.BANK_LOST)
+            event = self._unless_stood(txn, Event.BANK_LOST)
+            self._walked(self._names[txn.id], before_of[txn.id], event)
 
     def bank_up(self) -> None:
         """A connection of the bank signs on again, and the timer runs."""
@@ -364,7 +392,7 @@ class Play:
         }
         self.engine.bank_up(BANK, self.now_ns)
         for txn in waiting:
-            self._step(before_of[txn], Event.BANK_RETURNED, self._state_of(txn, KeyState.DECLINED))
+            self._step(before_of[txn], Event.BANK_RETURNED, self._reversal_of(txn))
         self.passes(ms=0)
 
     # -- events: time, the journal, the process ---------------------------------------------------
@@ -391,15 +419,11 @@ class Play:
                 continue
             if isinstance(effect, Deliver):
                 event = Event.REVERSAL_SENT if number in sent else Event.REVERSAL_UNSENT
-            self._step(before_of[number], event, self._state_of(number, KeyState.DECLINED))
+            self._step(before_of[number], event, self._reversal_of(number))
 
     def _reversals(self) -> dict[int, State]:
         """How far those stand whose reversal a bank is owed."""
-        return {
-            txn: self._state_of(txn, KeyState.DECLINED)
-            for txn, duty in self.gate.owed
-            if duty == Duty.REVERSAL
-        }
+        return {txn: self._reversal_of(txn) for txn, duty in self.gate.owed if not duty}
 
     def journal_stalls(self) -> None:
         """Records are appended and not synced: what is held stays held."""
@@ -433,9 +457,11 @@ class Play:
         before = self._state(name)
         self._do(self.engine.verified(txn, verdict, self.now_ns))
         after = self._state(name)
-        event = {State.AWAITING: Event.FORWARDED, State.APPROVED: Event.ADVISED}.get(
-            after, Event.REFUSED
-        )
+        event = {
+            State.AWAITING: Event.FORWARDED,
+            State.APPROVED: Event.ADVISED,
+            State.STOOD_IN: Event.STOOD_IN,
+        }.get(after, Event.REFUSED)
         if self.now_ns >= txn.deadline_ns:
             event = Event.DEADLINE_PASSED
         if before is State.VERIFYING:
@@ -486,6 +512,7 @@ class Play:
             reversal_attempts_max=ATTEMPTS_MAX,
             advice_final=lambda code: code in {"00", "94"},
             final=lambda code: code in FINAL,
+            stand_in=self._rules,
         )
         acquirer = AcquirerRules(reverse_undelivered=self._reverse_undelivered)
         return Engine(
@@ -526,14 +553,21 @@ class Play:
         perform(self.engine, self.gate, effects, self.now_ns)
         for effect in self.gate.effects[self._seen :]:
             if isinstance(effect, Settle) and effect.result not in (PARKED, DEAD):
-                self._settled.add(effect.owed.txn)
+                if effect.owed.duty != Duty.ADVICE:
+                    self._settled.add(effect.owed.txn)
+            elif isinstance(effect, StandIn):
+                self._stood.add(effect.txn.id)
 
     def _deadline(self, txn: Transaction) -> None:
         before = txn.state
         unsent = txn.id in self.gate.unsent
         self._do(self.engine.deadline(txn))
         event = Event.EXPIRED_UNSENT if unsent else Event.DEADLINE_PASSED
-        self._walked(self._names[txn.id], before, event)
+        self._walked(self._names[txn.id], before, self._unless_stood(txn, event))
+
+    def _unless_stood(self, txn: Transaction, event: Event) -> Event:
+        """What happened to it, unless we approved in the bank's name."""
+        return Event.STOOD_IN if txn.id in self._stood else event
 
     def _remember(self, name: str, message: Message, acquirer: int) -> None:
         self._acquirers[name] = acquirer
@@ -567,7 +601,9 @@ class Play:
     def _state_of(self, txn: int, key_state: int) -> State:
         if key_state == KeyState.TOMBSTONE:
             return State.TOMBSTONE
-        delivery = self.engine.delivery(txn)
+        if txn in self._stood and key_state == KeyState.APPROVED:
+            return State.STOOD_IN
+        delivery = self.engine.delivery(txn, Duty.WITHDRAWAL) or self.engine.delivery(txn)
         if delivery is not None:
             return STATES[delivery.stage]
         if txn in self._settled and key_state != KeyState.APPROVED:
@@ -611,6 +647,9 @@ class Play:
             case Conclude(txn, code, end, cause, _):
                 owes = f", owes a reversal: {_word(cause)}" if cause else ""
                 return f"conclude {self._label(txn.request)} {code} {end}{owes}"
+            case StandIn(txn, rule, why, _, cause):
+                owes = f"a reversal: {_word(cause)}, and an advice" if cause else "an advice"
+                return f"stand in {self._label(txn.request)} by {rule.name}, {why}: owes {owes}"
             case AcceptReversal(message, _, _, _, original, effect_of):
                 what = effect_of.name.lower().replace("_", " ")
                 of = f" {self._names[original]}" if original else ""
@@ -621,9 +660,12 @@ class Play:
                 return f"accept {self._label(message)}, owes an advice"
             case Deliver(owed, repeat):
                 mti = "022" if owed.duty == Duty.ADVICE else "042"
-                return f"send {mti}{int(repeat)} {self._names[owed.txn]}"
+                what = " withdrawal" if owed.duty == Duty.WITHDRAWAL else ""
+                return f"send {mti}{int(repeat)} {self._names[owed.txn]}{what}"
             case Settle(owed, result, _):
-                what = " advice" if owed.duty == Duty.ADVICE else ""
+                what = {Duty.ADVICE: " advice", Duty.WITHDRAWAL: " withdrawal"}.get(
+                    Duty(owed.duty), ""
+                )
                 return f"settle {self._names[owed.txn]}{what} {result}"
             case Note(what, number):
                 return f"note {what} {self._names.get(number, number)}"

@@ -6,6 +6,7 @@
 //! `rules` checks the walk, `keys` seals.
 
 pub mod checkpoint;
+pub mod counted;
 pub mod device;
 pub mod error;
 pub mod follow;

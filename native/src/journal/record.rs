@@ -43,10 +43,15 @@ pub enum RecordKind {
     WorkKeys = 12,
     /// An acquirer's advice of what was done without its bank: accepted, and owed to the bank.
     Advised = 13,
+    /// An approval of ours in a bank's name: it owes the bank an advice, and with a cause the reversal of the request
+    /// before it.
+    StoodIn = 14,
+    /// A checkpoint's total of what was approved in banks' names on one day.
+    StandInTotal = 15,
 }
 
 /// Every kind with its spelling, ordered by number.
-pub const KINDS: [(RecordKind, &str); 13] = [
+pub const KINDS: [(RecordKind, &str); 15] = [
     (RecordKind::Started, "STARTED"),
     (RecordKind::Accepted, "ACCEPTED"),
     (RecordKind::Answered, "ANSWERED"),
@@ -60,6 +65,8 @@ pub const KINDS: [(RecordKind, &str); 13] = [
     (RecordKind::Reconfigured, "RECONFIGURED"),
     (RecordKind::WorkKeys, "WORK_KEYS"),
     (RecordKind::Advised, "ADVISED"),
+    (RecordKind::StoodIn, "STOOD_IN"),
+    (RecordKind::StandInTotal, "STAND_IN_TOTAL"),
 ];
 
 /// `result` of a SETTLED record after which something is still owed.
@@ -248,10 +255,20 @@ fields! {
     Duty = 72, "duty", Type::U8;
     /// Checkpoint: wall clock of the record that owes what is carried, Unix milliseconds.
     OwedMs = 73, "owed_ms", Type::I64;
+    /// Name of the rule of stand-in.
+    Rule = 74, "rule", Type::Text(16);
+    /// Keyed hash of the real card, under which stand-in counts; that of a token is `card`.
+    PanIndex = 75, "pan_index", Type::Bytes(8);
+    /// What the rule allowed the card in the day: approvals, and minor units.
+    CountMax = 76, "count_max", Type::U32;
+    SumMax = 77, "sum_max", Type::U64;
+    /// Checkpoint: what was approved, of a card (`pan_index`) or of a whole bank.
+    StandInCount = 78, "stand_in_count", Type::U32;
+    StandInSum = 79, "stand_in_sum", Type::U64;
 }
 
 /// One above the highest field number.
-const FIELD_END: usize = 74;
+const FIELD_END: usize = 80;
 
 impl Field {
     /// The field of a number read from a file.

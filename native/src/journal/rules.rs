@@ -8,21 +8,25 @@
 //! | 5 | a request key is claimed once |
 //! | 6 | a reversal has one effect, and the right one; a tombstone holds |
 //! | 7 | a transaction counter of a token is claimed once, and none below the window; a tap that is approved can be undone |
+//! | 11 | a stand-in approval is the one outcome of its request, owes its advice, and is within its limits |
 //! | 10 | a (STAN, transmission time) towards one institution is spent once |
 //!
 //! Rule 8 leaves no trace here (legs); 9 is the closed table of fields in `record`. A journal whose
 //! first segments were deleted begins in the middle of lives: what it cannot know is not a finding.
 
 mod numbers;
+mod stand_in;
 
 use std::collections::{HashMap, HashSet};
 
+use super::counted::total_of;
 use super::device::Store;
 use super::error::JournalError;
 use super::keys::Keys;
 use super::owing::{ADVICE, Owing, WITHDRAWAL, is_advice, missing};
 use super::record::{Field, Fields, RecordKind, UNSETTLED};
 use super::scan::{From, RecordRef, scan};
+use crate::limits::StandIns;
 use crate::tap::atc::{AtcKey, AtcTable, Window};
 
 /// More findings than anybody reads; the rest is counted.
@@ -76,6 +80,8 @@ struct Judge {
     /// The same as windows, with those that checkpoints carry.
     counters: AtcTable,
     owing: Owing,
+    /// What was approved in banks' names.
+    stand_ins: StandIns,
     first_lsn: u64,
     /// The first transaction that begins in what there is; ids grow.
     first_txn: u64,
@@ -161,6 +167,15 @@ impl Judge {
             RecordKind::Declined => self.declined(txn, lsn, fields),
             RecordKind::Reversal => self.reversal(txn, lsn, record),
             RecordKind::Advised => self.advised(txn, lsn, record),
+            RecordKind::StoodIn => self.stood_in(txn, lsn, record),
+            RecordKind::StandInTotal => {
+                self.found(
+                    "structure",
+                    lsn,
+                    txn,
+                    "a total of stand-in outside a checkpoint",
+                );
+            }
             RecordKind::Settled => self.settled(txn, lsn, fields),
             RecordKind::StanMark => {
                 self.spend(
@@ -477,6 +492,13 @@ impl Judge {
         if let Some((_, carried)) = &mut self.checkpoint {
             *carried += 1;
         }
+        if kind == RecordKind::StandInTotal {
+            let bank = self.number_of(fields.text(Field::Issuer)) as u16;
+            if let Some((of, used)) = total_of(fields, Some(bank)) {
+                self.stand_ins.set(of, used);
+            }
+            return;
+        }
         let windows = fields.get(Field::AtcSeen).unwrap_or(&[]);
         Window::read_all(windows).for_each(|window| self.counters.merge(&window));
         if matches!(kind, RecordKind::StanMark | RecordKind::AtcWindows) || txn == 0 {
@@ -666,12 +688,83 @@ mod tests {
             })
         }
 
+        /// An approval in BANK01's name; `first`: it was not accepted before.
+        fn stood_in(&self, txn: u64, first: bool, amount: u64, line: Line<'_>) -> &Story {
+            let mut b = Builder::new();
+            b.number(Field::Txn, txn)
+                .number(Field::Outcome, APPROVED)
+                .bytes(Field::Key, &key(txn))
+                .text(Field::Issuer, "BANK01")
+                .number(Field::AdviceStan, 500_000 + txn)
+                .text(Field::AdviceTime, "1123170000")
+                .text(Field::Code, "00")
+                .text(Field::Rule, "small")
+                .number(Field::Amount, amount)
+                .text(Field::Currency, "156")
+                .text(Field::BusinessDate, "20261123")
+                .bytes(Field::PanIndex, &[7; 8])
+                .number(Field::CountMax, 2)
+                .number(Field::SumMax, 1_000);
+            if first {
+                b.bytes(Field::Body, &key(txn));
+            }
+            line(&mut b);
+            let pan = Some(&b"6299000000000005"[..]);
+            self.journal
+                .append(RecordKind::StoodIn, b.finish().unwrap(), pan)
+                .unwrap();
+            self
+        }
+
         fn findings(&self) -> Vec<(&'static str, u64)> {
             self.journal.close();
             let store = Directory::open(self.dir.path()).unwrap();
             let found = verify(&store, &self.keys).unwrap();
             found.iter().map(|f| (f.rule, f.txn)).collect()
         }
+    }
+
+    #[test]
+    fn stand_in_is_one_outcome_within_its_limits() {
+        let story = Story::new();
+        story
+            .stood_in(1, true, 400, &|_| {})
+            .accepted(2)
+            .stood_in(2, false, 600, &|b| {
+                b.number(Field::Cause, 1)
+                    .number(Field::ReversalStan, 700_002)
+                    .text(Field::ReversalTime, "1123170000")
+                    .text(Field::OriginalMti, "0200");
+            });
+        assert_eq!(story.findings(), []);
+        // A third of the day, and one more than its sum.
+        story.stood_in(3, true, 1, &|_| {});
+        assert_eq!(story.findings(), [("walk.11", 4)]);
+    }
+
+    #[test]
+    fn stand_in_after_an_outcome_or_without_its_advice_is_found() {
+        let declined = Story::new();
+        declined
+            .accepted(1)
+            .answered(1, 3)
+            .stood_in(1, false, 1, &|_| {});
+        assert_eq!(declined.findings(), [("walk.11", 3)]);
+        let strange = Story::new();
+        strange.stood_in(1, false, 1, &|_| {});
+        assert_eq!(strange.findings(), [("walk.1", 1)]);
+        let bare = Story::new();
+        bare.stood_in(1, true, 1, &|_| {});
+        let mut b = Builder::new();
+        b.number(Field::Txn, 9)
+            .number(Field::Outcome, APPROVED)
+            .bytes(Field::Key, &key(9))
+            .bytes(Field::Body, &key(9));
+        let payload = b.finish().unwrap();
+        bare.journal
+            .append(RecordKind::StoodIn, payload, None)
+            .unwrap();
+        assert_eq!(bare.findings(), [("walk.11", 2), ("walk.11", 2)]);
     }
 
     #[test]

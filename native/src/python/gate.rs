@@ -20,10 +20,12 @@ use super::usage_error;
 use super::walk::{PyDuplicates, PyOriginal, issuer_index};
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
+use crate::limits::Allowance;
 use crate::terminal::Variant;
 use crate::terminal::registry::who;
 use crate::walk::{
-    Advise, Asked, Cause, Conclude, Forward, Gate, GateError, Reversal, ReversalEffect, Ticket,
+    Advise, Approve, Asked, Cause, Conclude, Forward, Gate, GateError, Reversal, ReversalEffect,
+    Ticket,
 };
 
 impl Ticket for Py<PyMessage> {
@@ -201,6 +203,49 @@ impl PyGate {
         let owed = self.0.conclude(&ticket, &conclude);
         owed.map(|owed| owed.map(PyOriginal))
             .map_err(|e| gate_error(py, &e))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (request, slot, txn, acquirer, issuer, rule, why, allowed, advice, wall_ms, business_date, cause = 0, reversal = (0, "")))]
+    fn stand_in(
+        &mut self,
+        request: &Bound<'_, PyMessage>,
+        slot: i64,
+        txn: u64,
+        acquirer: u16,
+        issuer: u16,
+        rule: &str,
+        why: &str,
+        allowed: (u32, u64, u64),
+        advice: (u32, &str),
+        wall_ms: i64,
+        business_date: &str,
+        cause: u8,
+        reversal: (u32, &str),
+    ) -> PyResult<(u8, Vec<PyOriginal>)> {
+        let py = request.py();
+        let (count, sum, bank_sum) = allowed;
+        let approve = Approve {
+            slot: waiting(slot),
+            txn,
+            acquirer,
+            issuer,
+            rule,
+            why,
+            allowed: Allowance {
+                count,
+                sum,
+                bank_sum,
+            },
+            at: now(wall_ms),
+            business_date: exactly_or_none(py, "business_date", business_date)?,
+            advice: used(py, advice.0, advice.1)?,
+            cause: cause_of(py, cause)?,
+            reversal: numbers(py, reversal.0, reversal.1)?,
+        };
+        let stood = self.0.approve(request.get(), &approve);
+        let (fit, owed) = stood.map_err(|e| gate_error(py, &e))?;
+        Ok((fit as u8, owed.into_iter().map(PyOriginal).collect()))
     }
 
     fn issuer_of(&self, txn: u64) -> i32 {
@@ -536,6 +581,10 @@ impl PyGate {
     }
 }
 
+fn cause_of(py: Python<'_>, cause: u8) -> PyResult<Cause> {
+    Cause::from_u8(cause).ok_or_else(|| usage_error(py, "no such cause of a reversal"))
+}
+
 #[allow(clippy::too_many_arguments)]
 fn concluded(
     py: Python<'_>,
@@ -553,8 +602,7 @@ fn concluded(
         code: exactly(py, "code", code)?,
         end: exactly(py, "end", end)?,
         at: now(wall_ms),
-        cause: Cause::from_u8(cause)
-            .ok_or_else(|| usage_error(py, "no such cause of a reversal"))?,
+        cause: cause_of(py, cause)?,
         reversal: numbers(py, reversal_stan, reversal_time)?,
         bank_code: &[],
     })

@@ -10,6 +10,7 @@ use crate::codec::spec::Path;
 use crate::codec::value::hex;
 use crate::codec::{Message, Name};
 use crate::python::usage_error;
+use crate::tap::Tap;
 
 #[pyclass(
     frozen,
@@ -77,6 +78,11 @@ impl PyMessage {
     #[getter]
     fn sent_ns(&self) -> u64 {
         self.0.sent_ns()
+    }
+
+    #[getter]
+    fn proved(&self) -> bool {
+        Tap::of(&self.0).is_some()
     }
 
     #[getter]

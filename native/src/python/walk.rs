@@ -13,9 +13,11 @@ use super::journal::{PyJournal, PyKeys};
 use super::message::PyMessage;
 use super::terminal::PyTerminals;
 use super::usage_error;
+use crate::codec::Message;
+use crate::limits::{Of, Whose};
 use crate::tap::{Tap, atc};
 use crate::walk::{
-    CAPACITY_MAX, Digester, Duplicates, Memory, NO_ISSUER, NOWHERE, Original, Recovered,
+    CAPACITY_MAX, Digester, Duplicates, Memory, NO_ISSUER, NOWHERE, Original, Recovered, Route,
     RouteError, Routes, View, with_pan,
 };
 
@@ -50,14 +52,25 @@ impl PyRoutes {
 
     fn find(&self, message: &Bound<'_, PyMessage>) -> i32 {
         let message = message.get();
-        let route = match Tap::of(message) {
-            Some(tap) => self.0.find(tap.card.pan()),
-            None => with_pan(message, |pan| self.0.find(pan)).unwrap_or(NOWHERE),
-        };
+        let route = self.route(message);
         if route.issuer >= 0 {
             message.set_route(route.digits);
         }
         route.issuer
+    }
+
+    fn has(&self, message: &Bound<'_, PyMessage>) -> bool {
+        self.route(message.get()).issuer >= 0
+    }
+}
+
+impl PyRoutes {
+    /// By the card behind the token, where there is one.
+    fn route(&self, message: &Message) -> Route {
+        match Tap::of(message) {
+            Some(tap) => self.0.find(tap.card.pan()),
+            None => with_pan(message, |pan| self.0.find(pan)).unwrap_or(NOWHERE),
+        }
     }
 }
 
@@ -136,13 +149,14 @@ impl PyDuplicates {
 #[pymethods]
 impl PyDuplicates {
     #[new]
-    #[pyo3(signature = (keys, capacity, retention_s = 86_400, counters = 0))]
+    #[pyo3(signature = (keys, capacity, retention_s = 86_400, counters = 0, stand_in_cards = 1 << 17))]
     fn new(
         py: Python<'_>,
         keys: &PyKeys,
         capacity: usize,
         retention_s: u32,
         counters: usize,
+        stand_in_cards: usize,
     ) -> PyResult<Self> {
         if !(1..=CAPACITY_MAX).contains(&capacity) {
             let problem = format!("capacity is not from 1 to {CAPACITY_MAX}");
@@ -154,7 +168,7 @@ impl PyDuplicates {
         }
         let digester = Digester::new(keys.inner.index_key(), keys.inner.card_key());
         let table = Duplicates::new(capacity, retention_s);
-        let memory = Memory::new(digester, table, counters)
+        let memory = Memory::new(digester, table, counters, stand_in_cards)
             .map_err(|error| usage_error(py, &error.to_string()))?;
         Ok(PyDuplicates(Rc::new(RefCell::new(memory))))
     }
@@ -227,6 +241,34 @@ impl PyDuplicates {
                 .original(reversal.get(), institution, now_s)
                 .map(PyEntry)
         })
+    }
+
+    /// Approved in a bank's name on a business date, over all its cards.
+    fn stand_in(
+        &self,
+        py: Python<'_>,
+        issuer: u16,
+        currency: &str,
+        business_date: &str,
+    ) -> PyResult<(u32, u64)> {
+        let (Ok(currency), Ok(date)) = (
+            currency.as_bytes().try_into(),
+            business_date.as_bytes().try_into(),
+        ) else {
+            return Err(usage_error(py, "a currency is 3 digits, a business date 8"));
+        };
+        let of = Of {
+            date,
+            currency,
+            whose: Whose::Bank(issuer),
+        };
+        let used = self.with(py, |memory| memory.stand_ins.used(&of))?;
+        Ok((used.count, used.sum))
+    }
+
+    #[getter]
+    fn stand_in_cards(&self, py: Python<'_>) -> PyResult<usize> {
+        self.with(py, |memory| memory.stand_ins.len())
     }
 
     fn evictions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -14,6 +14,7 @@ use super::state::KeyState;
 use super::steps::lend;
 use crate::journal::record::PAN_BYTES_MAX;
 use crate::journal::{Field, JournalError, RecordKind};
+use crate::limits::{Of, Whose};
 use crate::simulation::mutant::{self, Mutant};
 use crate::terminal::registry::Who;
 use zeroize::Zeroizing;
@@ -61,6 +62,10 @@ struct Open {
     owed: Option<Vec<DutyOf>>,
     /// Terminals whose work keys are still to be carried, likewise.
     signed: Option<Vec<Who>>,
+    /// The last total of stand-in that was carried, and whether that was all. What is approved meanwhile is added to it
+    /// by its own record, which lies behind the carried one.
+    totals: Option<Of>,
+    totals_done: bool,
 }
 
 impl<T: Ticket> Gate<T> {
@@ -74,7 +79,7 @@ impl<T: Ticket> Gate<T> {
             return true;
         }
         let (entries, windows) = self.remembered();
-        let live = RECORDS_PER_ENTRY * entries + windows / WINDOWS_PER_RECORD;
+        let live = RECORDS_PER_ENTRY * entries + windows / WINDOWS_PER_RECORD + self.totals();
         let written = self
             .journal
             .appended()
@@ -126,6 +131,8 @@ impl<T: Ticket> Gate<T> {
             doubled: memory.atc.doubled(),
             owed: None,
             signed: None,
+            totals: None,
+            totals_done: false,
         })
     }
 
@@ -136,6 +143,10 @@ impl<T: Ticket> Gate<T> {
         }
         if open.windows < self.memory()?.atc.places() {
             self.carry_windows(&mut open, wall_ms)?;
+            return Ok(Some(open));
+        }
+        if !open.totals_done {
+            self.carry_totals(&mut open, wall_ms)?;
             return Ok(Some(open));
         }
         let mut owed = match open.owed.take() {
@@ -251,6 +262,32 @@ impl<T: Ticket> Gate<T> {
                 break;
             }
             journal.checkpoint_carry(RecordKind::AtcWindows, paper.record.finish()?, None)?;
+            open.carried += 1;
+        }
+        Ok(())
+    }
+
+    /// The next totals of stand-in.
+    fn carry_totals(&mut self, open: &mut Open, wall_ms: i64) -> Result<(), GateError> {
+        let Gate {
+            paper,
+            journal,
+            memory,
+            ..
+        } = self;
+        let memory = lend(memory)?;
+        for _ in 0..STEP {
+            let Some((of, used)) = memory.stand_ins.next(open.totals.as_ref()) else {
+                open.totals_done = true;
+                return Ok(());
+            };
+            let issuer = match of.whose {
+                Whose::Bank(issuer) => memory.name(issuer),
+                Whose::Card(_) => "",
+            };
+            let payload = paper.total(of, used, issuer, wall_ms).finish()?;
+            journal.checkpoint_carry(RecordKind::StandInTotal, payload, None)?;
+            open.totals = Some(*of);
             open.carried += 1;
         }
         Ok(())

@@ -15,6 +15,7 @@ use crate::codec::name::{Name, Source};
 use crate::codec::supply::Receipt;
 use crate::codec::wipe;
 use crate::journal::keys::KeysError;
+use crate::limits::StandIns;
 use crate::simulation::mutant::{self, Mutant};
 use crate::tap::Tap;
 use crate::tap::atc::{AtcKey, AtcTable, Freshness};
@@ -48,6 +49,8 @@ pub struct Memory {
     /// Transaction counters of tokens.
     pub atc: AtcTable,
     pub veil: Veil,
+    /// What was approved in banks' names.
+    pub stand_ins: StandIns,
     /// Terminals that sign on; None: the node has none.
     pub terminals: Option<Arc<Terminals>>,
     institutions: Vec<Institution>,
@@ -58,17 +61,20 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// `counters`: tokens whose transaction counters have room from the start.
+    /// `counters`: tokens whose transaction counters have room from the start. `stand_in_cards`: cards that are counted
+    /// for stand-in.
     pub fn new(
         digester: Digester,
         table: Duplicates,
         counters: usize,
+        stand_in_cards: usize,
     ) -> Result<Memory, KeysError> {
         Ok(Memory {
             digester,
             table,
             atc: AtcTable::new(counters),
             veil: Veil::new()?,
+            stand_ins: StandIns::new(stand_in_cards),
             terminals: None,
             institutions: Vec::new(),
             zone_offset_s: 0,

@@ -7,6 +7,7 @@
 //! sockets, clocks or Python.
 
 mod advice;
+mod approve;
 mod checkpoint;
 mod deliver;
 mod digest;
@@ -31,6 +32,7 @@ mod time;
 mod veil;
 
 pub use advice::Advise;
+pub use approve::Approve;
 pub use digest::Digester;
 pub use duplicates::{CAPACITY_MAX, Duplicates, Entry, Evictions, NO_ISSUER};
 pub use gate::{Forward, Gate, GateError, Moment, Ticket};
@@ -40,6 +42,6 @@ pub use original::{Numbers, Original};
 pub use outcome::Conclude;
 pub use recover::Recovered;
 pub use reversal::Reversal;
-pub use routes::{NOWHERE, RouteError, Routes};
+pub use routes::{NOWHERE, Route, RouteError, Routes};
 pub use sign::Asked;
 pub use state::{Cause, Duty, KeyState, ReversalEffect};

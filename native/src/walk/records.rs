@@ -13,6 +13,7 @@ use crate::codec::wipe;
 use crate::journal::record::{
     Builder, CONFIG_HASH_BYTES, Field, Fields, PAN_BYTES_MAX, RecordError, WINDOWS_MAX,
 };
+use crate::limits::{Of, Used, Whose};
 use crate::tap::Tap;
 use crate::tap::atc::{AtcKey, AtcTable, Window};
 
@@ -228,6 +229,20 @@ impl Paper {
                 self.record.number(Field::Amount, own.amount);
                 self.kept(message);
             }
+        }
+    }
+
+    /// A total of stand-in, as a checkpoint carries it.
+    pub fn total(&mut self, of: &Of, used: &Used, issuer: &str, wall_ms: i64) -> &mut Builder {
+        let record = self
+            .start(0, wall_ms)
+            .bytes(Field::BusinessDate, &of.date)
+            .bytes(Field::Currency, &of.currency)
+            .number(Field::StandInCount, u64::from(used.count))
+            .number(Field::StandInSum, used.sum);
+        match of.whose {
+            Whose::Card(card) => record.bytes(Field::PanIndex, &card),
+            Whose::Bank(_) => record.text(Field::Issuer, issuer),
         }
     }
 

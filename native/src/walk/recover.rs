@@ -12,7 +12,7 @@ use super::digest::Digest;
 use super::duplicates::Entry;
 use super::gate::{Gate, GateError, Ticket};
 use super::memory::Memory;
-use super::original::{Facts, Numbers, Original};
+use super::original::{Facts, Numbers, Original, advice_mti};
 use super::owed::DutyOf;
 use super::records::{claim_of, effect_of, read_entry, settle_entry, tombstone, windows_of};
 use super::sign;
@@ -20,6 +20,7 @@ use super::state::{Cause, Duty, KeyState, ReversalEffect};
 use super::time::unix_near;
 use super::veil::Veil;
 use crate::hook::{self, Point};
+use crate::journal::counted::{spending_of, total_of};
 use crate::journal::record::UNSETTLED;
 use crate::journal::{Field, Fields, JournalError, RecordKind, RecordRef};
 use crate::simulation::mutant::{self, Mutant};
@@ -88,6 +89,12 @@ impl Fold {
             }
             RecordKind::Reversal => self.reversal(record, &parties),
             RecordKind::Advised => self.advised(record, &parties, &memory.veil),
+            RecordKind::StoodIn => self.stood_in(record, &parties, memory),
+            RecordKind::StandInTotal => {
+                if let Some((of, used)) = total_of(fields, issuer) {
+                    memory.stand_ins.set(of, used);
+                }
+            }
             RecordKind::Settled => self.settled(fields),
             RecordKind::StanMark => {
                 if let Some(institution) = intern(memory, fields.text(Field::Institution)) {
@@ -149,6 +156,24 @@ impl Fold {
         entry.out_mti = [0; 4];
         cover(&mut entry, record, veil);
         self.entries.insert(entry.key, entry);
+    }
+
+    /// An approval of ours: it settles the request, which it may be the first record of, and counts. What the bank is
+    /// owed besides the reversal is read by `record`.
+    fn stood_in(&mut self, record: &RecordRef<'_>, parties: &Parties, memory: &mut Memory) {
+        let fields = &record.fields;
+        self.answered(record, parties, &memory.veil);
+        let key = fields.array::<16>(Field::Key);
+        if let Some(entry) = key.and_then(|key| self.entries.get_mut(&key)) {
+            entry.out_stan = fields.number_or_0(Field::AdviceStan) as u32;
+            entry.out_time = fields.array(Field::AdviceTime).unwrap_or([0; 10]);
+            entry.out_mti = advice_mti(entry.kind);
+            entry.issuer = parties.issuer.unwrap_or(entry.issuer);
+            entry.business_date = fields.array(Field::BusinessDate).unwrap_or([0; 8]);
+        }
+        if let Some(spending) = spending_of(fields, parties.issuer) {
+            memory.stand_ins.add(&spending);
+        }
     }
 
     fn accepted(&mut self, record: &RecordRef<'_>, parties: &Parties, veil: &Veil) {

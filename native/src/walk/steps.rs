@@ -192,6 +192,12 @@ impl<T: Ticket> Gate<T> {
         })
     }
 
+    /// Totals of stand-in that are remembered.
+    pub(super) fn totals(&self) -> u64 {
+        let memory = self.memory.try_borrow();
+        memory.map_or(0, |memory| memory.stand_ins.len() as u64)
+    }
+
     /// True while something from before the start waits for `undo`.
     pub(super) fn has_doubts(&self) -> bool {
         !self.in_doubt.is_empty()

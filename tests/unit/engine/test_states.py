@@ -57,6 +57,7 @@ def test_nothing_in_flight_ends_without_an_outcome() -> None:
             assert not isinstance(cell, To) or cell.state in {
                 *_IN_FLIGHT,
                 State.APPROVED,
+                State.STOOD_IN,
                 State.DECLINED,
                 State.OWED,
             }

@@ -51,6 +51,15 @@ impl Judge {
         self.found("walk.7", lsn, txn, problem);
     }
 
+    /// A number for an institution.
+    pub(super) fn number_of(&mut self, name: &str) -> u32 {
+        let next = self.institutions.len() as u32;
+        match self.institutions.get(name) {
+            Some(number) => *number,
+            None => *self.institutions.entry(name.to_owned()).or_insert(next),
+        }
+    }
+
     pub(super) fn spend(
         &mut self,
         lsn: u64,
@@ -61,11 +70,7 @@ impl Judge {
         time: Field,
     ) {
         let name = fields.text(who);
-        let next = self.institutions.len() as u32;
-        let institution = match self.institutions.get(name) {
-            Some(number) => *number,
-            None => *self.institutions.entry(name.to_owned()).or_insert(next),
-        };
+        let institution = self.number_of(name);
         let (stan, time) = (fields.number_or_0(stan), fields.text(time));
         let number = time
             .bytes()
