@@ -305,7 +305,6 @@ def test_a_token_and_its_card_spend_one_allowance(tmp_path: Path) -> None:
         for stan in (1, 2):
             request, txn = tapped(taps, stan)
             assert stand_in(world, request, txn, allowed=one)[0] is StandIn.STOOD
-            (first, *_) = world.records("STOOD_IN") or [{}]
             answer = world.one(world.flow(), world.terminal)
             assert answer.has("icc"), "the device is told that it was approved"
         assert approve(world, 3, allowed=one, pan=CARD) is StandIn.COUNT
