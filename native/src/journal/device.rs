@@ -120,11 +120,10 @@ impl Directory {
                 by,
             });
         }
-        // The number only serves the message above; the lock is the descriptor's.
-        let noted = file
+        // The number only serves the message above; the lock is the descriptor's, and a full disk does not matter.
+        let _ = file
             .set_len(0)
             .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
-        noted.map_err(|e| JournalError::io("write", &shown, &e))?;
         Ok(DirectoryLock {
             _file: file,
             _real: real,

@@ -35,6 +35,8 @@ pub const SEGMENT_BYTES: u64 = 64 << 20;
 pub const PENDING_BYTES_MAX: usize = 32 << 20;
 /// When no next segment can be prepared, the last part of the current one (1/4) is kept for answers and reversals.
 const RESERVE_SHARE: u64 = 4;
+/// A record with its frame; most take less than half of it.
+const RECORD_BYTES_ROUGH: u64 = 1024;
 
 /// Sizes of a journal.
 #[derive(Clone, Copy, Debug)]
@@ -195,7 +197,7 @@ impl Journal {
 
     /// Takes one record; returns its LSN. It is durable when `synced` has reached that.
     ///
-    /// Errors: `PendingFull`, `NoRoom` (kind ACCEPTED only), `Stopped`, `Record`.
+    /// Errors: `PendingFull`, `NoRoom` (kinds that are not `begun_work`), `Stopped`, `Record`.
     pub fn append(
         &self,
         kind: RecordKind,
@@ -221,7 +223,7 @@ impl Journal {
         if self.shared.failed() {
             return Err(self.stopped());
         }
-        if kind == RecordKind::Accepted && flags == 0 {
+        if flags != 0 || !kind.begun_work() {
             self.room_for_new_work()?;
         }
         let limit = self.options.pending_bytes_max;
@@ -233,13 +235,22 @@ impl Journal {
     /// While no next segment can be made, the rest of this one belongs to work that was begun.
     fn room_for_new_work(&self) -> Result<(), JournalError> {
         match self.bench.short_of_room() {
-            Some(left) if left < self.options.segment_bytes / RESERVE_SHARE => {
+            Some(left)
+                if left.saturating_sub(self.unwritten())
+                    < self.options.segment_bytes / RESERVE_SHARE =>
+            {
                 Err(JournalError::NoRoom {
                     reason: self.bench.failure().unwrap_or_default(),
                 })
             }
             _ => Ok(()),
         }
+    }
+
+    /// At most so many bytes of the current segment will be used by what waits for the disk.
+    fn unwritten(&self) -> u64 {
+        let records = self.shared.appended().saturating_sub(self.shared.synced());
+        records.saturating_mul(RECORD_BYTES_ROUGH)
     }
 
     fn stopped(&self) -> JournalError {

@@ -2,7 +2,9 @@
 //!
 //! It writes the next segment while the current one fills, at twice its pace, and not faster: pre-writing competes with
 //! the journal's own syncs for the disk, and an idle switch should be an idle disk. When the writer waits, it writes as
-//! fast as it can. A failure (a full disk) is kept as text, shown, and tried again every second.
+//! fast as it can. A failure (a full disk) is kept as text, shown, and tried again every second. Meanwhile new work is
+//! refused before what was begun is (handle.rs); when the last byte of the current segment is used too, the writer waits
+//! for room: nothing becomes durable, nothing leaves, and it goes on by itself. A full disk never is a failed one.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -25,6 +27,10 @@ struct State {
     ready: Option<Prepared>,
     failure: Option<String>,
     stop: bool,
+    /// The journal is open: from now on its writer waits for room. Before, a start without room is told.
+    open: bool,
+    /// The journal is closing: nobody waits any more.
+    ending: bool,
 }
 
 /// What the writer, the handle and the preparer share.
@@ -90,7 +96,7 @@ impl Bench {
         state.ready.is_none() && !state.stop
     }
 
-    /// Takes the next segment without waiting for it. None: it is not there, and nobody knows why not.
+    /// Takes the next segment without waiting for it. None: it is not there.
     pub fn take(&self) -> Option<Result<Prepared, JournalError>> {
         let mut state = self.lock();
         self.take_from(&mut state)
@@ -101,8 +107,12 @@ impl Bench {
             self.urgent.store(false, Ordering::Release);
             self.used.store(0, Ordering::Release);
             self.left.store(segment.bytes, Ordering::Relaxed);
+            state.open = true;
             self.changed.notify_all();
             return Some(Ok(segment));
+        }
+        if state.open && !state.ending {
+            return None;
         }
         state.failure.as_ref().map(|reason| {
             Err(JournalError::NoRoom {
@@ -124,6 +134,12 @@ impl Bench {
         if !state.stop {
             drop(self.changed.wait_timeout(state, RETRY));
         }
+    }
+
+    /// The journal is closing: a writer that waits for room gives up, others get their segment yet.
+    pub fn end(&self) {
+        self.lock().ending = true;
+        self.changed.notify_all();
     }
 
     pub fn stop(&self) {

@@ -69,6 +69,7 @@ impl Pump for Threads {
 
     fn end(&self) {
         self.shared.close();
+        self.bench.end();
         let mut running = lock(&self.running);
         // The writer first: it may need a segment for the last group.
         while let Some(thread) = running.pop() {

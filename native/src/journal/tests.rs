@@ -847,52 +847,107 @@ fn without_room_new_work_is_refused_before_old_work_is() {
     )
     .unwrap();
     *store.no_room.lock().unwrap() = true;
+    let until = Instant::now() + Duration::from_secs(30);
+    let durable = |within: Duration| {
+        journal.commit();
+        let lsn = journal.appended();
+        let give_up = Instant::now() + within;
+        while journal.synced() < lsn && Instant::now() < give_up {
+            assert_eq!(journal.failure(), None);
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        journal.synced() >= lsn
+    };
     // The one spare that may have been made is used up first.
-    let mut refused = 0;
-    let mut answered_after = 0;
-    for txn in 1..=10_000 {
+    let refused = loop {
+        assert!(Instant::now() < until);
         if journal.shortage().is_none() {
             // A segment this small fills before the preparer has even tried.
             std::thread::sleep(Duration::from_millis(5));
         }
-        match journal.append(RecordKind::Accepted, &payload(txn), Some(PAN)) {
-            Ok(_) => {}
-            Err(JournalError::NoRoom { reason }) => {
-                assert!(!reason.is_empty());
-                refused += 1;
-                if journal
-                    .append(RecordKind::Answered, &payload(txn), None)
-                    .is_ok()
-                {
-                    answered_after += 1;
-                }
-            }
-            Err(_) => break,
+        match journal.append(RecordKind::Accepted, &payload(1), Some(PAN)) {
+            Ok(_) => assert!(durable(Duration::from_secs(10))),
+            Err(JournalError::NoRoom { reason }) => break reason,
+            Err(other) => panic!("{other}"),
         }
-        journal.commit();
-        let lsn = journal.appended();
-        while journal.synced() < lsn && journal.failure().is_none() {
-            std::thread::yield_now();
-        }
+    };
+    assert!(!refused.is_empty());
+    for kind in [RecordKind::Declined, RecordKind::AtcWindows] {
+        let refused = journal.append(kind, &payload(1), None);
+        assert!(matches!(refused, Err(JournalError::NoRoom { .. })));
     }
-    assert!(
-        refused > 0 && answered_after > 5,
-        "{refused} {answered_after}"
-    );
+    assert!(matches!(
+        journal.checkpoint_begin(),
+        Err(JournalError::NoRoom { .. })
+    ));
+    // What was begun goes on in the room that was kept, and when that is used too the writer waits.
+    let mut answered = 0;
+    while {
+        journal
+            .append(RecordKind::Answered, &payload(1), None)
+            .unwrap();
+        durable(Duration::from_millis(300))
+    } {
+        answered += 1;
+        assert!(Instant::now() < until);
+    }
+    assert!(answered > 5, "{answered}");
     assert!(journal.shortage().is_some());
-    let failure = journal.failure().unwrap();
-    assert!(failure.contains("no room"), "{failure}");
+    let refused = journal.append(RecordKind::Accepted, &payload(1), Some(PAN));
+    assert!(matches!(refused, Err(JournalError::NoRoom { .. })));
+    // Room again: it goes on by itself, with all that waited.
+    *store.no_room.lock().unwrap() = false;
+    assert!(durable(Duration::from_secs(20)));
+    put(&journal, 1..=300);
+    let last = journal.appended();
     journal.close();
     drop(journal);
     let report = scan(&*store, &keys, From::Oldest, u64::MAX, false, &mut |_| {
         Ok(())
     })
     .unwrap();
-    assert!(report.last_lsn > 0 && report.torn.is_none());
-    // Room again: it goes on where it was.
+    assert_eq!(report.last_lsn, last + 1);
+    assert!(report.torn.is_none());
+}
+
+#[test]
+fn a_journal_that_waits_for_room_can_be_closed_and_none_starts_without() {
+    let keys = keys();
+    let store = Arc::new(FaultyStore::default());
+    let start = || {
+        Journal::start(
+            Arc::clone(&store) as Arc<dyn Store>,
+            Arc::clone(&keys),
+            SMALL,
+            None,
+        )
+    };
+    let journal = start().unwrap();
+    *store.no_room.lock().unwrap() = true;
+    let began = Instant::now();
+    let mut synced = journal.synced();
+    loop {
+        journal
+            .append(RecordKind::Answered, &payload(1), None)
+            .unwrap();
+        journal.commit();
+        std::thread::sleep(Duration::from_millis(1));
+        let stands = journal.shortage().is_some() && journal.synced() == synced;
+        if stands && journal.appended() > synced + 200 {
+            break;
+        }
+        synced = journal.synced();
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
+    let synced = journal.synced();
+    journal.close();
+    assert_eq!(journal.synced(), synced);
+    assert!(journal.failure().unwrap().contains("no room"));
+    drop(journal);
+    assert!(matches!(start(), Err(JournalError::NoRoom { .. })));
     *store.no_room.lock().unwrap() = false;
-    let journal = Journal::start(store, keys, SMALL, None).unwrap();
-    assert_eq!(journal.found().last_lsn, report.last_lsn);
+    let journal = start().unwrap();
+    assert_eq!(journal.found().last_lsn, synced);
     put(&journal, [1]);
 }
 

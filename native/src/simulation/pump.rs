@@ -47,9 +47,11 @@ impl Supply for OnDemand {
             return taken;
         }
         lock(&self.maker).attempt(&mut |_| true)?;
-        self.bench
-            .take()
-            .unwrap_or(Err(JournalError::Usage("the journal is closing")))
+        self.bench.take().unwrap_or_else(|| {
+            Err(JournalError::NoRoom {
+                reason: self.bench.failure().unwrap_or_default(),
+            })
+        })
     }
 
     fn used(&mut self, bytes: u64, of: u64) {
@@ -122,7 +124,7 @@ impl Hand {
             return Cranked::Step(Step::Idle);
         }
         let rotates = held.as_ref().is_some_and(Shared::must_rotate);
-        if rotates && self.bench.wanting() && self.bench.failure().is_none() {
+        if rotates && self.bench.wanting() {
             return Cranked::Stalled;
         }
         let step = self.shared.stage(&mut held);
@@ -200,7 +202,8 @@ impl Pump for Hand {
                     self.finish();
                 }
                 Cranked::Stalled => {
-                    if self.prepare().is_err() {
+                    // Without room what is pending is given up, as the threads give it up.
+                    if !matches!(self.prepare(), Ok(true)) {
                         break;
                     }
                 }

@@ -338,6 +338,20 @@ impl Duplicates {
         self.handle(at).unwrap_or(Handle(u64::MAX))
     }
 
+    /// Forgets an entry, as if it had never been there.
+    pub fn remove(&mut self, handle: Handle) {
+        let at = place(handle);
+        let Some(slot) = self.slots.get_mut(at) else {
+            return;
+        };
+        if slot.used && slot.generation == generation(handle) {
+            slot.used = false;
+            let key = slot.entry.key;
+            self.used -= 1;
+            self.unlink(&key, at);
+        }
+    }
+
     /// Where the oldest entry stands: a walk that starts here sees entries about in the order of their age.
     pub fn oldest(&self) -> usize {
         self.next

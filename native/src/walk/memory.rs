@@ -316,6 +316,18 @@ impl Memory {
         self.atc.release(&key, tap.atc);
     }
 
+    /// Takes back a claim that got no record: the same request may come again, and nothing waits for an outcome of this
+    /// one. Nothing for a key that a record stands behind.
+    pub fn unclaim(&mut self, message: &Message) {
+        let Some(handle) = Handle::from_bits(message.handle()) else {
+            return;
+        };
+        let unrecorded = |entry: &Entry| entry.lsn == 0 && entry.state == KeyState::InFlight;
+        if self.table.get(handle).is_some_and(unrecorded) {
+            self.table.remove(handle);
+        }
+    }
+
     /// The entry that a claimed message stands for.
     pub fn entry_of(&self, message: &Message) -> Option<&Entry> {
         self.table.get(Handle::from_bits(message.handle())?)

@@ -268,7 +268,10 @@ impl<T: Ticket> Gate<T> {
         end: [u8; 2],
         now_s: i64,
     ) -> Result<(), GateError> {
-        self.memory()?.release_tap(request);
+        let mut memory = self.memory()?;
+        memory.release_tap(request);
+        memory.unclaim(request);
+        drop(memory);
         self.supply_unclaimed(request, slot, now_s)?;
         let meant = code;
         let code = request.dialect().answer_code(end, code);
