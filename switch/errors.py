@@ -279,6 +279,10 @@ class StorageError(TapswitchError):
     exit_code = 3
 
 
+NO_ROOM: Final = "no room for the next segment"
+"""How the journal's error begins (native/src/journal/error.rs)."""
+
+
 class JournalError(StorageError):
     """The journal is locked, damaged, full or failed. Names file, offset and remedy."""
 
@@ -290,6 +294,11 @@ class JournalError(StorageError):
         self.file = file
         self.offset = offset
         self.remedy = remedy
+
+    @property
+    def no_room(self) -> bool:
+        """It is the disk that is full: waiting helps, starting again does not."""
+        return str(self).startswith(NO_ROOM)
 
 
 class ConservationError(TapswitchError):

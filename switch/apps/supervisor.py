@@ -328,19 +328,24 @@ class Supervisor:
     async def _line(self, life: _Life) -> dict[str, Any] | None:
         """The next line that a worker says of itself; None when it ended, or was told to, before
         that."""
-        reading = asyncio.ensure_future(life.told.readline())
+        within_s: float | None = READY_S
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
-            await asyncio.wait(
-                {reading, stopping}, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED
-            )
-            line = reading.result() if reading.done() else b""
-            if not line:
-                return None
-            told: dict[str, Any] = json.loads(line)
-            return told
+            while True:
+                reading = asyncio.ensure_future(life.told.readline())
+                either: set[asyncio.Future[Any]] = {reading, stopping}
+                await asyncio.wait(either, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+                line = reading.result() if reading.done() else b""
+                reading.cancel()
+                if not line:
+                    return None
+                told: dict[str, Any] = json.loads(line)
+                if "waiting" not in told:
+                    return told
+                # It says why, and goes on by itself: nothing is gained by another start.
+                log.warning("worker.waiting", reason=told["waiting"])
+                within_s = None
         finally:
-            reading.cancel()
             stopping.cancel()
 
     async def _drain(

@@ -17,6 +17,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any, Final
 import structlog
 import uvloop
 
-from switch.apps.ground import REAL, Ground
+from switch.apps.ground import REAL, Ground, journal_directory
 from switch.apps.handover import Heir, inherited
 from switch.apps.links import Links, terms_of
 from switch.apps.reload import Reloader, members_of
@@ -51,7 +52,7 @@ from switch.crypto.masters import open_masters
 from switch.crypto.terminals import Terminals
 from switch.engine.deliver import IssuerRules
 from switch.engine.engine import AcquirerRules, Engine
-from switch.errors import OperatorError, OrderError, TapswitchError
+from switch.errors import JournalError, OperatorError, OrderError, TapswitchError
 from switch.link.window import Window
 from switch.native import __version__, hook, tap, walk
 from switch.native import journal as journals
@@ -92,6 +93,8 @@ BANKS_FIRST_S: Final = 0.5
 keep us closed."""
 
 BANKS_FIRST_LOOKS: Final = 50
+ROOM_S: Final = 1.0
+"""Between two looks for room on the journal's disk at a start."""
 ANSWERED_S: Final = 2.0
 """How long the end waits for the answer to the order that brought it about."""
 INCIDENTS_EVERY_S: Final = 60.0
@@ -569,17 +572,54 @@ class Told:
 
     def prepared(self) -> None:
         """To the starter: all but the journal is there."""
+        self._say(b'{"prepared": true}\n')
+
+    def waiting(self) -> None:
+        """To the starter: it lasts, and is no fault of ours."""
+        self._say(b'{"waiting": "room"}\n')
+
+    def _say(self, line: bytes) -> None:
         if self.descriptor >= 0:
-            os.write(self.descriptor, b'{"prepared": true}\n')
+            os.write(self.descriptor, line)
 
     def ready(self, line: dict[str, Any]) -> None:
         """Says so: the first time to the starter too, later in the file."""
         descriptor, self.descriptor = self.descriptor, -1
-        ready.tell({"ready": True, **line}, self.file, descriptor)
+        problem = ready.tell({"ready": True, **line}, self.file, descriptor)
+        if problem:
+            log.error(
+                "ready.untold",
+                file=str(self.file),
+                reason=problem,
+                help="mend the file system, then tapswitch restart",
+            )
 
     def withdraw(self) -> None:
         """Says that we are not any longer."""
         ready.withdraw(self.file)
+
+
+def _open(worker: Worker, told: Told) -> None:
+    """Opens the worker. A disk without room for the next segment is waited for, when there is a
+    journal to go on with: ending would only start the next one, which would find the same.
+
+    Raises: OperatorError, JournalError.
+    """
+    began = any(journal_directory(worker.settings, NAME).glob("*.seg"))
+    said = False
+    while True:
+        try:
+            worker.open()
+        except JournalError as error:
+            if not (began and error.no_room):
+                raise
+            if not said:
+                said = True
+                told.waiting()
+                log.error("journal.shortage", reason=str(error))  # noqa: TRY400
+            time.sleep(ROOM_S)
+        else:
+            return
 
 
 def _next_txn(node: int, last: int) -> int:
@@ -637,7 +677,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             told.prepared()
             if not os.read(options.wait_fd, 1):
                 return 0  # The starter thought better of it.
-        worker.open()
+        _open(worker, told)
         # Ours now that the journal is: before, it may have been the file of a worker that runs.
         told.withdraw()
         return uvloop.run(worker.serve(told))

@@ -13,13 +13,20 @@ from typing import Any
 __all__ = ["tell", "withdraw"]
 
 
-def tell(told: dict[str, Any], file: Path, descriptor: int = -1) -> None:
-    """Writes the file (atomically replaced), then the line, then closes the descriptor."""
+def tell(told: dict[str, Any], file: Path, descriptor: int = -1) -> str:
+    """Writes the file (atomically replaced), then the line, then closes the descriptor.
+
+    Returns why there is no file, '' when there is: payments go on without it on a full disk.
+    """
     line = json.dumps(told, sort_keys=True) + "\n"
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    problem = ""
     fresh = file.with_suffix(".new")
-    fresh.write_text(line, encoding="utf-8")
-    fresh.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh.write_text(line, encoding="utf-8")
+        fresh.replace(file)
+    except OSError as error:
+        problem = error.strerror or str(error)
     if descriptor >= 0:
         try:
             # A starter that has gone does not matter: its death ends us in another way.
@@ -27,6 +34,7 @@ def tell(told: dict[str, Any], file: Path, descriptor: int = -1) -> None:
                 os.write(descriptor, line.encode())
         finally:
             os.close(descriptor)
+    return problem
 
 
 def withdraw(file: Path) -> None:

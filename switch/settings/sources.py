@@ -81,13 +81,15 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     # -- the snapshot -----------------------------------------------------------------------------
 
     def keep(self, file: Path) -> None:
-        """Writes the snapshot, whole or not at all, and durably. Raises OSError."""
+        """Writes the snapshot, whole or not at all, and durably; nothing when it stands there
+        already, since a full disk must not keep a worker from going on. Raises OSError."""
+        with contextlib.suppress(OSError):
+            if file.read_bytes() == self._text():
+                return
         put(self.stage(file), file)
 
-    def stage(self, file: Path) -> Path:
-        """Writes the snapshot beside `file`, durably, for `put` to bring it into place. Raises
-        OSError."""
-        text = msgspec.json.encode(
+    def _text(self) -> bytes:
+        return msgspec.json.encode(
             {
                 "schema": SNAPSHOT_SCHEMA,
                 "digest": self.digest,
@@ -96,6 +98,11 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
                 "texts": self.texts,
             }
         )
+
+    def stage(self, file: Path) -> Path:
+        """Writes the snapshot beside `file`, durably, for `put` to bring it into place. Raises
+        OSError."""
+        text = self._text()
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = file.with_suffix(".draft")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -27,8 +27,8 @@ business_zone = "UTC"
 cutover = "00:00"
 
 [journal]
-segment_mib = 2
-pending_mib = 2
+segment_mib = {segment_mib}
+pending_mib = {segment_mib}
 
 [limits]
 duplicates_max = 4096
@@ -74,6 +74,7 @@ class Node:
         limits: str = "",
         deadline: str = "deadline_ms = 600",
         tokens: str = "",
+        segment_mib: int = 2,
     ) -> None:
         """`banks`: an address to dial each, or "accept". The other texts are TOML lines put into
         their tables; `tokens` is a table of its own."""
@@ -81,7 +82,9 @@ class Node:
         self.data = directory / "data"
         self.output = directory / "output.txt"
         self.process: asyncio.subprocess.Process | None = None
-        text = SWITCH.format(acquirer_code=ACQUIRER_CODE, acquirer=acquirer, limits=limits)
+        text = SWITCH.format(
+            acquirer_code=ACQUIRER_CODE, acquirer=acquirer, limits=limits, segment_mib=segment_mib
+        )
         routes = ""
         for number, where in enumerate(banks):
             at = (

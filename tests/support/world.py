@@ -273,7 +273,8 @@ async def world(
         addresses = ["{}:{}".format(*net.address) for net in nets if net.address is not None]
         kind = Node if supervised else BareNode
         place = directory / "node"
-        place.mkdir()
+        # A test may have mounted its data directory already.
+        place.mkdir(exist_ok=True)
         made = World(directory, kind(place, addresses, **node), issuers, nets, seed)
         stack.push_async_callback(made.node.end)
         # Shown by pytest when the test fails.

@@ -62,11 +62,14 @@ impl RecordKind {
             | RecordKind::StanMark
             | RecordKind::Stopped
             | RecordKind::Reconfigured
-            | RecordKind::WorkKeys => true,
+            | RecordKind::WorkKeys
+            | RecordKind::Advised
+            | RecordKind::StoodIn => true,
             RecordKind::Accepted
             | RecordKind::Declined
             | RecordKind::Checkpoint
-            | RecordKind::AtcWindows => false,
+            | RecordKind::AtcWindows
+            | RecordKind::StandInTotal => false,
         }
     }
 }

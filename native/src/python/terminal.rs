@@ -23,10 +23,12 @@ impl PyTerminals {
     fn new(py: Python<'_>, keys: &PyKeys) -> PyResult<PyTerminals> {
         let made = Terminals::new(&keys.inner.work_keys_key());
         made.map(|made| PyTerminals(Arc::new(made)))
-            .map_err(|source| match (BookFault::Lock(source).to_string(),).into_pyobject(py) {
-                Ok(args) => python_error(py, "KeyFileError", &args, None),
-                Err(error) => error,
-            })
+            .map_err(
+                |source| match (BookFault::Lock(source).to_string(),).into_pyobject(py) {
+                    Ok(args) => python_error(py, "KeyFileError", &args, None),
+                    Err(error) => error,
+                },
+            )
     }
 
     fn install(&self, py: Python<'_>, file: &str, keys: &PyKeys) -> PyResult<()> {
