@@ -320,9 +320,18 @@ class Gate:
     def deliver(self, original: Original, slot: int, repeat: bool) -> bool:
         """The bank's leg of what is owed (0420, 0120, 0220; repeats 0421, 0121, 0221) built and held until the record
         that owes it is durable. False when the slot is not open."""
-    def settle(self, original: Original, result: str, wall_ms: int, end: str = "--") -> int:
-        """SETTLED record: it got a final code; with ``parked``, ``dead``, ``held``, ``released`` or ``retried`` it stays
-        owed. `end`: how (switch.model.end)."""
+    def settle(
+        self,
+        original: Original,
+        result: str,
+        wall_ms: int,
+        end: str = "--",
+        operator: str = "",
+        remark: str = "",
+    ) -> int:
+        """SETTLED record: it got a final code or was written off; with ``parked``, ``dead``, ``held``, ``released`` or
+        ``retried`` it stays owed. `end`: how (switch.model.end). `operator` (at most 32 bytes) and `remark` (at most 200,
+        no more than 8 digits in a row): who said the word, and why."""
     def mark(self, institution: int, stan: int, time: str, wall_ms: int) -> int:
         """STAN_MARK record for a message outside a transaction (network management)."""
     def network(self, slot: int, mti: str, values: dict[str, str], after: int) -> bool:

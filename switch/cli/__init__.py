@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, str]] = {
     "link": "Frames that could not be decoded, masked, with the place.",
     "audit": "Show what was ordered of a node, and verify that record.",
     "keys": "Make a node's keys, show which they are.",
+    "saf": "What banks are owed: list, retry, hold, release, write off.",
     "cert": "Certificates of links: what they are, when they end, new ones.",
     "terminal": "Enter terminals that sign on, show them, retire them.",
     "token": "Issue tokens, suspend them, change the card behind them.",

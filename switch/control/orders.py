@@ -16,6 +16,12 @@ from switch.control import (
     member_sign_on,
     reload,
     restart,
+    saf_hold,
+    saf_list,
+    saf_release,
+    saf_retry,
+    saf_show,
+    saf_write_off,
     stand_in,
     terminal_sign_off,
 )
@@ -32,6 +38,13 @@ from switch.control.order import Answer, Node, Order
 from switch.control.refusal import Refused
 from switch.control.reload import Reload, ReloadBySignal, Reloaded
 from switch.control.restart import Restart, Restarting
+from switch.control.saf import SafDone
+from switch.control.saf_hold import SafHold
+from switch.control.saf_list import SafList, SafShown
+from switch.control.saf_release import SafRelease
+from switch.control.saf_retry import SafRetry
+from switch.control.saf_show import SafShow
+from switch.control.saf_write_off import SafWriteOff
 from switch.control.stand_in import StandInResume, StandInSuspend
 from switch.control.terminal_sign_off import TerminalDone, TerminalSignOff
 
@@ -48,6 +61,12 @@ AnyOrder = (
     | LinkErrors
     | Reload
     | Restart
+    | SafList
+    | SafShow
+    | SafRetry
+    | SafHold
+    | SafRelease
+    | SafWriteOff
     | StandInSuspend
     | StandInResume
     | TerminalSignOff
@@ -59,6 +78,8 @@ AnyAnswer = (
     | FramesShown
     | Reloaded
     | Restarting
+    | SafShown
+    | SafDone
     | TerminalDone
     | Refused
 )
@@ -77,6 +98,12 @@ PERFORM: Final[dict[type[Order], Perform]] = {
     Reload: reload.perform,
     ReloadBySignal: reload.perform,
     Restart: restart.perform,
+    SafList: saf_list.perform,
+    SafShow: saf_show.perform,
+    SafRetry: saf_retry.perform,
+    SafHold: saf_hold.perform,
+    SafRelease: saf_release.perform,
+    SafWriteOff: saf_write_off.perform,
     StandInSuspend: stand_in.suspend,
     StandInResume: stand_in.resume,
     TerminalSignOff: terminal_sign_off.perform,

@@ -27,7 +27,19 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from switch.engine.duty import LIFE, RESTING, SENDABLE, Happening, Moved, Stage
-from switch.engine.effects import DEAD, PARKED, Deliver, Effect, Note, Settle
+from switch.engine.effects import (
+    DEAD,
+    HELD,
+    PARKED,
+    RELEASED,
+    RETRIED,
+    WRITTEN_OFF,
+    Deliver,
+    Effect,
+    Note,
+    Settle,
+)
+from switch.engine.states import Ignored
 from switch.model import end
 from switch.model.backoff import full_jitter_ms
 from switch.model.response import RcClass
@@ -50,6 +62,14 @@ LOOKS_PER_CALL_MAX: Final = 4 * SENDS_PER_CALL_MAX
 """Timers and ages looked at by one call, likewise."""
 BURST_SHARE: Final = 0.1
 """Of the deliveries of a second, those that may go at one moment."""
+
+RESULTS: Final = {
+    Happening.RETRIED: RETRIED,
+    Happening.HELD: HELD,
+    Happening.RELEASED: RELEASED,
+    Happening.WRITTEN_OFF: WRITTEN_OFF,
+}
+"""What is recorded of an operator's word."""
 
 _MS: Final = 1_000_000
 _HOUR: Final = 3_600_000 * _MS
@@ -177,10 +197,10 @@ class Deliveries:
         return [found for duty in Duty if (found := self._live.get((txn, duty))) is not None]
 
     def of_bank(self, issuer: int) -> Iterator[Delivery]:
-        """What a bank is owed: first what moves or is parked, then held ones, then dead letters."""
+        """What a bank is owed: first dead letters, then held ones, then what moves or is parked."""
         queue = self._queues.get(issuer)
         if queue is not None:
-            for keys in (queue.moving, queue.held, queue.dead):
+            for keys in (queue.dead, queue.held, queue.moving):
                 for key in keys:
                     yield self._live[key]
 
@@ -415,16 +435,53 @@ class Deliveries:
         self._move(delivery, Happening.REJECTED)
         return [Note("delivery_rejected", owed.txn)]
 
+    def ordered(
+        self, owed: Owed, happening: Happening, now_ns: int, who: str, why: str
+    ) -> list[Effect] | str:
+        """An operator's word: RETRIED, HELD, RELEASED or WRITTEN_OFF. Why it changes nothing, when
+        it does not. What rested and moves again is as young as this moment."""
+        key = (owed.txn, int(owed.duty))
+        delivery = self._live.get(key)
+        if delivery is None:
+            return "it is not owed any more"
+        step = LIFE[delivery.stage][happening]
+        if not isinstance(step, Moved):
+            return step.reason if isinstance(step, Ignored) else "it cannot be"
+        queue = self._queues[owed.issuer]
+        rested = delivery.stage in RESTING
+        self._leave(queue, key, delivery)
+        self._move(delivery, happening)
+        ending = end.ANSWERED
+        match happening:
+            case Happening.WRITTEN_OFF:
+                ending = end.WRITTEN_OFF
+                self._over(queue, key)
+            case Happening.HELD:
+                self._rest(queue, key, delivery)
+            case _:
+                delivery.attempts, delivery.why, delivery.waiting = 0, "", False
+                if rested:
+                    delivery.owed_ns = now_ns
+                queue.moving[key] = delivery
+                self._line_up(queue, key, delivery, first=True)
+                queue.look_ns = now_ns
+                if not rested:
+                    return []
+        return [Settle(owed, RESULTS[happening], ending, who, why)]
+
     # -- where it stands --------------------------------------------------------------------------
 
-    def _line_up(self, queue: _Queue, key: Key, delivery: Delivery) -> None:
-        """In line, if it is the first of its transaction."""
+    def _line_up(self, queue: _Queue, key: Key, delivery: Delivery, *, first: bool = False) -> None:
+        """In line (at its head: `first`), if it is the first of its transaction."""
         chain = self._chains.get(key[0])
         if chain is not None and chain[0] != key:
             return
         delivery.queued = True
         delivery.due_ns = 0
-        queue.ready.append(key)
+        if first:
+            queue.ready.appendleft(key)
+        else:
+            queue.ready.append(key)
 
     @staticmethod
     def _land(queue: _Queue, delivery: Delivery) -> None:

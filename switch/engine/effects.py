@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEAD",
+    "HELD",
     "NOTES",
     "NOTHING",
     "PARKED",
+    "RELEASED",
+    "RETRIED",
+    "WRITTEN_OFF",
     "AcceptAdvice",
     "AcceptReversal",
     "Answer",
@@ -160,9 +164,12 @@ class Settle(msgspec.Struct, frozen=True):
 
     owed: Owed
     result: str
-    """The bank's final code, `PARKED` or `DEAD`."""
+    """The bank's final code, or one of the words below."""
     end: str = ANSWERED
     """How it came to that, from `switch.model.end`."""
+    who: str = ""
+    """The operator whose word it is."""
+    why: str = ""
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -176,6 +183,13 @@ PARKED: Final = "parked"
 """`Settle.result` of what was sent as often as it may: it is still owed."""
 DEAD: Final = "dead"
 """`Settle.result` of a dead letter: it is still owed."""
+HELD: Final = "held"
+"""`Settle.result` of what an operator keeps back."""
+RELEASED: Final = "released"
+RETRIED: Final = "retried"
+"""`Settle.result` of what rested, and moves again by order."""
+WRITTEN_OFF: Final = "written_off"
+"""`Settle.result` of what an operator ended."""
 
 NOTES: Final = (
     "impossible",

@@ -21,7 +21,7 @@ from switch.engine.authorise import (
     WAITERS_MAX,
 )
 from switch.engine.deliver import Deliveries, Delivery, IssuerRules
-from switch.engine.duty import Stage
+from switch.engine.duty import Happening, Stage
 from switch.engine.effects import (
     NOTHING,
     AcceptAdvice,
@@ -637,6 +637,12 @@ class Engine:
     def delivery_reply(self, owed: Owed, message: Message) -> Sequence[Effect]:
         """The bank's answer to a delivery."""
         return self._deliveries.reply(owed, message)
+
+    def ordered(
+        self, owed: Owed, happening: Happening, now_ns: int, who: str, why: str
+    ) -> Sequence[Effect] | str:
+        """An operator's word: effects, or why it changes nothing."""
+        return self._deliveries.ordered(owed, happening, now_ns, who, why)
 
     def bank_up(self, issuer: int, now_ns: int) -> None:
         """A connection of the bank signed on: what waited for it goes with the next `due`."""

@@ -74,8 +74,8 @@ def perform(engine: Engine, gate: Gate, effects: Iterable[Effect], now_ns: int) 
                         engine.undelivered_yet(owed, now_ns)
                     case _:
                         perform(engine, gate, engine.undeliverable(owed), now_ns)
-            case Settle(owed, result, end):
-                gate.settle(owed, result, end)
+            case Settle(owed, result, end, who, why):
+                gate.settle(owed, result, end, who, why)
             case Undo(number, code, end, cause):
                 reversal = gate.undo(number, code, end, cause)
                 if reversal is not None:

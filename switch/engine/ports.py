@@ -284,8 +284,9 @@ class Gate(Protocol):
         """One attempt, in the form of a repeat or of the first, for a signed-on connection of its
         bank."""
 
-    def settle(self, owed: Owed, result: str, end: str) -> None:
-        """It got a final code, or rests and is still owed: record it, and how it ended."""
+    def settle(self, owed: Owed, result: str, end: str, who: str, why: str) -> None:
+        """It got a final code or was written off, or rests and is still owed: record it, how it
+        came to that, and by whose word."""
 
     def note(self, what: str, txn: int) -> None:
         """Count one of `effects.NOTES`."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from switch.engine.duty import Stage
-from switch.engine.effects import DEAD, PARKED, Effect, Undo
+from switch.engine.effects import DEAD, HELD, PARKED, Effect, Undo
 from switch.model import end
 from switch.model.kind import Kind
 from switch.model.response import TIMED_OUT
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["STAGES", "recover"]
 
 
-STAGES: Final = {PARKED: Stage.PARKED, DEAD: Stage.DEAD}
+STAGES: Final = {PARKED: Stage.PARKED, DEAD: Stage.DEAD, HELD: Stage.HELD}
 """What rested, rests."""
 
 

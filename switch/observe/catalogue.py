@@ -68,7 +68,8 @@ STAGES: Final = ("to_bank", "to_acquirer")
 DECODE_REASONS: Final = ("framing", "mti", "bitmap", "length", "charset", "limit", "field")
 ACTIONS: Final = (
     "member-list", "member-show", "member-echo", "member-sign-on", "member-sign-off",
-    "member-drain", "member-enable", "link-errors", "reload", "restart", "stand-in-suspend",
+    "member-drain", "member-enable", "link-errors", "reload", "restart", "saf-list", "saf-show",
+    "saf-retry", "saf-hold", "saf-release", "saf-write-off", "stand-in-suspend",
     "stand-in-resume", "terminal-sign-off",
 )  # fmt: skip
 """Mirrors the orders of switch/control/orders.py; a test compares."""
@@ -256,13 +257,13 @@ FAMILIES: Final = (
         "reversals_total",
         "Reversals of ours that came to an end.",
         cause=CAUSES,
-        result=("acknowledged", "parked"),
+        result=("acknowledged", "parked", "dead", "written_off"),
     ),
     _counter(
         "saf_deliveries_total",
         "Reversals and advices delivered to a bank, and repeats that this took.",
         member=None,
-        result=("delivered", "retried"),
+        result=("delivered", "parked", "dead", "written_off", "retried"),
     ),
     _gauge("saf_entries", "Reversals and advices a bank has not acknowledged yet.", member=None),
     _gauge(
@@ -270,6 +271,12 @@ FAMILIES: Final = (
         "Unix time of the oldest of them; 0 when there is none.",
         member=None,
     ),
+    _gauge(
+        "saf_dead_letters",
+        "Of these, those that only an operator moves: too old, refused, or not to be said.",
+        member=None,
+    ),
+    _gauge("saf_held", "Of these, those that an operator keeps back.", member=None),
     _gauge(
         "reversals_parked",
         "Reversals and advices no longer repeated until the bank returns.",

@@ -328,13 +328,13 @@ class Gate:
         self.urgent = True
         return Delivering.SENT
 
-    def settle(self, owed: Owed, result: str, end: str) -> None:
+    def settle(self, owed: Owed, result: str, end: str, who: str, why: str) -> None:
         """See `ports.Gate.settle`. The answer to one that rests is still awaited."""
         assert isinstance(owed, walk.Original)
         bank = self._banks.get(owed.issuer)
         if result not in UNSETTLED and bank is not None:
             bank.matcher.delivery_done(owed)
-        self._native.settle(owed, result, wall_ns() // MS, end)
+        self._native.settle(owed, result, wall_ns() // MS, end, who, why)
 
     def note(self, what: str, txn: int) -> None:
         """See `ports.Gate.note`."""

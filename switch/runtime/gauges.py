@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from switch.engine.duty import Stage
 from switch.errors import DecodeError
 from switch.model import end
 from switch.model.kind import Kind
@@ -155,7 +156,7 @@ class Gauges:
         metrics.set("reversals_parked", driver.engine.parked_count)
         for bank in self._banks.values():
             metrics.set("inflight_requests", len(bank.matcher.in_flight), issuer=bank.name)
-            self._owed(bank)
+            self._owed(bank, driver)
             self._member(bank)
             states = Counter(link.health_state for link in bank.connections.values())
             for state in HEALTH_STATES:
@@ -190,13 +191,18 @@ class Gauges:
             late += sum(bank.matcher.counts[reason] for reason in UNAWAITED)
         publish("terminations_total", late, end=end.LATE)
 
-    def _owed(self, bank: Bank) -> None:
+    def _owed(self, bank: Bank, driver: "Driver") -> None:
         owed = self._native.owed_to(bank.index)
         since_s = 0
         if owed:
             since_s = unix_s(self._native.oldest_owed_to(bank.index), wall_s()) or 0
         self._metrics.set("saf_entries", owed, member=bank.name)
         self._metrics.set("saf_oldest_entry_timestamp_seconds", since_s, member=bank.name)
+        counts = driver.engine.deliveries.counts(bank.index)
+        self._metrics.set("saf_dead_letters", counts[Stage.DEAD], member=bank.name)
+        self._metrics.set("saf_held", counts[Stage.HELD], member=bank.name)
+        late = bank.matcher.counts["late"]
+        self._metrics.publish("upstream_requests_total", late, issuer=bank.name, result="late")
 
     def _member(self, member: Acquirer | Bank) -> None:
         metrics, name = self._metrics, member.name

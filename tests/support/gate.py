@@ -13,6 +13,7 @@ import msgspec
 
 from switch.engine.effects import (
     DEAD,
+    HELD,
     PARKED,
     AcceptAdvice,
     AcceptReversal,
@@ -37,7 +38,7 @@ from switch.link.matcher import Matcher
 from switch.link.window import Window
 from switch.model.kind import Kind
 from switch.model.response import APPROVED, RcClass
-from switch.model.state import Cause, Duty, KeyState, ReversalEffect
+from switch.model.state import UNSETTLED, Cause, Duty, KeyState, ReversalEffect
 
 if TYPE_CHECKING:
     from switch.engine.ports import Owed
@@ -308,11 +309,11 @@ class FakeGate:
         bank.matcher.delivery_sent(owed)
         return Delivering.SENT
 
-    def settle(self, owed: Owed, result: str, end: str) -> None:
-        self.effects.append(Settle(owed, result, end))
+    def settle(self, owed: Owed, result: str, end: str, who: str, why: str) -> None:
+        self.effects.append(Settle(owed, result, end, who, why))
         kept = self.owed[owed.txn, owed.duty]
-        if result in (PARKED, DEAD):
-            kept.standing = result
+        if result in UNSETTLED:
+            kept.standing = result if result in (PARKED, DEAD, HELD) else ""
             return
         del self.owed[owed.txn, owed.duty]
         self.banks[owed.issuer].matcher.delivery_done(owed)

@@ -197,7 +197,7 @@ class BankLink(Peer):
 
 
 class Bank:
-    """A bank that listens. By default it signs on, approves, and acknowledges reversals."""
+    """A bank that listens. By default it signs on, approves, acknowledges reversals and advices."""
 
     def __init__(self, guard: Guard | None = None) -> None:
         self.guard = guard

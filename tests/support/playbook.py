@@ -23,8 +23,6 @@ from typing import ClassVar, Final
 from switch.engine.authorise import TAPS
 from switch.engine.duty import Stage
 from switch.engine.effects import (
-    DEAD,
-    PARKED,
     AcceptAdvice,
     AcceptReversal,
     Answer,
@@ -48,7 +46,7 @@ from switch.engine.stand_in import StandInRule
 from switch.engine.states import KEY_STATES, TABLE, Ignored, State, To
 from switch.engine.transaction import Transaction
 from switch.model.kind import REVERSIBLE, Kind
-from switch.model.state import Cause, Duty, KeyState
+from switch.model.state import UNSETTLED, Cause, Duty, KeyState
 from switch.wire import Message
 from tests.support.gate import FakeDuplicates, FakeEntry, FakeGate, FakeOwed
 from tests.support.message import PURCHASE, message, reply_to
@@ -552,7 +550,7 @@ class Play:
         self.gate.now_s = self._now_s
         perform(self.engine, self.gate, effects, self.now_ns)
         for effect in self.gate.effects[self._seen :]:
-            if isinstance(effect, Settle) and effect.result not in (PARKED, DEAD):
+            if isinstance(effect, Settle) and effect.result not in UNSETTLED:
                 if effect.owed.duty != Duty.ADVICE:
                     self._settled.add(effect.owed.txn)
             elif isinstance(effect, StandIn):

@@ -126,6 +126,9 @@ pub enum Type {
     Digits(usize),
     /// Text without control characters, at most so many bytes.
     Text(usize),
+    /// What a person wrote: as `Text`, and never more than `PROSE_DIGITS_MAX` digits in a row, spaces and dashes
+    /// between them or not, so that nobody can write a card number or a track into it.
+    Prose(usize),
     /// Lower-case hex digits, at most so many.
     Hex(usize),
     /// Field 54: up to so many amounts of 20 characters (account type 2, amount type 2, currency 3, C or D, amount 12).
@@ -143,6 +146,8 @@ pub const WINDOW_BYTES: usize = 20;
 pub const WINDOW_MARK: u8 = 0xac;
 /// Windows of one record.
 pub const WINDOWS_MAX: usize = 200;
+/// Digits in a row that `Type::Prose` takes: enough for a date or a ticket.
+pub const PROSE_DIGITS_MAX: usize = 8;
 /// Bytes of the hash by which each record names its configuration: with the head of the field 11 bytes a record.
 pub const CONFIG_HASH_BYTES: usize = 8;
 
@@ -289,10 +294,14 @@ fields! {
     /// Checkpoint: what was approved, of a card (`pan_index`) or of a whole bank.
     StandInCount = 78, "stand_in_count", Type::U32;
     StandInSum = 79, "stand_in_sum", Type::U64;
+    /// Who said the word, where an operator did.
+    Operator = 80, "operator", Type::Text(32);
+    /// Why, in the operator's words.
+    Remark = 81, "remark", Type::Prose(200);
 }
 
 /// One above the highest field number.
-const FIELD_END: usize = 80;
+const FIELD_END: usize = 82;
 
 impl Field {
     /// The field of a number read from a file.
@@ -335,6 +344,11 @@ impl Field {
             }
             Type::Digits(max) => value.len() <= max && every(value, |b| b.is_ascii_digit()),
             Type::Text(max) => value.len() <= max && every(value, |b| b >= 0x20 && b != 0x7f),
+            Type::Prose(max) => {
+                value.len() <= max
+                    && every(value, |b| b >= 0x20 && b != 0x7f)
+                    && digits_in_a_row(value) <= PROSE_DIGITS_MAX
+            }
             Type::Hex(max) => {
                 value.len() <= max && value.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
             }
@@ -348,6 +362,20 @@ impl Field {
 /// As `Iterator::all`, without stopping early: the compiler checks many bytes at a time then.
 fn every(value: &[u8], holds: impl Fn(u8) -> bool) -> bool {
     value.iter().fold(true, |so_far, b| so_far & holds(*b))
+}
+
+/// The longest run of digits, with spaces, dashes, dots and slashes between them left out of account.
+fn digits_in_a_row(text: &[u8]) -> usize {
+    let (mut run, mut longest) = (0, 0);
+    for byte in text {
+        match byte {
+            b'0'..=b'9' => run += 1,
+            b' ' | b'-' | b'.' | b'/' => {}
+            _ => run = 0,
+        }
+        longest = longest.max(run);
+    }
+    longest
 }
 
 /// One amount of field 54 (ISO 8583:1987).
@@ -629,6 +657,24 @@ mod tests {
     }
 
     #[test]
+    fn prose_takes_a_ticket_and_no_card_number() {
+        let said = |text: &str| {
+            let mut b = Builder::new();
+            b.text(Field::Remark, text).finish().is_ok()
+        };
+        assert!(said("settled by phone on 2026-11-28, ticket 1234567"));
+        assert!(said("已与银行电话核对"));
+        for number in [
+            "6299000000000004",
+            "6299 0000 0000 0004",
+            "6299-0000.0000/0004",
+        ] {
+            assert!(!said(&format!("the card is {number}")));
+        }
+        assert!(!said("a\nb") && !said(&"x".repeat(201)));
+    }
+
+    #[test]
     fn faults_are_named_and_values_are_not() {
         let mut b = Builder::new();
         b.text(Field::Stan, "12a456").number(Field::Amount, 5);
@@ -701,6 +747,7 @@ mod tests {
                     }
                     Type::Bytes(n) => (0..n).map(|i| raw[i % raw.len()]).collect(),
                     Type::Digits(n) => raw.iter().take(n).map(|b| b'0' + b % 10).collect(),
+                    Type::Prose(n) => raw.iter().take(n).map(|b| b'a' + b % 26).collect(),
                     Type::Text(n) => raw.iter().take(n).map(|b| b' ' + b % 95).collect(),
                     Type::Hex(n) => raw
                         .iter()

@@ -25,7 +25,7 @@ use crate::terminal::Variant;
 use crate::terminal::registry::who;
 use crate::walk::{
     Advise, Approve, Asked, Cause, Conclude, Forward, Gate, GateError, Reversal, ReversalEffect,
-    Ticket,
+    Ticket, Word,
 };
 
 impl Ticket for Py<PyMessage> {
@@ -427,7 +427,8 @@ impl PyGate {
         held.map_err(|e| gate_error(py, &e))
     }
 
-    #[pyo3(signature = (original, result, wall_ms, end = "--"))]
+    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (original, result, wall_ms, end = "--", operator = "", remark = ""))]
     fn settle(
         &mut self,
         py: Python<'_>,
@@ -435,9 +436,12 @@ impl PyGate {
         result: &str,
         wall_ms: i64,
         end: &str,
+        operator: &str,
+        remark: &str,
     ) -> PyResult<u64> {
         let end = exactly(py, "end", end)?;
-        let lsn = self.0.settle(&original.0, result, end, now(wall_ms));
+        let word = Word { operator, remark };
+        let lsn = self.0.settle(&original.0, result, end, now(wall_ms), word);
         lsn.map_err(|e| gate_error(py, &e))
     }
 

@@ -335,7 +335,7 @@ impl PyOriginal {
 
     #[getter]
     fn owed_ms(&self) -> i64 {
-        self.0.owed_ms
+        self.0.owed_ms.get()
     }
 
     #[getter]

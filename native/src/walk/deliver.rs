@@ -12,6 +12,13 @@ use crate::codec::leg::{Own, Sources};
 use crate::journal::record::UNSETTLED;
 use crate::journal::{Field, RecordKind};
 
+/// An operator's word about something owed; empty where it was none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Word<'a> {
+    pub operator: &'a str,
+    pub remark: &'a str,
+}
+
 impl<T: Ticket> Gate<T> {
     /// One attempt at what a bank is owed (0420, 0120, 0220; as a repeat 0421, 0121, 0221), held until the record that
     /// owes it is durable. False when the connection is not open.
@@ -88,6 +95,7 @@ impl<T: Ticket> Gate<T> {
         result: &str,
         end: [u8; 2],
         at: Moment,
+        word: Word<'_>,
     ) -> Result<u64, GateError> {
         let over = !UNSETTLED.contains(&result);
         let memory = lend(&self.memory)?;
@@ -107,7 +115,10 @@ impl<T: Ticket> Gate<T> {
                 .number(Field::AdviceStan, stan)
                 .number(Field::Duty, original.duty as u64),
         };
-        record.number(Field::Attempts, u64::from(original.attempts.get()));
+        record
+            .number(Field::Attempts, u64::from(original.attempts.get()))
+            .text(Field::Operator, word.operator)
+            .text(Field::Remark, word.remark);
         let sent_ns = original.sent_ns.get();
         if over && sent_ns > 0 && at.now_ns > sent_ns {
             record.number(Field::BankUs, micros(at.now_ns - sent_ns));
@@ -116,12 +127,15 @@ impl<T: Ticket> Gate<T> {
             .journal
             .append(RecordKind::Settled, self.paper.record.finish()?, None)?;
         drop(memory);
-        original.rest(result);
+        original.rest(result, at.wall_ms);
         if over {
             self.owed.remove(&(original.txn, original.duty));
         }
-        if let Some(figures) = &self.figures {
-            figures.settled(original.issuer, original.duty, original.cause, over);
+        if let Some(figures) = &mut self.figures {
+            figures.settled(original.issuer, original.duty, original.cause, result);
+            if matches!(result, "dead" | "written_off") {
+                figures.end(end);
+            }
         }
         Ok(lsn)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::state::{Cause, Duty};
 use crate::codec::kind::RcClass;
+use crate::journal::record::UNSETTLED;
 use crate::meter::Meter;
 
 /// A series that the meter does not have: counting it does nothing.
@@ -27,6 +28,9 @@ const CAUSES: [&str; 7] = [
     "restart",
     "acquirer_gone",
 ];
+/// Label `result` of what became of a delivery; the first is called otherwise for a reversal.
+const SETTLED: [&str; 4] = ["delivered", "parked", "dead", "written_off"];
+const ENDS: [&str; 4] = ["acknowledged", "parked", "dead", "written_off"];
 /// Label `stage` of the two ways through the house, in µs of ours.
 const STAGES: [&str; 2] = ["to_bank", "to_acquirer"];
 /// Response codes of one bank that get a series of their own; above that (a bank that makes codes up) `_other`.
@@ -80,7 +84,7 @@ struct Member {
     upstream_us: usize,
     messages_out: [usize; 4],
     bytes_out: usize,
-    delivered: usize,
+    settled: [usize; 4],
     retried: usize,
 }
 
@@ -96,7 +100,7 @@ impl Default for Member {
             upstream_us: NONE,
             messages_out: [NONE; 4],
             bytes_out: NONE,
-            delivered: NONE,
+            settled: [NONE; 4],
             retried: NONE,
         }
     }
@@ -110,7 +114,7 @@ pub struct Figures {
     total_us: [usize; 4],
     internal_us: [usize; 4],
     stage_us: [usize; 2],
-    reversals: [[usize; 2]; 7],
+    reversals: [[usize; 4]; 7],
     undelivered: usize,
     ends: Vec<([u8; 2], usize)>,
     members: Vec<Member>,
@@ -128,7 +132,7 @@ impl Figures {
             })
         });
         let reversals = CAUSES.map(|cause| {
-            ["acknowledged", "parked"].map(|result| {
+            ENDS.map(|result| {
                 counter(format!(
                     "tapswitch_reversals_total{{cause=\"{cause}\",result=\"{result}\"}}"
                 ))
@@ -209,7 +213,7 @@ impl Figures {
             bytes_out: counter(format!(
                 "tapswitch_message_bytes_total{{member=\"{name}\",direction=\"out\"}}"
             )),
-            delivered: saf("delivered"),
+            settled: SETTLED.map(saf),
             retried: saf("retried"),
         };
         if let Some(member) = self.members.get_mut(at) {
@@ -276,19 +280,19 @@ impl Figures {
         }
     }
 
-    /// What a bank was owed is over (or parked).
-    pub fn settled(&self, issuer: u16, duty: Duty, cause: Cause, over: bool) {
-        let parked = !over;
-        if let Some(index) = self
-            .reversals
-            .get(cause as usize)
-            .and_then(|r| r.get(usize::from(parked)))
-            .filter(|_| duty != Duty::Advice)
-        {
+    /// What a bank was owed is over, or rests. What an operator says without ending it is not counted.
+    pub fn settled(&self, issuer: u16, duty: Duty, cause: Cause, result: &str) {
+        let ended = !UNSETTLED.contains(&result);
+        let known = SETTLED.iter().position(|known| *known == result);
+        let Some(at) = known.or(ended.then_some(0)) else {
+            return;
+        };
+        let reversal = self.reversals.get(cause as usize).and_then(|r| r.get(at));
+        if let Some(index) = reversal.filter(|_| duty != Duty::Advice) {
             self.meter.count(*index, 1);
         }
-        if let Some(member) = self.member_of(issuer).filter(|_| !parked) {
-            self.meter.count(member.delivered, 1);
+        if let Some(index) = self.member_of(issuer).and_then(|m| m.settled.get(at)) {
+            self.meter.count(*index, 1);
         }
     }
 

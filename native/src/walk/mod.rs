@@ -33,6 +33,7 @@ mod veil;
 
 pub use advice::Advise;
 pub use approve::Approve;
+pub use deliver::Word;
 pub use digest::Digester;
 pub use duplicates::{CAPACITY_MAX, Duplicates, Entry, Evictions, NO_ISSUER};
 pub use gate::{Forward, Gate, GateError, Moment, Ticket};

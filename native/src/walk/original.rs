@@ -62,7 +62,7 @@ pub struct Original {
     /// Record that owes it.
     pub lsn: u64,
     /// Wall clock of that record, Unix milliseconds.
-    pub owed_ms: i64,
+    pub owed_ms: Cell<i64>,
     /// How often a leg was built from it; at least 1 after a restart, when nobody knows.
     pub attempts: Cell<u32>,
     /// Place in `RESTS` of where it rests.
@@ -159,7 +159,9 @@ impl Original {
             original.auth_code = fields.array(Field::AuthCode).unwrap_or([0; 6]);
         }
         let at_ms = fields.signed(Field::AtMs).unwrap_or(0);
-        original.owed_ms = fields.signed(Field::OwedMs).unwrap_or(at_ms);
+        original
+            .owed_ms
+            .set(fields.signed(Field::OwedMs).unwrap_or(at_ms));
         original.pan.set(pan);
         for (end, (_, field)) in original.ends.iter_mut().zip(KEPT) {
             original
@@ -185,7 +187,7 @@ impl Original {
             own: facts.own,
             cause: facts.cause,
             lsn: 0,
-            owed_ms: 0,
+            owed_ms: Cell::new(0),
             code: [0; 2],
             auth_code: [0; 6],
             attempts: Cell::new(0),
@@ -212,6 +214,7 @@ impl Original {
             cause,
             duty: Duty::undoing(self.mti),
             own,
+            owed_ms: Cell::new(0),
             attempts: Cell::new(0),
             rests: Cell::new(0),
             sent_ns: Cell::new(0),
@@ -222,10 +225,13 @@ impl Original {
         }
     }
 
-    /// A SETTLED record says this of it: it rests, or does not any more.
-    pub fn rest(&self, result: &str) {
+    /// A SETTLED record of `at_ms` says this of it: it rests, or does not any more and is as young as that.
+    pub fn rest(&self, result: &str, at_ms: i64) {
         let place = RESTS.iter().position(|known| *known == result);
         self.rests.set(place.unwrap_or(0));
+        if matches!(result, "released" | "retried") {
+            self.owed_ms.set(at_ms);
+        }
     }
 
     /// In what it rests; empty: it does not.

@@ -256,7 +256,7 @@ impl Paper {
         self.start(original.txn, wall_ms)
             .bytes(Field::Key, &original.key)
             .number(Field::Attempts, u64::from(original.attempts.get()))
-            .signed(Field::OwedMs, original.owed_ms)
+            .signed(Field::OwedMs, original.owed_ms.get())
             .text(Field::Result, original.standing())
             .bytes(Field::Code, original.code());
         self.owed(original, sides);

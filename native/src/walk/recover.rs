@@ -138,7 +138,7 @@ impl Fold {
         if !UNSETTLED.contains(&result) {
             self.owed.remove(&key);
         } else if let Some(original) = self.owed.get(&key) {
-            original.rest(result);
+            original.rest(result, fields.signed(Field::AtMs).unwrap_or(0));
             let attempts = fields.number_or_0(Field::Attempts) as u32;
             original.attempts.set(attempts.max(1));
         }
@@ -250,7 +250,7 @@ impl Fold {
 
     fn owe(&mut self, record: &RecordRef<'_>, facts: Facts) {
         let original = original_of(record, facts);
-        original.rest(record.fields.text(Field::Result));
+        original.rest(record.fields.text(Field::Result), 0);
         original
             .attempts
             .set((record.fields.number_or_0(Field::Attempts) as u32).max(1));

@@ -144,7 +144,7 @@ impl<T: Ticket> Gate<T> {
     /// A bank is owed this from record `lsn` on, which was written at `wall_ms`.
     pub(super) fn owe(&mut self, mut original: Original, lsn: u64, wall_ms: i64) -> Rc<Original> {
         original.lsn = lsn;
-        original.owed_ms = wall_ms;
+        original.owed_ms.set(wall_ms);
         self.remember(original.issuer, original.own, original.txn);
         let original = Rc::new(original);
         self.owed.insert(Rc::clone(&original));

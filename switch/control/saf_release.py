@@ -1,0 +1,21 @@
+"""Order `saf-release`: a delivery is kept back no longer."""
+
+from switch.control.order import Node
+from switch.control.saf import OneDelivery, SafDone, carry_out, chosen, row_of
+from switch.engine.duty import Happening
+
+__all__ = ["SafRelease", "perform"]
+
+
+class SafRelease(OneDelivery, frozen=True, kw_only=True, tag="saf-release"):
+    """Answered by `SafDone`."""
+
+
+async def perform(order: SafRelease, node: Node) -> SafDone:
+    """Raises: OrderError: no such delivery, or it changes nothing."""
+    delivery = chosen(node, order.id, order.what)
+    row = row_of(node, delivery)
+    if order.dry_run:
+        return SafDone(did=f"{row.what} of {row.id} would be kept back no longer", deliveries=[row])
+    did = carry_out(node, order, delivery, Happening.RELEASED)
+    return SafDone(did=f"{row.what} of {row.id} {did}", deliveries=[row_of(node, delivery)])
