@@ -56,6 +56,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     offered: int
     approved: int
     declined: int
+    stood_in: int = 0
+    """Approved in a bank's name, not undone."""
     timed_out: int
     """Requests that were sent to a bank and got no usable answer in time."""
     cancelled: int
@@ -143,6 +145,8 @@ class Books:
     def __init__(self) -> None:
         self.sales: dict[tuple[str, str, str, str], _Told] = {}
         self.journal: dict[int, Journalled] = {}
+        """By transaction; what was approved by stand-in under the negative id."""
+        self.stood_in: dict[int, Journalled] = {}
         self.holds: dict[tuple[str, tuple[str, str]], _Held] = {}
 
     # What the terminals say.
@@ -210,15 +214,21 @@ class Books:
                 if entry.cause:
                     entry.owe()
             case "REVERSAL":
-                if (entry := self.journal.get(record.get("original", 0))) is None:
+                original = record.get("original", 0)
+                entry = self.stood_in.get(original) or self.journal.get(original)
+                if entry is None:
                     return
                 entry.undone |= record["effect"] in UNDOING
                 if record.get("reversal_stan", 0):
                     entry.owe()
             case "ADVISED":
                 self._advised(record)
+            case "STOOD_IN":
+                self._stood_in(record)
             case "SETTLED":
-                entry = self.journal.get(record["txn"])
+                txn, duty = record["txn"], record.get("duty", Duty.REVERSAL)
+                entry = self.stood_in.get(txn) if duty else self.journal.get(txn)
+                entry = entry or self.journal.get(txn)
                 if entry is None or record.get("result") in UNSETTLED:
                     return
                 if record.get("duty", 0) == Duty.ADVICE:
@@ -228,12 +238,28 @@ class Books:
                 entry.settled += 1
                 entry.owed = False
 
-    def _advised(self, record: Mapping[str, Any]) -> None:
+    def _stood_in(self, record: Mapping[str, Any]) -> None:
+        """Approved in the bank's name: the request's own leg, if there was one, holds nothing in
+        the end, and what the bank holds it holds under the advice's numbers."""
+        txn = record["txn"]
+        request = self.journal.get(txn)
+        if request is not None:
+            request.outcome, request.cause = KeyState.DECLINED, record.get("cause", 0)
+            if request.cause:
+                request.owe()
+        self._advised(record, self.stood_in)
+        # A place of its own beside the request's.
+        self.journal[-txn] = self.stood_in[txn]
+
+    def _advised(
+        self, record: Mapping[str, Any], among: dict[int, Journalled] | None = None
+    ) -> None:
         """An acquirer's advice: approved as it stands, and known to its bank by the advice's own
         numbers."""
         txn = record["txn"]
         terminal, acquirer = record.get("terminal_id", ""), record.get("acquirer_code", "")
-        self.journal[txn] = Journalled(
+        places = self.journal if among is None else among
+        places[txn] = Journalled(
             txn,
             (
                 acquirer,
@@ -491,6 +517,7 @@ def _report(books: Books, findings: list[Finding], total: int) -> Report:
         offered=len(begun),
         approved=approved,
         declined=len(begun) - approved - late - cancelled,
+        stood_in=sum(entry.holds for entry in books.stood_in.values()),
         timed_out=sum(entry.cause == Cause.TIMEOUT for entry in books.journal.values()),
         cancelled=cancelled,
         reversed=sum(entry.settled > 0 for entry in books.journal.values()),

@@ -53,7 +53,7 @@ class Tail:
         match record["kind"]:
             case "ACCEPTED":
                 self._in_flight.add(record["txn"])
-            case "ANSWERED":
+            case "ANSWERED" | "STOOD_IN":
                 self._in_flight.discard(record["txn"])
                 if cause := record.get("cause", 0):
                     self._owed.add((record["txn"], Duty.REVERSAL))

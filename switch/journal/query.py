@@ -14,14 +14,34 @@ from switch.model.ids import TxnId
 from switch.model.kind import Kind
 from switch.model.state import Cause, Duty, KeyState, ReversalEffect
 
-__all__ = ["FIRST", "Query", "Row", "is_tap", "life", "parse_id", "rows", "shown_id"]
+__all__ = [
+    "FIRST",
+    "OUTCOMES",
+    "Query",
+    "Row",
+    "begins",
+    "is_tap",
+    "life",
+    "parse_id",
+    "rows",
+    "shown_id",
+]
 
 Record = Mapping[str, Any]
 
 FIRST: Final = frozenset({"ACCEPTED", "DECLINED", "REVERSAL", "ADVISED"})
-"""Kinds of the record in which a transaction begins."""
+"""Kinds of the record in which a transaction begins; see `begins`."""
+
+OUTCOMES: Final = frozenset({"ANSWERED", "DECLINED", "REVERSAL", "ADVISED", "STOOD_IN"})
+"""Kinds of the record that says how it ended."""
 
 TXN_END: Final = 1 << (NODE_BITS + LANE_BITS + TXN_COUNTER_BITS)
+
+
+def begins(record: Record) -> bool:
+    """True for the first record of a transaction. An approval by stand-in is one unless its request
+    was accepted before: it claims the request's key and body then."""
+    return record["kind"] in FIRST or (record["kind"] == "STOOD_IN" and "body" in record)
 
 
 def shown_id(txn: int) -> str:
@@ -65,7 +85,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     def wants(self, record: Record) -> bool:
         """True for the first record of a transaction that matches."""
         return (
-            record["kind"] in FIRST
+            begins(record)
             and not record["carried"]
             and record.get("at_ms", 0) >= self.since_ms
             and (not self.rrn or record.get("rrn") == self.rrn)
@@ -113,6 +133,8 @@ class Row(msgspec.Struct, kw_only=True):
     tap: bool = False
     atc: int = -1
     """Transaction counter of a tap that was proved."""
+    rule: str = ""
+    """Rule of stand-in by which it was approved."""
     reason: str = ""
     """Why a tap was refused."""
 
@@ -128,7 +150,7 @@ def rows(records: Iterable[Record], query: Query) -> list[Row]:
             _reversed(row, record)
         if (row := found.get(txn)) is None or record["carried"]:
             continue
-        if kind in {"ANSWERED", "DECLINED", "REVERSAL", "ADVISED"}:
+        if kind in OUTCOMES:
             _outcome(row, record)
         if kind == "SETTLED":
             _settled(row, record)
@@ -167,10 +189,11 @@ def _begin(record: Record) -> Row:
 def _outcome(row: Row, record: Record) -> None:
     row.code = record.get("code", "")
     row.auth_code = record.get("auth_code", "")
+    row.rule = record.get("rule", "")
     row.end = record.get("end", "")
     row.outcome = _name(KeyState, record.get("outcome", 0))
     if cause := record.get("cause", 0):
-        if record["kind"] == "ANSWERED":
+        if record["kind"] in {"ANSWERED", "STOOD_IN"}:
             row.cause = _name(Cause, cause)
             row.reversal = "owed"
     elif record["kind"] == "REVERSAL":

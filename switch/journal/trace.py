@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from switch.journal.query import FIRST, shown_id
+from switch.journal.query import begins, shown_id
 from switch.model.kind import Kind
-from switch.model.state import Cause, KeyState, ReversalEffect
+from switch.model.state import Cause, Duty, KeyState, ReversalEffect
 from switch.observe.codes import title_of
 
 __all__ = ["DIGITS_SHOWN", "Event", "Life", "Reversal", "tell"]
@@ -100,6 +100,8 @@ class Life(msgspec.Struct, kw_only=True):
     atc: int = -1
     token_sequence: int = -1
     mapping_version: int = -1
+    rule: str = ""
+    """Rule of stand-in by which it was approved in its bank's name."""
     verdict: str = ""
     """What was proved of a tap, or why it was refused."""
     code: str = ""
@@ -133,7 +135,7 @@ def tell(records: Iterable[Record], txn: int) -> Life:
             context.append(record)
     own = [record for record in mine if not record["carried"]] or mine
     life = Life(txn=txn, id=shown_id(txn), lsns=[record["lsn"] for record in own])
-    first = next((r for r in own if r["kind"] in FIRST and r.get("txn") == txn), None)
+    first = next((r for r in own if begins(r) and r.get("txn") == txn), None)
     base = first or (own[0] if own else {})
     _facts(life, base)
     if first is None:
@@ -189,6 +191,9 @@ def _begin(life: Life, record: Record) -> None:
         text += f" by rule {life.route}" if life.route else ""
         say(Event(at_us=at_us, what="accepted", text=text, lsn=lsn, at_ms=at_ms))
         return
+    if record["kind"] == "STOOD_IN":
+        _stood_in(life, record, mti)
+        return
     _outcome(life, record)
     if record["kind"] == "DECLINED":
         reason = record.get("reason", "")
@@ -217,6 +222,8 @@ def _go_on(life: Life, record: Record) -> None:
             _outcome(life, record)
         case "ANSWERED":
             _answered(life, record)
+        case "STOOD_IN":
+            _stood_in(life, record, _mti(life))
         case "REVERSAL" if record.get("original") == life.txn:
             _taken_back(life, record)
         case "SETTLED":
@@ -258,6 +265,34 @@ def _answered(life: Life, record: Record) -> None:
     changed = record.get("config_hash", "")
     if changed and changed != life.config:
         life.config_answered = changed
+
+
+def _stood_in(life: Life, record: Record, mti: str) -> None:
+    """Approved in its bank's name, with all that is owed for it in the same record."""
+    lsn, at_ms = record["lsn"], record.get("at_ms", 0)
+    _outcome(life, record)
+    life.rule, life.issuer = record.get("rule", ""), life.issuer or record.get("issuer", "")
+    text = f"approved in the name of {life.issuer} by rule {life.rule}"
+    text += f" ({record.get('reason', '')}): record {lsn}; its card may have"
+    text += f" {record.get('count_max', 0)} a day, {record.get('sum_max', 0)} minor units in all"
+    at_us = record.get("recorded_us")
+    life.events.append(Event(at_us=at_us, what="stood in", text=text, lsn=lsn, at_ms=at_ms))
+    if cause := record.get("cause", 0):
+        _owe(life, record, _word(Cause, cause))
+    stan, time = record.get("advice_stan", 0), record.get("advice_time", "")
+    text = f"advice STAN {stan:06d} at {time}; repeated with the same numbers until acknowledged;"
+    life.events.append(
+        Event(
+            at_us=None,
+            what="owed",
+            member=life.issuer,
+            incoming=False,
+            text=f"{text} owed by record {lsn}",
+            lsn=lsn,
+            at_ms=at_ms,
+        )
+    )
+    _told(life, mti, lsn)
 
 
 def _taken_back(life: Life, record: Record) -> None:
@@ -307,16 +342,18 @@ def _settled(life: Life, record: Record) -> None:
     result, lsn = record.get("result", ""), record["lsn"]
     parked = result == "parked"
     attempts, end = record.get("attempts", 0), record.get("end", "")
-    if life.reversal is not None:
+    duty = record.get("duty", Duty.REVERSAL)
+    if life.reversal is not None and duty != Duty.ADVICE:
         reversal = life.reversal
         reversal.state = "parked" if parked else "acknowledged"
         reversal.result = "" if parked else result
         reversal.attempts, reversal.end = attempts, end
         reversal.settled_lsn, reversal.settled_ms = lsn, record.get("at_ms", 0)
     times = f"{attempts} time{'s' if attempts != 1 else ''}"
-    text = f"reversal sent {times} without a final answer: parked, record {lsn}"
+    what, mti = ("advice", "its answer") if duty == Duty.ADVICE else ("reversal", "0430")
+    text = f"{what} sent {times} without a final answer: parked, record {lsn}"
     if not parked:
-        text = f"0430 code {result}: reversal acknowledged after it was sent {times}, record {lsn}"
+        text = f"{mti} code {result}: {what} acknowledged after it was sent {times}, record {lsn}"
         if end == "TL":
             text += "; its answer to the request had come too late"
     life.events.append(
@@ -380,6 +417,7 @@ def _place(event: Event, events: Sequence[Event]) -> tuple[int, int]:
 
 def _unsaid(life: Life, own: Sequence[Record], context: Sequence[Record]) -> None:
     kinds = {record["kind"] for record in own}
+    kinds |= {"ANSWERED"} if "STOOD_IN" in kinds else set()
     if "ACCEPTED" in kinds and "ANSWERED" not in kinds:
         last = own[-1]["lsn"]
         later = any(r["kind"] in {"STARTED", "STOPPED"} and r["lsn"] > last for r in context)

@@ -50,7 +50,7 @@ class Outcomes:
                 if len(self._open) >= OPEN_MAX:
                     del self._open[next(iter(self._open))]
                 self._open[txn] = _begun(record)
-            elif kind == "ANSWERED":
+            elif kind in {"ANSWERED", "STOOD_IN"}:
                 begun = self._open.pop(txn) if txn in self._open else _begun(record)
                 yield _ended(begun, record)
             elif kind in {"DECLINED", "REVERSAL"}:

@@ -70,6 +70,8 @@ HARSH_HABITS: Final[Mapping[Habit, float]] = dict.fromkeys(HABITS, 0.06)
 
 IMPATIENCE: Final = (0.005, 0.2)
 """Seconds after which an impatient terminal gives up."""
+EXPIRY: Final = "3012"
+"""Of every plain card; devices have their own."""
 REPEAT_AFTER: Final = 0.25
 """Seconds without an answer after which a repeating terminal asks again."""
 
@@ -269,6 +271,7 @@ class Fleet:
             "stan": f"{terminal.stan:06d}",
             "local_time": moment.local_time,
             "local_date": moment.local_date,
+            "expiry": EXPIRY,
             "mcc": "5411",
             "entry_mode": "071",
             "condition_code": "00",

@@ -2,6 +2,7 @@
 when it is back, once each and in order; allowances that a restart does not forget."""
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,10 +21,14 @@ from switch.engine.ports import StandIn
 from switch.errors import OrderError
 from switch.journal.reader import open_reader
 from switch.link.circuit import CircuitState
+from switch.model.state import Duty
 from switch.settings.load import load
+from switch.sim.cards import Mixture
+from switch.sim.magic import Act
 from switch.wire import Message
 from tests.support.peer import Acquirer, Bank, purchase, until
 from tests.support.rig import Rig, rig
+from tests.support.world import world
 
 RULES = """\
 suspect_ms = 0
@@ -269,3 +274,65 @@ async def test_nothing_is_approved_without_a_rule(tmp_path: Path, bank: Bank) ->
         await until(lambda: not node.member("BANK01").ready, 5, "the bank is gone")
         assert await code(acquirer, sale()) == "91"
     assert findings(tmp_path) == []
+
+
+WORLD_RULES = (
+    RULES.replace("count_max = 4", "count_max = 10000")
+    .replace("sum_minor_max = 12000", "sum_minor_max = 50000000")
+    .replace("amount_minor_max = 5000", "amount_minor_max = 5000000")
+    .replace("bank_sum_minor_max = 1000000", "bank_sum_minor_max = 0")
+)
+POINTS = (
+    "journal.appended:30",
+    "journal.sync.before:9",
+    "journal.sync.after:9",
+    "release.answer.before:12",
+    "release.answer.after:12",
+    "release.reversal.before:2",
+    "release.reversal.after:2",
+    "worker.resumed:1",
+)
+
+
+@pytest.mark.system
+async def test_killed_anywhere_ledgers_agree_with_one_advice_for_each_approval(
+    tmp_path: Path,
+) -> None:
+    """A worker of its own under traffic; its bank is silent on some, away for a while, and back.
+    The bank's books are the oracle: money is held under an advice's numbers, or under a request's,
+    once for each approval that a terminal has."""
+    mixture: Mixture = {Act.SILENT: 0.2, Act.LATE: 0.1, Act.DECLINE: 0.05}
+    async with world(
+        tmp_path, mixture=mixture, rate=120, patience_s=0.7, late_ms=350, bank=WORLD_RULES,
+        deadline="deadline_ms = 250",
+    ) as made:  # fmt: skip
+        node = made.bare
+        await made.sold(20)
+        assert node.process is not None
+        node.process.send_signal(signal.SIGKILL)
+        await node.ended()
+        for point in POINTS:
+            node.environment = {"TAPSWITCH_CRASH_AT": point}
+            process = await node.launch()
+            await until(lambda: bool(node.told()) or process.returncode is not None, 30, "ready")  # noqa: B023
+            if process.returncode is None:
+                made.reach()
+            assert await node.ended() == -signal.SIGKILL, f"{point} was not reached"
+        node.environment = {}
+        await made.start()
+        made.bank_net.refuse()
+        await made.sold(20)
+        made.bank_net.heal()
+        await made.sold(20)
+        report = await made.conserved()
+        assert report.stood_in > 20
+        reader = made.reader()
+        records = list(reader.records())
+        stood = [one for one in records if one["kind"] == "STOOD_IN" and not one["carried"]]
+        told = Counter(
+            one["txn"]
+            for one in records
+            if one["kind"] == "SETTLED" and one.get("duty") == Duty.ADVICE
+        )
+        assert told == Counter(one["txn"] for one in stood), "exactly one advice each"
+        assert {one["reason"] for one in stood} >= {"timeout", "unreachable"}

@@ -96,7 +96,11 @@ impl Wanted {
 fn begins(kind: RecordKind) -> bool {
     matches!(
         kind,
-        RecordKind::Accepted | RecordKind::Declined | RecordKind::Reversal | RecordKind::Advised
+        RecordKind::Accepted
+            | RecordKind::Declined
+            | RecordKind::Reversal
+            | RecordKind::Advised
+            | RecordKind::StoodIn
     )
 }
 

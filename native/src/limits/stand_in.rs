@@ -100,6 +100,10 @@ impl StandIns {
         self.used.len()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.used.is_empty()
+    }
+
     /// A total; zero when nothing was approved.
     pub fn used(&self, of: &Of) -> Used {
         self.used.get(of).copied().unwrap_or_default()
