@@ -1,0 +1,121 @@
+"""Orders about store and forward against a worker with real connections."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from switch.control.order import By, Order
+from switch.control.remote import ask
+from switch.control.saf import SafDone
+from switch.control.saf_hold import SafHold
+from switch.control.saf_list import SafList, SafShown
+from switch.control.saf_release import SafRelease
+from switch.control.saf_retry import SafRetry
+from switch.control.saf_show import SafShow
+from switch.control.saf_write_off import SafWriteOff
+from switch.errors import OrderError
+from tests.support.peer import Acquirer, Bank, purchase, until
+from tests.support.rig import Rig, rig
+
+WHY = By(actor="anna", reason="test")
+
+
+@pytest.fixture
+async def bank() -> AsyncIterator[Bank]:
+    bank = Bank()
+    bank.advice_code = "51"
+    yield bank
+    await bank.stop()
+
+
+@pytest.fixture
+async def node(tmp_path: Path, bank: Bank) -> AsyncIterator[Rig]:
+    async with rig(tmp_path, [await bank.start()]) as node:
+        await until(lambda: node.member("BANK01").signed_on() == 2, what="both connections")
+        yield node
+
+
+async def done(node: Rig, order: Order) -> SafDone:
+    return await asyncio.to_thread(ask, node.worker.settings, order, SafDone)
+
+
+async def shown(node: Rig, order: SafList | None = None) -> SafShown:
+    return await asyncio.to_thread(ask, node.worker.settings, order or SafList(), SafShown)
+
+
+async def dead_letters(node: Rig, bank: Bank, count: int) -> list[str]:
+    """So many advices that the bank has refused; their transactions."""
+    acquirer = await Acquirer.connect(node.acquirer)
+    for _ in range(count):
+        assert (await acquirer.ask(purchase(), "0220")).get("response_code") == "00"
+    await until(lambda: node.worker.driver.engine.deliveries.dead == count, what="dead letters")
+    return [row.id for row in (await shown(node)).deliveries]
+
+
+async def test_a_list_has_numbers_for_each_bank_and_dead_letters_first(
+    node: Rig, bank: Bank
+) -> None:
+    first, second = await dead_letters(node, bank, 2)
+    await done(node, SafRetry(id=second, by=WHY, dry_run=True))
+    bank.acknowledges = False
+    await done(node, SafRetry(id=second, by=WHY))
+    answer = await shown(node)
+    (queue,) = answer.queues
+    assert (queue.member, queue.moving, queue.parked, queue.held, queue.dead) == (
+        "BANK01", 1, 0, 0, 1,
+    )  # fmt: skip
+    assert [(row.id, row.stage) for row in answer.deliveries] == [(first, "dead"), (second, "sent")]
+    assert (answer.deliveries[0].why, answer.deliveries[0].what) == ("51", "advice")
+    one = await shown(node, SafList(limit=1))
+    assert (len(one.deliveries), one.more) == (1, True)
+    assert (await shown(node, SafList(stage="held"))).deliveries == []
+
+
+async def test_what_is_not_there_is_refused_with_a_way_on(node: Rig, bank: Bank) -> None:
+    (only,) = await dead_letters(node, bank, 1)
+    refused: list[tuple[Order, str]] = [
+        (SafShow(id="1-0-999"), "no bank is owed anything of 1-0-999"),
+        (SafShow(id="x"), '"x" is no transaction id'),
+        (SafRetry(id=only, what="reversal"), "no bank is owed the reversal of"),
+        (SafRetry(member="BNAK01"), 'no bank "BNAK01"'),
+        (SafRelease(id=only), "it is not held"),
+        (SafHold(id=only), "a dead letter is not sent"),
+        (SafWriteOff(id=only), "a write-off wants a reason"),
+        (SafWriteOff(id=only, by=By(reason="card 6299 0000 0000 0004")), "digits in a row"),
+        (SafWriteOff(id=only, by=By(reason="x" * 150 + "中" * 50)), "more than 200 bytes"),
+    ]
+    for order, text in refused:
+        with pytest.raises(OrderError, match=text):
+            await done(node, order)
+    assert len((await shown(node)).deliveries) == 1
+
+
+async def test_all_that_rest_of_a_bank_are_sent_again(node: Rig, bank: Bank) -> None:
+    await dead_letters(node, bank, 3)
+    bank.advice_code = "00"
+    assert "3 of BANK01 would be" in (await done(node, SafRetry(member="BANK01", dry_run=True))).did
+    assert len((await shown(node)).deliveries) == 3
+    assert "3 of BANK01 are" in (await done(node, SafRetry(member="BANK01", by=WHY))).did
+    await until(lambda: not len(node.worker.driver.engine.deliveries), what="all delivered")
+    with pytest.raises(OrderError, match="nothing of BANK01"):
+        await done(node, SafRetry(member="BANK01", by=WHY))
+
+
+async def test_one_is_shown_held_released_and_written_off(node: Rig, bank: Bank) -> None:
+    (only,) = await dead_letters(node, bank, 1)
+    bank.acknowledges = False
+    await done(node, SafRetry(id=only, by=WHY))
+    held = await done(node, SafHold(id=only, by=WHY))
+    assert [row.stage for row in held.deliveries] == ["held"]
+    seen = len(bank.advices)
+    released = await done(node, SafRelease(id=only, by=WHY))
+    assert [row.stage for row in released.deliveries] == ["sent"]
+    await until(lambda: len(bank.advices) > seen, what="sent again")
+    (row,) = (await done(node, SafShow(id=only))).deliveries
+    assert (row.id, row.member, row.attempts) == (only, "BANK01", 1)
+    gone = await done(node, SafWriteOff(id=only, by=WHY))
+    assert "written off" in gone.did
+    assert gone.deliveries == []
+    assert node.member("BANK01").matcher.deliveries == {}
