@@ -1,4 +1,4 @@
-"""`tapswitch bench`: floors, the switch beside them, and the ladder of rates."""
+"""`tapswitch bench`: floors, the switch beside them, the ladder of rates, and what lies beyond."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -296,6 +296,87 @@ def _ladder_plan(
         **{name: value for name, value in named.items() if value},
         **rest,
     )
+
+
+@command.command("overload")
+@click.option(
+    "--knee",
+    type=click.FloatRange(1, 1_000_000),
+    help="Requests a second that the switch just holds; default: found first.",
+)
+@click.option(
+    "--times",
+    "multiples",
+    multiple=True,
+    type=click.FloatRange(1.01, 100),
+    help="Overload as a multiple of the knee; may be repeated. Default: 2, 5, 10.",
+)
+@click.option(
+    "--step",
+    "step_s",
+    type=click.FloatRange(1, 3_600),
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    help="Length of each overload.",
+)
+@click.option(
+    "--quiet-rate",
+    type=click.FloatRange(1, 10_000),
+    default=200,
+    show_default=True,
+    help="Requests a second of the acquirer beside the noisy one.",
+)
+@click.option("--connections", type=click.IntRange(1, 1_024), default=32, show_default=True)
+@click.option("--short", is_flag=True, help="Two seconds a step: shows that it works, no figures.")
+@click.option("--no-pin", is_flag=True, help="Processes run on whatever core is free.")
+@click.option("--require", is_flag=True, help="Exit code 6 when a required figure is not reached.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the report is made: a new directory; default: out/overload-TIME.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the journal is made and left; default: a temporary directory on a disk.",
+)
+@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+def overload(
+    out: Path | None, data_dir: Path | None, output: str, require: bool, **options: Any
+) -> int:
+    """Goodput beyond the knee, beside a quiet acquirer that must not feel it.
+
+    Each step is calm, overload, calm again. Requests leave when they are due; a step whose
+    generator was late is void. The switch runs on one core, generator and bank on the others.
+    Exit code 6: the ledgers disagree, or with --require a figure was missed.
+    """
+    import msgspec
+
+    from switch.apps.bench.overload import Overload, OverloadPlan, result
+    from switch.apps.bench.overload_report import save, text
+    from switch.apps.load.report import make_directory
+
+    plan = OverloadPlan(
+        knee=options["knee"],
+        step_s=options["step_s"],
+        quiet_rate=options["quiet_rate"],
+        connections=options["connections"],
+        pinned=not options["no_pin"],
+        seed=options["seed"],
+    )
+    if options["multiples"]:
+        plan = msgspec.structs.replace(plan, multiples=options["multiples"])
+    if options["short"]:
+        plan = msgspec.structs.replace(plan, calm_s=2.0, step_s=2.0, after_s=2.0, knee_step_s=1.0)
+    directory = make_directory(out, "overload")
+    run = Overload(plan, _say).run(data_dir)
+    save(directory, run)
+    click.echo(msgspec.json.encode(run).decode() if output == "json" else text(run))
+    _say(f"report: {directory / 'summary.md'}")
+    reached = all(ok for ok, _ in result(run)) if require else not run.faults
+    return 0 if reached else EXIT_THRESHOLD
 
 
 @command.command("report")

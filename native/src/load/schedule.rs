@@ -37,6 +37,29 @@ impl Schedule {
         })
     }
 
+    /// As `poisson`, at one rate after the other: (rate, seconds) each.
+    ///
+    /// # Errors
+    /// As `poisson`, and for none at all.
+    pub fn phases(phases: &[(f64, f64)], seed: u64) -> Result<Self, LoadError> {
+        let mut whole = Self {
+            due_ns: Vec::new(),
+            length_ns: 0,
+        };
+        for (number, (rate, seconds)) in phases.iter().enumerate() {
+            let part = Self::poisson(*rate, *seconds, seed.wrapping_add(number as u64))?;
+            let from_ns = whole.length_ns;
+            whole.due_ns.extend(part.due_ns.iter().map(|at| from_ns + at));
+            whole.length_ns += part.length_ns;
+        }
+        if whole.length_ns == 0 || whole.due_ns.len() as f64 > MESSAGES_MAX {
+            return Err(LoadError::Usage(format!(
+                "a schedule of these phases is not between 0 and {MESSAGES_MAX} messages"
+            )));
+        }
+        Ok(whole)
+    }
+
     /// Equal gaps.
     ///
     /// # Errors

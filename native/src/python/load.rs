@@ -80,6 +80,12 @@ impl PySchedule {
         made.map(Self).map_err(|e| raised(py, &e))
     }
 
+    #[staticmethod]
+    fn phases(py: Python<'_>, phases: Vec<(f64, f64)>, seed: u64) -> PyResult<Self> {
+        let made = Schedule::phases(&phases, seed);
+        made.map(Self).map_err(|e| raised(py, &e))
+    }
+
     fn due_ns(&self) -> Vec<u64> {
         self.0.due_ns().to_vec()
     }

@@ -68,6 +68,65 @@ class Ledgers:
 
         return joined(compared((number, parts)) for number in range(parts))
 
+    def skip(self) -> str:
+        """Waits for rest; what came since the last call is compared by nobody. Words when it did
+        not come to rest."""
+        problem = self._rest()
+        self._bank.bookings()
+        self._last = self._tail.last
+        return problem
+
+    def together(self, several: "Sequence[Lived]") -> str:
+        """As `compare`, for terminals of several acquirers at once; "agree", or what does not."""
+        undone = [_undone(*one) for one in several]
+        problem = self._rest()
+        lines = self._bank.bookings()
+        after, self._last = self._last, self._tail.last
+        if problem:
+            return problem
+        told = [outcome["recording"].told() for _, outcome, _, _ in several]
+
+        def all_sales() -> Iterator[Sale]:
+            for one, lived, codes in zip(told, several, undone, strict=True):
+                yield from sales(one, lived[1], codes, lived[2])
+
+        report = compare(
+            all_sales,
+            lambda: records(self._reader, after, (0, 1)),
+            {self._issuer: lambda: bookings(lines)},
+        )
+        if report.ok:
+            return f"agree ({report.approvals_acquirer:,} approvals in three ledgers)"
+        first = report.findings[0]
+        return f"{report.findings_total} findings, the first: {first.rule}: {first.text}"
+
+    def held(self, several: "Sequence[Lived]") -> str:
+        """The same for more than can be joined record by record: approvals that terminals hold
+        against what the bank holds."""
+        undone = [dict(_undone(*one)) for one in several]
+        problem = self._rest()
+        lines = self._bank.bookings()
+        self._last = self._tail.last
+        if problem:
+            return problem
+        approvals: set[tuple[str, str]] = set()
+        for (_, outcome, code, _), codes in zip(several, undone, strict=True):
+            first = outcome["first_serial"]
+            for serial, (how, answer) in enumerate(outcome["recording"].told(), first):
+                if how == "answered" and answer == "00" and serial not in codes:
+                    approvals.add((code, f"{serial:012d}"))
+        holds: dict[tuple[str, str], tuple[str, str]] = {}
+        for saw, number, at, rrn, _, acquirer, _, _, money in lines:
+            if saw == "request" and money:
+                holds[number, at] = (acquirer.lstrip("0"), rrn)
+            elif saw == "released":
+                holds.pop((number, at), None)
+        held = set(holds.values())
+        if approvals == held:
+            return f"agree ({len(held):,} approvals at terminals and bank)"
+        phantoms, orphans = len(approvals - held), len(held - approvals)
+        return f"{phantoms} approvals without a hold, {orphans} holds without an approval"
+
     def _rest(self) -> str:
         """Waits until the journal has nothing open; what is, in words, when it does not end."""
         deadline = time.monotonic() + REST_S
@@ -81,6 +140,24 @@ class Ledgers:
                     f"{self._tail.owed} reversals owed"
                 )
             time.sleep(0.05)
+
+
+Lived = tuple[load.Generator, "load.Outcome", str, "Sequence[tuple[int, str]]"]
+"""A generator, a window of it, field 32 of its messages, and what it reversed meanwhile."""
+
+
+def _undone(
+    generator: load.Generator,
+    outcome: "load.Outcome",
+    _code: str,
+    already: Sequence[tuple[int, str]],
+) -> list[tuple[int, str]]:
+    """Undoes what its terminals do not know; all that was undone."""
+    unknown = outcome["recording"].unknown()
+    if not unknown:
+        return list(already)
+    generator.reconnect()
+    return [*already, *generator.reverse(unknown, outcome["date_s"], REVERSE_MS)]
 
 
 Part = tuple[int, int]
@@ -112,6 +189,9 @@ def sales(
             yield Sale(Did.UNSENT, at_ms, *name)
         elif how == "answered":
             yield Sale(Did.OK if code == "00" else Did.FAIL, at_ms, *name, code=code)
+            if serial in codes:
+                yield Sale(Did.REVERSE, at_ms, *name, mti="0420")
+                yield Sale(Did.REVERSED, at_ms, *name, code=codes[serial])
         else:
             yield Sale(Did.INFO, at_ms, *name, why=how)
             yield Sale(Did.REVERSE, at_ms, *name, mti="0420")

@@ -9,6 +9,7 @@ import msgspec
 
 from switch.apps.bench import systems
 from switch.apps.bench.measure import fault_of
+from switch.apps.bench.pins import tree
 from switch.apps.bench.plan import Plan
 from switch.apps.bench.wallet import TOKENS, Wallet
 from switch.errors import UnreachableError
@@ -86,22 +87,10 @@ def _touch(node: systems.System, plan: Plan, taps: "load.Taps | None") -> int:
 def _private_mb(root: int) -> float:
     """Private memory of a process and all its descendants."""
     kilobytes = 0
-    for pid in _tree(root):
+    for pid in tree(root):
         try:
             text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
         except OSError:
             continue
         kilobytes += sum(int(number) for number in _PRIVATE.findall(text))
     return kilobytes / MIB
-
-
-def _tree(root: int) -> list[int]:
-    """Its own id first."""
-    found = [root]
-    for pid in found:
-        for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
-                found += map(int, children.read_text(encoding="utf-8").split())
-            except OSError:
-                continue
-    return found

@@ -171,13 +171,14 @@ def node(
     wallet: Wallet | None = None,
     deadline_ms: int = 1_500,
     tls: tuple[Path, str] | None = None,
+    more: str = "",
 ) -> Iterator[System]:
     """The switch, started by `tapswitch run`, with one acquirer and one bank; `tls`: certificates
-    of `secured`, and where the tunnel to the bank listens.
+    of `secured`, and where the tunnel to the bank listens; `more`: further tables of its settings.
 
     Its journal is in `directory`, keys and tokens come from the wallet (without one: keys of its
     own). Ready when the bank has seen every connection sign on."""
-    _config(bank, plan, directory, wallet, deadline_ms, tls)
+    _config(bank, plan, directory, wallet, deadline_ms, tls, more)
     signed = bank.seen()["network"]
     parent = os.getpid()
     began = time.monotonic()
@@ -221,6 +222,7 @@ def _config(
     wallet: Wallet | None,
     deadline_ms: int,
     tls: tuple[Path, str] | None,
+    more: str,
 ) -> None:
     config = directory / "config"
     (config / "routes").mkdir(parents=True)
@@ -236,6 +238,7 @@ def _config(
         connections=plan.bank_connections,
         deadline_ms=deadline_ms,
     )
+    settings += more
     if wallet is not None:
         settings += _tokens(wallet)
     (config / "switch.toml").write_text(settings, encoding="utf-8")

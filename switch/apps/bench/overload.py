@@ -1,0 +1,523 @@
+"""`tapswitch bench overload`: what is left of the switch when more comes than it can serve.
+
+Two acquirers at once, on one thread of the native generator, by schedules that were made before: a
+noisy one whose rate is a multiple of the knee, and a quiet one that never sends more than a little.
+Each step has three phases on one time axis: calm (the noisy one at `CALM` of the knee), overload,
+and calm again, so that "normal" is measured on the same switch a few seconds before. In the middle
+of the overload a third link of the noisy acquirer reverses approvals of earlier.
+
+A request counts as goodput when it is approved within the terminals' patience; refusals (91) are
+counted, and timed, apart. A step whose generator was itself late says nothing.
+"""
+
+import math
+import os
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from switch.apps.bench import ledgers, systems
+from switch.apps.bench.pins import Memory, pin
+from switch.apps.bench.plan import LAG_P99_MAX_US, Plan
+from switch.apps.bench.run import scratch
+from switch.apps.bench.search import Climb, Search
+from switch.apps.load import environment as env
+from switch.crypto.keyfile import open_keys
+from switch.errors import OperatorError
+from switch.native import journal, load
+
+__all__ = ["REQUIRED", "Overload", "OverloadPlan", "OverloadRun", "Phase", "Stage", "result"]
+
+QUIET: Final = """
+[[acquirers]]
+id = "ACQ02"
+institution_code = "{code}"
+listen = "127.0.0.1:0"
+terminal_timeout_ms = 20000
+timeout_ms = 10000
+echo_idle_s = 0
+"""
+QUIET_CODE: Final = "10000002"
+ISSUER: Final = "BANK01"
+CALM: Final = 0.5
+"""Share of the knee at which the noisy acquirer is calm."""
+SLICE_MS: Final = 100
+REQUIRED: Final = {2.0: 0.90, 5.0: 0.75, 10.0: 0.55}
+"""Multiple of the knee to the least goodput, as a share of the knee's."""
+QUIET_SUCCESS_MIN: Final = 0.999
+QUIET_P99_MAX: Final = 2.0
+"""Times its own p99 beside a calm one."""
+RECOVERED_S_MAX: Final = 2.0
+NORMAL_MAX: Final = 2.0
+"""p99 is normal again when it is no more than so many times what it was before."""
+WINDOW_S: Final = 0.5
+"""Stretches by which recovery is judged."""
+GROWTH_MAX: Final = 32 << 20
+"""Of resident memory in the second half of an overload, in bytes: flat but for what an allocator
+takes in steps."""
+KNEE_P99_NS: Final = 20_000_000
+KNEE_SHARE: Final = 0.99
+COMPARED_MAX: Final = 60_000
+"""Requests of a step up to which all three ledgers are joined record by record; above it approvals
+told are joined with what the bank holds."""
+REVERSALS: Final = 100
+
+Say = Callable[[str], None]
+
+
+class OverloadPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for."""
+
+    knee: float | None = None
+    """Requests a second; None: found first."""
+    multiples: tuple[float, ...] = (2.0, 5.0, 10.0)
+    calm_s: float = 5.0
+    step_s: float = 10.0
+    after_s: float = 6.0
+    timeout_s: float = 3.0
+    """Patience of the terminals."""
+    quiet_rate: float = 200.0
+    connections: int = 32
+    knee_step_s: float = 3.0
+    pinned: bool = True
+    seed: int = 1
+
+
+class Phase(msgspec.Struct, frozen=True, kw_only=True):
+    """One acquirer in one phase, by the time requests were due."""
+
+    offered: int
+    approved: int
+    refused: int
+    """With any other code."""
+    lost: int
+    """Without an answer in time."""
+    seconds: float
+    p50_us: float | None
+    p99_us: float | None
+    refusal_p99_us: float | None
+
+    @property
+    def goodput(self) -> float:
+        return self.approved / self.seconds
+
+    @property
+    def success(self) -> float:
+        return self.approved / self.offered if self.offered else 0.0
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """One multiple of the knee."""
+
+    multiple: float
+    rate: float
+    valid: bool
+    fault: str
+    goodput_share: float
+    """Of the knee's goodput."""
+    noisy: dict[str, Phase]
+    """By phase: calm, overload, after."""
+    quiet: dict[str, Phase]
+    quiet_p99_times: float | None
+    """Its p99 in the overload, times its own when calm."""
+    recovered_s: float | None
+    """After the end of the overload, until p99 was normal and stayed so; None: it did not."""
+    reversals: int
+    """Acknowledged during the overload, of `REVERSALS`."""
+    memory_before: int
+    memory_first_half: int
+    memory_second_half: int
+    lag_p99_us: float
+    generator_cpu: float
+    stolen_percent: float
+    conservation: str
+    timeline: list[tuple[float, int, int, int, float]]
+    """By slice: seconds, offered, approved, refused, p99 of the quiet acquirer in µs."""
+
+
+class OverloadRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole."""
+
+    schema: str = "tapswitch.overload/1"
+    at: str
+    knee: float
+    """Highest rate that held."""
+    knee_goodput: float
+    knee_found: bool
+    pinned: str
+    stages: list[Stage]
+    faults: list[str]
+    plan: OverloadPlan
+    environment: dict[str, dict[str, str]]
+
+    @property
+    def valid(self) -> bool:
+        return bool(self.stages) and all(one.valid for one in self.stages) and not self.faults
+
+
+class Overload:
+    """One run."""
+
+    def __init__(self, plan: OverloadPlan, say: Say) -> None:
+        self._plan = plan
+        self._say = say
+        self._pinned = "not pinned"
+
+    def run(self, data_dir: Path | None) -> OverloadRun:
+        """Finds the knee unless it is given, then goes beyond. Raises: OperatorError,
+        UnreachableError."""
+        plan = self._plan
+        before = env.steal()
+        with ExitStack() as stack:
+            directory = stack.enter_context(scratch(data_dir))
+            bench = self._start(stack, directory)
+            if plan.knee is None:
+                knee, goodput = self._knee(bench)
+            else:
+                knee, goodput = plan.knee, self._goodput(bench, plan.knee)
+            self._say(f"knee {knee:,.0f}/s, goodput there {goodput:,.0f}/s")
+            stages, faults = [], []
+            for number, multiple in enumerate(plan.multiples):
+                stage = self._stage(bench, knee, goodput, multiple, number)
+                stages.append(stage)
+                self._say(stage_line(stage))
+                if not stage.conservation.startswith("agree"):
+                    faults.append(f"{multiple:g}x: {stage.conservation}")
+            facts = env.of_load(directory, env.stolen(before, env.steal()), bench.settings)
+            facts["switch"]["pinned"] = self._pinned
+        return OverloadRun(
+            at=env.now(),
+            knee=round(knee, 1),
+            knee_goodput=round(goodput, 1),
+            knee_found=plan.knee is None,
+            pinned=self._pinned,
+            stages=stages,
+            faults=faults,
+            plan=plan,
+            environment=facts,
+        )
+
+    # ------------------------------------------------------------------------------- systems
+
+    def _start(self, stack: ExitStack, directory: Path) -> "_Bench":
+        plan = self._plan
+        cores = sorted(os.sched_getaffinity(0))
+        bank = load.Bank(books=True)
+        stack.callback(bank.close)
+        place = directory / "switch"
+        place.mkdir()
+        timeout_ms = int(1_000 * min(1.5, plan.timeout_s / 2))
+        quiet_table = QUIET.format(code=QUIET_CODE)
+        made = systems.node(bank, Plan(tokens=0), place, None, timeout_ms, more=quiet_table)
+        node = stack.enter_context(made)
+        if plan.pinned and len(cores) > 1:
+            threads = pin(node.tree, {cores[0]})
+            pin(os.getpid(), set(cores[1:]))
+            stack.callback(pin, os.getpid(), set(cores))
+            self._pinned = (
+                f"switch ({threads} threads) on core {cores[0]}, generator and bank on "
+                f"{', '.join(map(str, cores[1:]))}"
+            )
+        self._say(f"{node.name}: pid {node.pid}; {self._pinned}")
+        told = systems.ready_of(place)
+        addresses = told["acquirers"]
+        noisy = load.Generator(addresses["ACQ01"], plan.connections, pid=node.pid)
+        undoer = load.Generator(addresses["ACQ01"], 1, pid=node.pid)
+        quiet = load.Generator(addresses["ACQ02"], 2, acquirer_code=QUIET_CODE, pid=node.pid)
+        for one in (noisy, quiet, undoer):
+            stack.callback(one.close)
+            one.sign_on()
+        settings = systems.settings_of(place)
+        keys = open_keys(settings.keys.file, settings.keys.sealing_key_file)
+        log = str(place / "data" / "journal" / told["worker"])
+        books = ledgers.Ledgers(bank, journal.Reader.open(log, keys), ISSUER)
+        text = systems.settings_text(place, bank)
+        return _Bench(noisy, quiet, undoer, bank, books, node.pid, text)
+
+    # ---------------------------------------------------------------------------------- knee
+
+    def _knee(self, bench: "_Bench") -> tuple[float, float]:
+        """The highest rate of the noisy acquirer at which nothing is refused to speak of and p99 is
+        short, and its goodput. Raises: OperatorError when there is none."""
+        search = Search(Climb(start=2_000, factor=1.5, rate_max=200_000, precision=0.06))
+        goodput: dict[float, float] = {}
+        failed: dict[float, int] = {}
+        while (rate := search.next) is not None:
+            phase, fault = self._steady(bench, rate, len(goodput))
+            p99 = phase.p99_us
+            held = phase.success >= KNEE_SHARE and p99 is not None and p99 * 1e3 <= KNEE_P99_NS
+            said = "held" if held else "did not hold"
+            self._say(
+                f"  {rate:>9,.0f}/s {said}: approved {phase.goodput:,.0f}/s, "
+                f"p99 {(p99 or 0) / 1e3:.1f} ms{'  (' + fault + ')' if fault else ''}"
+            )
+            if not held and failed.setdefault(rate, 0) < 1:
+                # A busy moment of the machine is no knee.
+                failed[rate] += 1
+                continue
+            if held:
+                goodput[rate] = phase.goodput
+            search.take(rate, held)
+        if search.good is None:
+            raise OperatorError(f"there is no knee: {search.ended_by}")
+        return search.good, goodput[search.good]
+
+    def _goodput(self, bench: "_Bench", rate: float) -> float:
+        """Approvals a second at a rate."""
+        phase, _ = self._steady(bench, rate, 0)
+        return phase.goodput
+
+    def _steady(self, bench: "_Bench", rate: float, seed: int) -> tuple[Phase, str]:
+        warm = 0.5
+        seconds = warm + self._plan.knee_step_s
+        schedule = load.Schedule.poisson(rate, seconds, self._plan.seed + seed)
+        outcome = bench.noisy.open(
+            schedule,
+            warm_ms=0,
+            timeout_ms=int(1_000 * self._plan.timeout_s),
+            record_ms=SLICE_MS,
+        )
+        bench.rest(bench.noisy, outcome)
+        phase = phase_of(outcome, warm, seconds)
+        return phase, late(outcome)
+
+    # --------------------------------------------------------------------------------- steps
+
+    def _stage(
+        self, bench: "_Bench", knee: float, goodput: float, multiple: float, number: int
+    ) -> Stage:
+        plan = self._plan
+        rate = knee * multiple
+        seed = plan.seed + 100 * (number + 1)
+        phases = [(knee * CALM, plan.calm_s), (rate, plan.step_s), (knee * CALM, plan.after_s)]
+        length = sum(seconds for _, seconds in phases)
+        noisy = load.Schedule.phases(phases, seed)
+        quiet = load.Schedule.poisson(plan.quiet_rate, length, seed + 50)
+        known = bench.approve(REVERSALS)
+        serials = list(range(known["first_serial"], known["first_serial"] + known["answered"]))
+        undone: list[tuple[int, str]] = []
+        begin = plan.calm_s + plan.step_s / 3
+        patience_ms = int(1_000 * (plan.step_s * 2 / 3))
+        undo = threading.Timer(
+            begin,
+            lambda: undone.extend(bench.undoer.reverse(serials, known["date_s"], patience_ms)),
+        )
+        before, memory = env.steal(), Memory(bench.pid)
+        undo.start()
+        first, second = bench.noisy.open_both(
+            bench.quiet,
+            (noisy, quiet),
+            warm_ms=0,
+            timeout_ms=int(1_000 * plan.timeout_s),
+            record_ms=SLICE_MS,
+        )
+        undo.join()
+        memory.stop()
+        stolen = env.stolen(before, env.steal())
+        edges = (0.0, plan.calm_s, plan.calm_s + plan.step_s, length)
+        # The first second of calm is warm-up; that of an overload counts.
+        names = ("calm", "overload", "after")
+        starts = (min(1.0, plan.calm_s / 2), *edges[1:3])
+        spans = dict(zip(names, zip(starts, edges[1:], strict=True), strict=True))
+        at_first = {name: phase_of(first, *span) for name, span in spans.items()}
+        at_second = {name: phase_of(second, *span) for name, span in spans.items()}
+        calm, busy = at_second["calm"].p99_us, at_second["overload"].p99_us
+        middle = edges[1] + plan.step_s / 2
+        fault = late(first) or late(second)
+        if not fault and stolen > 5:
+            fault = f"{stolen:.0f} % of the machine's time was stolen"
+        return Stage(
+            multiple=multiple,
+            rate=round(rate, 1),
+            valid=not fault,
+            fault=fault,
+            goodput_share=round(at_first["overload"].goodput / goodput, 4),
+            noisy=at_first,
+            quiet=at_second,
+            quiet_p99_times=round(busy / calm, 2) if calm and busy else None,
+            recovered_s=recovered(first, spans["calm"], edges[2], edges[3]),
+            reversals=sum(code == "00" for _, code in undone),
+            memory_before=memory.most(0, edges[1]),
+            memory_first_half=memory.most(edges[1], middle),
+            memory_second_half=memory.most(middle, edges[2] + 0.5),
+            lag_p99_us=round(first["lag"]["p99_ns"] / 1e3, 1),
+            generator_cpu=round(first["own_cpu_ns"] / max(1, first["own_ns"]), 3),
+            stolen_percent=round(stolen, 2),
+            conservation=bench.compared(
+                [
+                    (bench.noisy, first, systems.ACQUIRER_CODE, ()),
+                    (bench.quiet, second, QUIET_CODE, ()),
+                    (bench.undoer, known, systems.ACQUIRER_CODE, undone),
+                ]
+            ),
+            timeline=timeline(first, second),
+        )
+
+
+class _Bench:
+    """What stands on either side of the switch."""
+
+    def __init__(
+        self,
+        noisy: load.Generator,
+        quiet: load.Generator,
+        undoer: load.Generator,
+        bank: load.Bank,
+        books: ledgers.Ledgers,
+        pid: int,
+        settings: str,
+    ) -> None:
+        self.noisy, self.quiet, self.undoer = noisy, quiet, undoer
+        self.bank = bank
+        self.pid = pid
+        self.settings = settings
+        self._books = books
+
+    def approve(self, count: int) -> "load.Outcome":
+        """So many approvals on the third link."""
+        schedule = load.Schedule.constant(count * 4.0, 0.25)
+        return self.undoer.open(schedule, warm_ms=0, record_ms=SLICE_MS)
+
+    def rest(self, generator: load.Generator, outcome: "load.Outcome") -> None:
+        """Takes back what a terminal does not know, and forgets what the bank has written."""
+        unknown = outcome["recording"].unknown()
+        if unknown:
+            generator.reconnect()
+            generator.reverse(unknown, outcome["date_s"])
+        self._books.skip()
+
+    def compared(self, several: "list[ledgers.Lived]") -> str:
+        """ "agree" and how much was compared, or the first thing that does not."""
+        total = sum(outcome["offered"] for _, outcome, _, _ in several)
+        books = self._books
+        return books.together(several) if total <= COMPARED_MAX else books.held(several)
+
+
+def phase_of(outcome: "load.Outcome", first_s: float, last_s: float) -> Phase:
+    """What became of the requests that were due between two times."""
+    recording = outcome["recording"]
+    first, last = (round(at * 1e3 / SLICE_MS) for at in (first_s, last_s))
+    good = recording.expected.total(first, last)
+    other = recording.otherwise.total(first, last)
+    offered = sum(moment[0] for moment in recording.timeline()[first:last])
+    return Phase(
+        offered=offered,
+        approved=len(good),
+        refused=len(other),
+        lost=offered - len(good) - len(other),
+        seconds=last_s - first_s,
+        p50_us=us(good, 0.5),
+        p99_us=us(good, 0.99),
+        refusal_p99_us=us(other, 0.99),
+    )
+
+
+def us(histogram: "load.Histogram", q: float) -> float | None:
+    return round(histogram.quantile(q) / 1e3, 1) if len(histogram) else None
+
+
+def late(outcome: "load.Outcome") -> str:
+    """Why the generator did not offer what it says, '' when it did."""
+    lag_us = outcome["lag"]["p99_ns"] / 1e3
+    if lag_us > LAG_P99_MAX_US:
+        return f"the generator sent late: p99 {lag_us / 1e3:.2f} ms, at most 1 ms"
+    if outcome["not_sent"] > 0.001 * outcome["offered"]:
+        return f"{outcome['not_sent']} requests were not sent"
+    return ""
+
+
+def recovered(
+    outcome: "load.Outcome", calm: tuple[float, float], end_s: float, last_s: float
+) -> float | None:
+    """Seconds after the end of the overload until p99 of approvals was normal in every stretch
+    that follows."""
+    recording = outcome["recording"]
+    first, last = (round(at * 1e3 / SLICE_MS) for at in calm)
+    normal_ns = recording.expected.total(first, last).quantile(0.99) * NORMAL_MAX
+    width = round(WINDOW_S * 1e3 / SLICE_MS)
+    begin, end = round(end_s * 1e3 / SLICE_MS), math.floor(last_s * 1e3 / SLICE_MS)
+    found = None
+    for at in range(begin, end - width + 1, width):
+        window = recording.expected.total(at, at + width)
+        if not len(window) or window.quantile(0.99) > normal_ns:
+            found = None
+        elif found is None:
+            found = (at - begin) * SLICE_MS / 1e3
+    return found
+
+
+def timeline(
+    noisy: "load.Outcome", quiet: "load.Outcome"
+) -> list[tuple[float, int, int, int, float]]:
+    """By slice of due time."""
+    first, second = noisy["recording"], quiet["recording"]
+    good, other, calm = first.expected, first.otherwise, second.expected
+    found = []
+    for number, moment in enumerate(first.timeline()):
+        if not moment[0]:
+            continue
+        span = (number, number + 1)
+        p99 = us(calm.total(*span), 0.99) or 0.0
+        row = (number * SLICE_MS / 1e3, moment[0], len(good.total(*span)), len(other.total(*span)))
+        found.append((*row, p99))
+    return found
+
+
+def stage_line(stage: Stage) -> str:
+    """One step on one line."""
+    busy, quiet = stage.noisy["overload"], stage.quiet["overload"]
+    mark = "" if stage.valid else f"  VOID: {stage.fault}"
+    return (
+        f"{stage.multiple:>5g}x {stage.rate:>9,.0f}/s  goodput {busy.goodput:>8,.0f}/s "
+        f"({100 * stage.goodput_share:.0f} %)  refused {busy.refused:,} lost {busy.lost:,}  "
+        f"quiet {100 * quiet.success:.2f} %  p99 x {stage.quiet_p99_times}{mark}"
+    )
+
+
+def result(run: OverloadRun) -> list[tuple[bool, str]]:
+    """What is required, and whether it was reached. A step that is void reaches nothing."""
+    found: list[tuple[bool, str]] = []
+    for stage in run.stages:
+        name = f"{stage.multiple:g}x"
+        least = REQUIRED.get(stage.multiple)
+        if not stage.valid:
+            found.append((False, f"{name}: {stage.fault}"))
+        if least is not None:
+            share = stage.goodput_share
+            said = f"{name}: goodput {100 * share:.1f} % >= {100 * least:g} %"
+            found.append((share >= least, said))
+        quiet = stage.quiet["overload"]
+        found.append(
+            (
+                quiet.success >= QUIET_SUCCESS_MIN,
+                f"{name}: quiet acquirer's success {100 * quiet.success:.3f} % >= 99.9 %",
+            )
+        )
+        times = stage.quiet_p99_times
+        found.append(
+            (
+                times is not None and times <= QUIET_P99_MAX,
+                f"{name}: quiet acquirer's p99 {times} x normal <= {QUIET_P99_MAX:g}",
+            )
+        )
+        after = stage.recovered_s
+        when = "never" if after is None else f"{after:g} s"
+        said = f"{name}: p99 normal {when} after it <= {RECOVERED_S_MAX:g} s"
+        found.append((after is not None and after <= RECOVERED_S_MAX, said))
+        growth = stage.memory_second_half - stage.memory_first_half
+        said = f"{name}: memory grew by {growth / 2**20:.1f} MiB in its second half <= 32"
+        found.append((growth <= GROWTH_MAX, said))
+        found.append(
+            (
+                stage.reversals == REVERSALS,
+                f"{name}: reversals acknowledged during it {stage.reversals} of {REVERSALS}",
+            )
+        )
+        found.append(
+            (stage.conservation.startswith("agree"), f"{name}: ledgers {stage.conservation}")
+        )
+    return found
