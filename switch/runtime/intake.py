@@ -72,7 +72,7 @@ class Intake:
         """Somebody's frames wait for a turn."""
         return bool(self._turns)
 
-    def enter(self, connection: Waiting, acquirer: "Acquirer") -> None:
+    def enter(self, connection: Waiting, acquirer: "Acquirer", now_ns: int) -> None:
         """A connection has frames that wait, and had none before. Who had nothing waiting is next:
         a quiet acquirer never stands behind a backlog."""
         connection.queued = True
@@ -80,6 +80,7 @@ class Intake:
         lane.connections.append(connection)
         if not lane.queued:
             lane.queued = True
+            lane.patience.emptied(now_ns)
             self._turns.appendleft(acquirer)
 
     def leave(self, connection: Waiting, acquirer: "Acquirer") -> None:

@@ -246,7 +246,7 @@ class AcquirerConnection(_Spoken):
         self._acquirer.bytes_in += len(data)
         if waiting:
             if not self.queued:
-                driver.intake.enter(self, self._acquirer)
+                driver.intake.enter(self, self._acquirer, now_ns)
             elif self.framer.waiting_bytes > QUEUE_BYTES_MAX and not self.paused:
                 driver.counts["intake_full"] += 1
                 self._full_ns = now_ns

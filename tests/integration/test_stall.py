@@ -124,3 +124,45 @@ def p99_s(run: model.Run, name: str = "0200 due") -> float:
     entry = next(one for one in run.entries if one.name == name)
     assert entry.p99_us is not None
     return entry.p99_us / 1e6
+
+
+@pytest.mark.system
+@pytest.mark.timeout(60)
+async def test_a_stop_shows_in_two_generators_side_by_side(make_node: MakeNode) -> None:
+    """`bench overload` offers its load so; a thirtieth of six seconds, and nobody is ahead."""
+    bank = load.Bank()
+    node = await make_node(
+        [bank.address],
+        acquirer="connections_max = 64\necho_idle_s = 0",
+        deadline="deadline_ms = 4000",
+    ).start()
+    generators = [load.Generator(node.acquirer, 4, acquirer_code=ACQUIRER_CODE) for _ in range(2)]
+    for one in generators:
+        one.sign_on()
+    schedules = (load.Schedule.constant(100, 6), load.Schedule.constant(100, 6))
+    progress = load.Progress()
+    work = asyncio.create_task(
+        asyncio.to_thread(
+            generators[0].open_both,
+            generators[1],
+            schedules,
+            warm_ms=0,
+            timeout_ms=5_000,
+            record_ms=100,
+            progress=progress,
+        )
+    )
+    await until(lambda: progress.seen()[0] > 200, 30, "half way")
+    os.kill(node.worker_pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(STOP_S / 5)
+    finally:
+        os.kill(node.worker_pid, signal.SIGCONT)
+    outcomes = await work
+    for outcome in outcomes:
+        assert outcome["clean"]
+        p99 = outcome["recording"].due.total().quantile(0.99) / 1e9
+        assert NEAR_S[0] / 5 < p99 < NEAR_S[1] / 5 + 0.1, p99
+    for one in generators:
+        one.close()
+    bank.close()

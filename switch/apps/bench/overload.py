@@ -84,6 +84,8 @@ class OverloadPlan(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 32
     knee_step_s: float = 3.0
     pinned: bool = True
+    limits: str = ""
+    """Further lines of the noisy acquirer's settings."""
     seed: int = 1
 
 
@@ -166,6 +168,7 @@ class Overload:
         self._plan = plan
         self._say = say
         self._pinned = "not pinned"
+        self._cores = len(os.sched_getaffinity(0))
 
     def run(self, data_dir: Path | None) -> OverloadRun:
         """Finds the knee unless it is given, then goes beyond. Raises: OperatorError,
@@ -189,6 +192,7 @@ class Overload:
                     faults.append(f"{multiple:g}x: {stage.conservation}")
             facts = env.of_load(directory, env.stolen(before, env.steal()), bench.settings)
             facts["switch"]["pinned"] = self._pinned
+            facts["machine"]["cores"] = str(self._cores)
         return OverloadRun(
             at=env.now(),
             knee=round(knee, 1),
@@ -212,7 +216,8 @@ class Overload:
         place.mkdir()
         timeout_ms = int(1_000 * min(1.5, plan.timeout_s / 2))
         quiet_table = QUIET.format(code=QUIET_CODE)
-        made = systems.node(bank, Plan(tokens=0), place, None, timeout_ms, more=quiet_table)
+        more = (plan.limits, quiet_table)
+        made = systems.node(bank, Plan(tokens=0), place, None, timeout_ms, more=more)
         node = stack.enter_context(made)
         if plan.pinned and len(cores) > 1:
             threads = pin(node.tree, {cores[0]})

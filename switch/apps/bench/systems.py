@@ -171,10 +171,11 @@ def node(
     wallet: Wallet | None = None,
     deadline_ms: int = 1_500,
     tls: tuple[Path, str] | None = None,
-    more: str = "",
+    more: tuple[str, str] = ("", ""),
 ) -> Iterator[System]:
     """The switch, started by `tapswitch run`, with one acquirer and one bank; `tls`: certificates
-    of `secured`, and where the tunnel to the bank listens; `more`: further tables of its settings.
+    of `secured`, and where the tunnel to the bank listens; `more`: further lines of the acquirer's
+    table, and further tables.
 
     Its journal is in `directory`, keys and tokens come from the wallet (without one: keys of its
     own). Ready when the bank has seen every connection sign on."""
@@ -222,7 +223,7 @@ def _config(
     wallet: Wallet | None,
     deadline_ms: int,
     tls: tuple[Path, str] | None,
-    more: str,
+    more: tuple[str, str],
 ) -> None:
     config = directory / "config"
     (config / "routes").mkdir(parents=True)
@@ -233,12 +234,12 @@ def _config(
         sealing=wallet.sealing_key if wallet else str(directory / "keys" / "sealing.key"),
         acquirer_code=ACQUIRER_CODE,
         bank=bank.address if tls is None else tls[1],
-        acquirer=TLS.format(side="acquirers", directory=tls[0]) if tls else "",
+        acquirer=more[0] + (TLS.format(side="acquirers", directory=tls[0]) if tls else ""),
         issuer=TLS.format(side="issuers", directory=tls[0]) if tls else "",
         connections=plan.bank_connections,
         deadline_ms=deadline_ms,
     )
-    settings += more
+    settings += more[1]
     if wallet is not None:
         settings += _tokens(wallet)
     (config / "switch.toml").write_text(settings, encoding="utf-8")

@@ -188,7 +188,10 @@ async def test_a_noisy_acquirer_delays_no_quiet_one(
         quiet = await Acquirer.connect(at)
         flood = b"".join(DIALECT.encode("0200", purchase(serial=n)) for n in range(1_200))
         noisy.write(flood)
-        await until(lambda: node.member("ACQ01").lane.waiting > 0, what="a backlog")
+        for _ in range(10_000):
+            await asyncio.sleep(0)
+            if node.member("ACQ01").lane.waiting > 100:
+                break
         seen = sum(node.member("ACQ01").messages_in)
         quiet.send("0200", purchase(acquirer_code="10002"))
         for _ in range(1_000):
@@ -229,6 +232,29 @@ async def test_a_standing_queue_is_cut_down_to_its_target(
         assert found.by("tapswitch_terminations_total", "end")["RF"] == len(refused)
         assert len(bank.requests) == len(approved)
         assert node.member("ACQ01").in_flight == 0
+    await bank.stop()
+
+
+async def test_a_request_after_a_long_silence_may_wait_for_the_interval(
+    tmp_path: Path,
+) -> None:
+    """Nothing has waited in between: its queue does not stand."""
+    bank = Bank()
+    bank.silent = True
+    limits = "in_flight_max = 1\nwait_target_ms = 1\nwait_interval_ms = 400"
+    more = {"acquirer": limits, "deadline": "deadline_ms = 3000"}
+    async with rig(tmp_path, [await bank.start()], **more) as node:
+        acquirer = await Acquirer.connect(node.acquirer)
+        acquirer.send("0200", purchase())
+        await until(lambda: len(bank.requests) == 1, what="one in flight")
+        await asyncio.sleep(0.45)
+        acquirer.send("0200", purchase(serial=2))
+        await until(lambda: node.member("ACQ01").lane.waiting == 1, what="one waits")
+        await asyncio.sleep(0.1)
+        assert shed(node) == {}
+        bank.silent = False
+        bank.reply(bank.links[0], bank.requests[0])
+        assert set((await answers(acquirer, 2)).values()) == {"00"}
     await bank.stop()
 
 
