@@ -10,7 +10,7 @@ use super::frame::{
 };
 use super::keys::{Keys, SegmentKeys};
 use super::record::{Fields, RecordKind};
-use super::survey::{Known, Survey, load, load_into, survey};
+use super::survey::{Known, LinkState, Survey, link_state, load, load_into, survey};
 use super::torn::{end_of, later_frames};
 use crate::simulation::mutant::{self, Mutant};
 
@@ -402,6 +402,7 @@ impl<'s> Scanner<'s> {
     fn spares(&mut self) -> Result<(), JournalError> {
         for known in &self.survey.known[self.survey.linked..] {
             if self.live {
+                self.live_spare(known)?;
                 self.report.spares.push((known.index, false));
                 continue;
             }
@@ -413,6 +414,22 @@ impl<'s> Scanner<'s> {
             self.report.spares.push((known.index, pristine));
         }
         Ok(())
+    }
+
+    /// A reader without the lock leaves a segment without a link to its writer; but a link that was written and cannot
+    /// be read, now and a while later, hides records.
+    fn live_spare(&mut self, known: &Known) -> Result<(), JournalError> {
+        for retry in 0..LIVE_RETRIES_MAX {
+            if link_state(self.store, self.keys, known)? != LinkState::Damaged {
+                return Ok(());
+            }
+            if retry + 1 < LIVE_RETRIES_MAX {
+                std::thread::sleep(std::time::Duration::from_millis(LIVE_RETRY_MS));
+            }
+        }
+        // Nobody is writing it: as at a start, what was never durable is torn, and nothing else.
+        let bytes = load(self.store, known)?;
+        self.torn_first_group(known, &bytes)
     }
 
     fn torn_first_group(&mut self, known: &Known, bytes: &[u8]) -> Result<(), JournalError> {

@@ -2,7 +2,7 @@
 
 use super::device::{Device, Store, segment_index, segment_name};
 use super::error::JournalError;
-use super::frame::{BLOCK_BYTES, Head, HeadFault, Link};
+use super::frame::{BLOCK_BYTES, Head, HeadFault, Link, is_zero};
 use super::keys::{Keys, KeysError};
 
 /// A segment with a sound head.
@@ -104,6 +104,37 @@ fn know(store: &dyn Store, keys: &Keys, index: u64, file: String) -> Result<Know
         file,
         head,
         link,
+    })
+}
+
+/// What stands where a segment's link belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    Unwritten,
+    Sound,
+    Damaged,
+}
+
+/// Looks again at a segment's link. Cost: two pages.
+pub fn link_state(
+    store: &dyn Store,
+    keys: &Keys,
+    known: &Known,
+) -> Result<LinkState, JournalError> {
+    let mut blocks = vec![0; 2 * BLOCK_BYTES];
+    store
+        .open(&segment_name(known.index), false)
+        .and_then(|device| device.read_at(0, &mut blocks))
+        .map_err(|e| JournalError::io("read", &known.file, &e))?;
+    if is_zero(&blocks[BLOCK_BYTES..]) {
+        return Ok(LinkState::Unwritten);
+    }
+    let segment = keys
+        .segment(&known.head.salt)
+        .map_err(|e| known.unusable(&e))?;
+    Ok(match Link::decode(&blocks[BLOCK_BYTES..], &segment) {
+        Some(_) => LinkState::Sound,
+        None => LinkState::Damaged,
     })
 }
 
