@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, str]] = {
     "explain": "What an error, end, rule or response code means, and what to do.",
     "bench": "Measure the switch beside its floors.",
     "sim": "Simulated issuers and terminals.",
+    "simulate": "The whole switch in seeded worlds: replay one, or run a swarm.",
     "version": "Version, build profile and interpreter.",
 }
 """Command to its one line of help, in the order of `--help`; the module has the command's name."""

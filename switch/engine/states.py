@@ -79,6 +79,7 @@ _ANOTHER_BODY: Final = Ignored("another body under the key is refused with 94")
 _OTHER_ORIGINAL: Final = Ignored("a reversal with another card or amount is refused with 94")
 _BEING_REVERSED: Final = Ignored("already taken back: acknowledged without a second effect")
 _LATE: Final = Ignored("a late answer only marks the reversal")
+_LAPSED: Final = Ignored("a late answer to a question that lapsed changes nothing")
 _USED_UP: Final = Ignored("its acquirer took it back before it came: refused with 94")
 _DECLINED_AGAIN: Final = Ignored(
     "a decline again: the stored one, or 94 once an approval was taken back"
@@ -273,9 +274,9 @@ TABLE: Final[Mapping[State, Mapping[Event, Cell]]] = {
         Event.ACQUIRER_REVERSED: _NOTHING_HELD,
         Event.ACQUIRER_REVERSED_UNSENT: IMPOSSIBLE,
         Event.REVERSAL_CONFLICTED: _OTHER_ORIGINAL,
-        Event.APPROVED: IMPOSSIBLE,
-        Event.DECLINED: IMPOSSIBLE,
-        Event.UNUSABLE: IMPOSSIBLE,
+        Event.APPROVED: _LAPSED,
+        Event.DECLINED: _LAPSED,
+        Event.UNUSABLE: _LAPSED,
         Event.DEADLINE_PASSED: IMPOSSIBLE,
         Event.LEG_UNSENT: IMPOSSIBLE,
         Event.EXPIRED_UNSENT: IMPOSSIBLE,

@@ -43,30 +43,6 @@ class Life(msgspec.Struct, eq=False):
 LIFE: Final[ContextVar[Life | None]] = ContextVar("life", default=None)
 
 
-class _Timer(asyncio.TimerHandle):
-    """A timer that knows its place among those of the same instant."""
-
-    __slots__ = ("_place",)
-
-    def __init__(
-        self,
-        when: float,
-        place: int,
-        callback: Callable[..., Any],
-        args: tuple[Any, ...],
-        loop: asyncio.AbstractEventLoop,
-        context: Context | None,
-    ) -> None:
-        super().__init__(when, callback, args, loop, context)
-        self._place = place
-
-    def __lt__(self, other: object) -> bool:
-        assert isinstance(other, _Timer)
-        if self._when == other._when:  # type: ignore[attr-defined]
-            return self._place < other._place
-        return bool(self._when < other._when)  # type: ignore[attr-defined]
-
-
 class VirtualLoop(asyncio.BaseEventLoop):
     """Runs a world. `advanced` is told the monotonic time whenever it changes, in ns."""
 
@@ -110,8 +86,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, when: float, callback: Any, *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As of any loop; timers of one instant keep their order."""
-        timer = _Timer(when, next(self._places), callback, args, self, context)
-        heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heappush(self._scheduled, (when, next(self._places), timer))  # type: ignore[attr-defined]
         timer._scheduled = True  # type: ignore[attr-defined]
         return timer
 
@@ -128,24 +104,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self.turns_max += 1_000_000
             raise EndlessError("the run does not come to its end")
         if self._timer_cancelled_count > CANCELLED_MAX:
-            kept = [timer for timer in scheduled if not timer._cancelled]
+            kept = [entry for entry in scheduled if not entry[2]._cancelled]
             heapify(kept)
             scheduled[:] = kept
             self._timer_cancelled_count = 0
-        while scheduled and scheduled[0]._cancelled:
+        while scheduled and scheduled[0][2]._cancelled:
             heappop(scheduled)
             self._timer_cancelled_count -= 1
         if not ready and not self._stopping:  # type: ignore[attr-defined]
             if not scheduled:
                 raise DeadlockError("nothing is ready and nobody waits for a time")
-            when = scheduled[0]._when
+            when = scheduled[0][0]
             if when > self._now_s:
                 self._now_s = when
                 self._now_ns = max(self._now_ns, round(when * SECOND))
                 self._advanced(self._now_ns)
         now_s = self._now_s
-        while scheduled and scheduled[0]._when <= now_s:
-            ready.append(heappop(scheduled))
+        while scheduled and scheduled[0][0] <= now_s:
+            ready.append(heappop(scheduled)[2])
         after = self._after
         for _ in range(len(ready)):
             handle = ready.popleft()
@@ -162,8 +138,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Told to the world, then to whoever asked the loop for it."""
         self._raised(context)
-        handler = self.get_exception_handler()
-        if handler is not None and not isinstance(context.get("exception"), _NotAnError):
+        handle, handler = context.get("handle"), self.get_exception_handler()
+        life = handle._context.get(LIFE) if handle is not None else None
+        if handler is not None and life is not None and not life.ended:
             handler(self, context)
 
     # -- what a selector loop has besides ---------------------------------------------------------
@@ -220,6 +197,3 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> Any:
         """On the simulated network; `sock` is one of its addresses."""
         return self._network.listen(factory, sock if sock is not None else (host, port))
-
-
-_NotAnError = (KeyboardInterrupt, SystemExit)

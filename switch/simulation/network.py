@@ -299,8 +299,12 @@ class Endpoint(asyncio.Transport):
 
     def received(self, data: bytes) -> None:
         """Bytes have come."""
-        if not self.gone and not self._closing:
-            self.protocol.data_received(data)
+        if self.gone or self._closing:
+            return
+        read = self.network.read
+        if read is not None and self.life is not None:
+            read(self, data)
+        self.protocol.data_received(data)
 
     def ended_by_peer(self) -> None:
         """The peer has ended its stream: as a protocol without `eof_received` we end too."""
@@ -348,6 +352,11 @@ class Endpoint(asyncio.Transport):
             self._buffer.clear()
             self.network.loop.call_soon(self._lost, error, context=self.context)
 
+    @property
+    def quiet(self) -> bool:
+        """Nothing is under way, in either direction."""
+        return not (self._buffer or self.out.bytes or self.into.bytes)
+
     def go_dark(self) -> None:
         """From now on nothing passes either way, and nobody is told."""
         for end in (self, self.into.source):
@@ -360,20 +369,33 @@ class Endpoint(asyncio.Transport):
             self.gone = True
             self._closing = True
             self._buffer.clear()
-            self.into.drop()
-            self.into.dark = True
+            self._deaf()
             self.out.end()
+
+    def _deaf(self) -> None:
+        """Nothing arrives here any more; whoever still flushed towards us is done."""
+        self.into.drop()
+        self.into.dark = True
+        writer = self.into.source
+        if writer._buffer:
+            writer._buffer.clear()
+            if writer._closing or writer._ending:
+                writer._finish()
 
     def _lost(self, error: Exception | None) -> None:
         if self.gone:
             return
         self.gone = True
-        self.into.drop()
-        self.into.dark = True
+        self._deaf()
         life = self.life
         if life is not None and self in life.sockets:
             life.sockets.remove(self)
         self.protocol.connection_lost(error)
+
+
+def _set(made: "asyncio.Future[None]") -> None:
+    if not made.done():
+        made.set_result(None)
 
 
 class Network:
@@ -393,6 +415,8 @@ class Network:
         self.counts: Counter[str] = Counter()
         self.wrote: Callable[[Endpoint, bytes], None] | None = None
         """Told of each write of a process that has a life."""
+        self.read: Callable[[Endpoint, bytes], None] | None = None
+        """Likewise of what it reads, before it does."""
         self._ports = 40_000
 
     def listen(self, factory: Any, where: Any) -> Listener:
@@ -434,7 +458,11 @@ class Network:
         theirs.paused = True
         self.loop.call_soon(self._accepted, listener, theirs, context=theirs.context)
         ours.protocol = factory()
-        ours.protocol.connection_made(ours)
+        made = self.loop.create_future()
+        # As a loop does it: what the protocol raises is not the caller's.
+        self.loop.call_soon(ours.protocol.connection_made, ours)
+        self.loop.call_soon(_set, made)
+        await made
         self.counts["connected"] += 1
         return ours, ours.protocol
 

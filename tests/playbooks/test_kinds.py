@@ -20,6 +20,21 @@ def test_a_balance_of_a_silent_bank_is_declined_and_not_reversed() -> None:
     play.ends()
 
 
+def test_a_late_answer_to_a_balance_that_lapsed_changes_nothing_and_is_no_fault() -> None:
+    # Found by `tapswitch simulate --seed 26`: it was counted as impossible.
+    play = Play()
+    for name, code in (("one", "00"), ("two", "51"), ("three", "ZZ")):
+        play.odd(name, without="amount", **BALANCE)
+        play.passes(ms=DEADLINE_MS)
+        play.reply(name, code)
+    play.sees(
+        "forward one", "conclude one 91 TW", "note late_approved one",
+        "forward two", "conclude two 91 TW", "note late_declined two",
+        "forward three", "conclude three 91 TW", "note late_unusable three",
+    )  # fmt: skip
+    play.ends()
+
+
 def test_a_balance_is_asked_at_most_once_and_its_repeat_gets_the_answer() -> None:
     play = Play()
     play.odd("how much", without="amount", **BALANCE)

@@ -610,7 +610,8 @@ class Play:
         return live.state if live is not None else KEY_STATES[KeyState(key_state)]
 
     def _walked(self, name: str, before: State, event: Event) -> None:
-        if self._messages[name].kind == Kind.BALANCE and event in _LAPSES:
+        lapses = before in (State.AWAITING, State.SUPPRESSED) and event in _LAPSES
+        if self._messages[name].kind == Kind.BALANCE and lapses:
             event = Event.LAPSED
         self._step(before, event, self._state(name))
 

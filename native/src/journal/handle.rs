@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use super::device::{Directory, DirectoryLock, Store, segment_name};
 use super::error::JournalError;
-use super::frame::SEGMENT_BYTES_MIN;
+use super::frame::{BLOCK_BYTES, RECORDS_AT, SEGMENT_BYTES_MIN};
 use super::keys::{Keys, random};
 use super::prepare::{Bench, Maker, Ready};
 use super::pump::{Pump, Threads};
@@ -92,6 +92,7 @@ impl Opened {
         let found = survey(&*store, &keys)?;
         let mut report = tail(&*store, &keys, &found, false)?;
         hook::at(Point::RecoverFound)?;
+        keep_last_group(&*store, &report)?;
         if report.segments == 0 {
             random(&mut report.journal).map_err(|e| JournalError::NoRoom {
                 reason: e.to_string(),
@@ -162,6 +163,35 @@ impl Opened {
             lock: Mutex::new(held),
         }
     }
+}
+
+/// Makes the last group durable, which may be in no more than the system's memory: a process that was killed, or failed
+/// to sync it, leaves it there to be read. A failed sync may have marked its pages clean, so it is written anew; nothing
+/// else of the journal can be in doubt, since a group is written when the one before it is durable.
+fn keep_last_group(store: &dyn Store, report: &Report) -> Result<(), JournalError> {
+    if report.last_index == 0 {
+        return Ok(());
+    }
+    let name = segment_name(report.last_index);
+    let told = |act: &'static str| {
+        let place = store.place(&name);
+        move |e: std::io::Error| JournalError::io(act, &place, &e)
+    };
+    // The first group of a segment was written together with the link before it.
+    let first = report.last_group.max(RECORDS_AT) == RECORDS_AT;
+    let from = if first {
+        BLOCK_BYTES as u64
+    } else {
+        report.last_group
+    };
+    let length = usize::try_from(report.last_end.saturating_sub(from)).unwrap_or_default();
+    let mut group = vec![0; length];
+    let mut device = store.open(&name, true).map_err(told("open"))?;
+    let read = device.read_at(from, &mut group).map_err(told("read"))?;
+    device
+        .write_at(from, &group[..read])
+        .map_err(told("write"))?;
+    device.sync().map_err(told("sync"))
 }
 
 impl Journal {

@@ -74,6 +74,8 @@ pub struct Report {
     /// Index of the last segment with records, and where they end; 0 when there is none.
     pub last_index: u64,
     pub last_end: u64,
+    /// Where the last group begins: what stands before it was durable when it was written.
+    pub last_group: u64,
     pub checkpoint: Place,
     pub torn: Option<Torn>,
     /// Segments prepared but never used, by index; true when nothing at all was written to them.
@@ -323,6 +325,9 @@ impl<'s> Scanner<'s> {
                 lsn: frame.lsn(),
             };
             self.check(known, &frame, place)?;
+            if frame.group_start() == frame.lsn() {
+                self.report.last_group = at as u64;
+            }
             let mut payload = std::mem::take(&mut *self.payload);
             let outcome = self.visit(known, segment, frame, place, &mut payload, visit);
             *self.payload = payload;

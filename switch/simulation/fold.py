@@ -1,0 +1,235 @@
+"""The third ledger: what the records that the switch left behind say, folded in plain Python.
+
+It shares nothing with the native recovery: it reads the same records and keeps its own, simpler
+books. A checkpoint's copies are passed over, since the originals stand in the same journal.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from switch.model.state import Cause, KeyState, ReversalEffect
+
+__all__ = ["Kept", "Recorded", "Reversal", "fold"]
+
+Key = tuple[str, str, str, str, str]
+
+
+class Reversal(msgspec.Struct):
+    """An acquirer's reversal."""
+
+    lsn: int
+    txn: int
+    original: int
+    effect: int
+    code: str
+    terminal: str
+    stan: str
+    time: str
+    amount: int
+
+
+class Kept(msgspec.Struct):
+    """One request that was accepted or declined."""
+
+    txn: int
+    key: Key
+    amount: int
+    rrn: str
+    issuer: str = ""
+    out: tuple[str, str] = ("", "")
+    accepted: int = 0
+    """LSN."""
+    at_ms: int = 0
+    answered: int = 0
+    answered_ms: int = 0
+    declined: int = 0
+    outcome: int = KeyState.IN_FLIGHT
+    code: str = ""
+    auth_code: str = ""
+    end: str = ""
+    cause: int = Cause.NONE
+    effects: list[int] = []
+    """Of acquirers' reversals, in order."""
+    owed: tuple[str, str] | None = None
+    owed_lsn: int = 0
+    settled: str = ""
+    business_date: str = ""
+    message_kind: int = 0
+    card: str = ""
+    counter: tuple[str, int, int] | None = None
+    """Token's hash, its sequence number, its transaction counter."""
+
+    @property
+    def approved(self) -> bool:
+        """Its outcome was an approval."""
+        return self.outcome == KeyState.APPROVED
+
+    @property
+    def undone(self) -> bool:
+        """Approved or not, nothing may be held for it."""
+        taken_back = {
+            ReversalEffect.CANCEL_UNSENT,
+            ReversalEffect.SUPPRESS,
+            ReversalEffect.REVERSE,
+        }
+        return not self.approved or self.owed is not None or bool(taken_back & set(self.effects))
+
+
+class Recorded(msgspec.Struct):
+    """All of it."""
+
+    kept: dict[int, Kept] = {}
+    keys: dict[Key, list[Kept]] = {}
+    reversals: dict[tuple[str, str, str], Reversal] = {}
+    """By terminal, STAN and transmission time of the acquirer's own message."""
+    numbers: dict[tuple[str, str, str], list[str]] = {}
+    """What each (institution, STAN, time) of ours was used for."""
+    problems: list[str] = []
+    last_lsn: int = 0
+    starts: int = 0
+    records: int = 0
+
+    def number(self, institution: str, stan: Any, time: str, what: str) -> None:
+        """One of our own numbers was given out."""
+        self.numbers.setdefault((institution, f"{int(stan):06d}", time), []).append(what)
+
+
+def fold(records: Iterable[Mapping[str, Any]]) -> Recorded:
+    """Reads records in order."""
+    books = Recorded()
+    for record in records:
+        lsn = record["lsn"]
+        if books.last_lsn and lsn != books.last_lsn + 1:
+            books.problems.append(f"LSN {lsn} follows {books.last_lsn}")
+        books.last_lsn = lsn
+        books.records += 1
+        if not record.get("carried"):
+            _one(books, record, lsn)
+    return books
+
+
+def _one(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
+    match record["kind"]:
+        case "STARTED":
+            books.starts += 1
+        case "ACCEPTED":
+            _accepted(books, record, lsn)
+        case "DECLINED":
+            kept = _new(books, record, lsn)
+            if kept is not None:
+                kept.declined = lsn
+                kept.outcome = KeyState.DECLINED
+                kept.code = record.get("code", "")
+                kept.end = record.get("end", "")
+                _counter(kept, record)
+        case "ANSWERED":
+            _answered(books, record, lsn)
+        case "REVERSAL":
+            _reversal(books, record, lsn)
+        case "SETTLED":
+            kept = books.kept.get(record["txn"])
+            if kept is None:
+                books.problems.append(f"LSN {lsn} settles {record['txn']}, which is unknown")
+            elif kept.owed is None:
+                books.problems.append(f"LSN {lsn} settles {record['txn']}, which owes nothing")
+            else:
+                kept.settled = record.get("result", "")
+        case "STAN_MARK":
+            if record.get("stan"):
+                institution = record.get("institution", "")
+                books.number(institution, record["stan"], record["transmission_time"], "network")
+        case _:
+            pass
+
+
+def _key(record: Mapping[str, Any]) -> Key:
+    return (
+        record.get("acquirer_code", "").lstrip("0"),
+        record.get("terminal_id", ""),
+        f"{int(record.get('stan', 0)):06d}",
+        record.get("transmission_time", ""),
+        record.get("mti", "")[1:2],
+    )
+
+
+def _new(books: Recorded, record: Mapping[str, Any], lsn: int) -> Kept | None:
+    txn = record["txn"]
+    if txn in books.kept:
+        books.problems.append(f"LSN {lsn}: transaction {txn} twice")
+        return None
+    kept = Kept(txn, _key(record), record.get("amount", 0), record.get("rrn", ""))
+    kept.at_ms = record.get("at_ms", 0)
+    kept.message_kind = record.get("message_kind", 0)
+    kept.card = record.get("card", "")
+    books.kept[txn] = kept
+    books.keys.setdefault(kept.key, []).append(kept)
+    return kept
+
+
+def _counter(kept: Kept, record: Mapping[str, Any]) -> None:
+    if "atc" in record:
+        kept.counter = record.get("card", ""), record.get("token_sequence", 0), record["atc"]
+
+
+def _accepted(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
+    kept = _new(books, record, lsn)
+    if kept is None:
+        return
+    kept.accepted = lsn
+    kept.issuer = record["issuer"]
+    kept.out = f"{record['out_stan']:06d}", record["out_time"]
+    kept.business_date = record.get("business_date", "")
+    _counter(kept, record)
+    books.number(kept.issuer, *kept.out, "request")
+
+
+def _answered(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
+    kept = books.kept.get(record["txn"])
+    if kept is None:
+        books.problems.append(f"LSN {lsn} answers {record['txn']}, which was never accepted")
+        return
+    if kept.answered and not (kept.approved and record.get("cause", 0) == Cause.UNDELIVERABLE):
+        books.problems.append(f"LSN {lsn}: a second outcome of {kept.txn}")
+    kept.answered = lsn
+    kept.answered_ms = record.get("at_ms", 0)
+    kept.outcome = record["outcome"]
+    kept.code = record.get("code", "")
+    kept.auth_code = record.get("auth_code", "")
+    kept.end = record.get("end", "")
+    kept.cause = record.get("cause", 0)
+    if record.get("reversal_stan"):
+        _owe(books, kept, record, lsn)
+
+
+def _owe(books: Recorded, kept: Kept, record: Mapping[str, Any], lsn: int) -> None:
+    if kept.owed is not None:
+        books.problems.append(f"LSN {lsn}: a second reversal is owed for {kept.txn}")
+        return
+    kept.owed = f"{record['reversal_stan']:06d}", record["reversal_time"]
+    kept.owed_lsn = lsn
+    books.number(kept.issuer, *kept.owed, "reversal")
+
+
+def _reversal(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
+    _, terminal, stan, time, _ = _key(record)
+    reversal = Reversal(
+        lsn,
+        record["txn"],
+        record.get("original", 0),
+        record.get("effect", 0),
+        record.get("code", "00"),
+        terminal,
+        stan,
+        time,
+        record.get("amount", 0),
+    )
+    if (terminal, stan, time) in books.reversals:
+        books.problems.append(f"LSN {lsn}: a second record of one acquirer's reversal")
+    books.reversals[terminal, stan, time] = reversal
+    kept = books.kept.get(reversal.original)
+    if kept is not None:
+        kept.effects.append(reversal.effect)
+        if record.get("reversal_stan"):
+            _owe(books, kept, record, lsn)

@@ -1,0 +1,452 @@
+"""Defects that are made on purpose, to prove that the oracles see them. Never in a product's run.
+
+Each is a bug that somebody could write, and did somewhere: one function of the product is replaced
+for the time of a run. Native ones are switched on by name in `switch.native.simulation`.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+from switch.apps import worker
+from switch.engine import engine as engines
+from switch.engine import forward as forwards
+from switch.engine import reverse
+from switch.engine.effects import Effect
+from switch.engine.events import Event
+from switch.engine.states import State
+from switch.engine.transaction import Transaction
+from switch.errors import OperatorError
+from switch.link.matcher import Matcher
+from switch.link.window import Window
+from switch.model.state import Cause, KeyState, ReversalEffect
+from switch.native import simulation
+from switch.runtime import gate as gates
+from switch.runtime.clock import BusinessDay, wall_ms
+
+__all__ = ["MUTANTS", "all_mutants", "applied", "check_mutant"]
+
+ASK: Final = "TAPSWITCH_MUTANTS"
+"""Environment variable without which no defect is made."""
+
+Mutant = Callable[[], AbstractContextManager[None]]
+MUTANTS: Final[dict[str, Mutant]] = {}
+"""By name, those made of Python."""
+
+
+def all_mutants() -> list[str]:
+    """Python's, then the native ones."""
+    return [*MUTANTS, *_native()]
+
+
+def _native() -> list[str]:
+    native: Any = simulation
+    return [name for name, _ in native.mutants()]
+
+
+def check_mutant(name: str) -> None:
+    """Refuses a defect that nobody asked for, or that there is not. Raises: OperatorError."""
+    if name and os.environ.get(ASK) != "1":
+        raise OperatorError("defects are for tests", help=f"{ASK}=1 asks for them")
+    if name and name not in all_mutants():
+        raise OperatorError(f"there is no mutant {name!r}", help=", ".join(all_mutants()))
+
+
+@contextlib.contextmanager
+def applied(name: str) -> Iterator[None]:
+    """The product with one defect; with none when there is no name."""
+    if not name:
+        yield
+    elif name in MUTANTS:
+        with MUTANTS[name]():
+            yield
+    else:
+        native: Any = simulation
+        native.mutate(name)
+        try:
+            yield
+        finally:
+            native.heal()
+
+
+@contextlib.contextmanager
+def _instead(owner: Any, name: str, other: Any) -> Iterator[None]:
+    before = owner.__dict__[name]
+    setattr(owner, name, other)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def _mutant(owner: Any, name: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Enters a defect under its function's name: that function gets the right one and returns the
+    wrong one."""
+
+    def enter(made: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        right = owner.__dict__[name]
+        label = made.__name__.replace("_", "-")
+        MUTANTS[label] = lambda: _instead(owner, name, made(right))
+        return made
+
+    return enter
+
+
+# -- after a restart ------------------------------------------------------------------------------
+
+
+@_mutant(engines, "recover")
+def no_reversal_after_restart(right: Any) -> Any:
+    """What was owed before a restart is forgotten by it."""
+
+    class Owing:
+        def add(self, *_args: Any, **_more: Any) -> None:
+            """Nobody takes note."""
+
+    return lambda recovered, _deliveries, now_ns: right(recovered, Owing(), now_ns)
+
+
+@_mutant(engines, "recover")
+def in_doubt_forgotten(right: Any) -> Any:
+    """A restart forgets what was under way."""
+
+    def recover(recovered: Any, deliveries: Any, now_ns: int) -> list[Effect]:
+        right(recovered, deliveries, now_ns)
+        return []
+
+    return recover
+
+
+@_mutant(engines, "recover")
+def in_doubt_not_reversed(right: Any) -> Any:
+    """A restart declines what was under way and tells no bank."""
+
+    def recover(recovered: Any, deliveries: Any, now_ns: int) -> list[Effect]:
+        return [
+            type(effect)(effect.txn, effect.code, effect.end, Cause.NONE)
+            for effect in right(recovered, deliveries, now_ns)
+        ]
+
+    return recover
+
+
+@_mutant(worker, "window_of")
+def numbers_not_restored(_right: Any) -> Any:
+    """A restart begins with STAN 1 again."""
+    return lambda _mark: Window()
+
+
+# -- reversals of ours ----------------------------------------------------------------------------
+
+
+@_mutant(reverse.Deliveries, "due")
+def reversal_not_repeated(right: Any) -> Any:
+    """Sent once, and whatever comes of it."""
+
+    def due(self: Any, now_ns: int, jitter: float) -> Any:
+        effects = right(self, now_ns, jitter)
+        for delivery in self._live.values():
+            if delivery.attempts:
+                delivery.due_ns = 1 << 62
+        return effects
+
+    return due
+
+
+@_mutant(reverse.Deliveries, "sent")
+def reversal_dropped_after_one_send(right: Any) -> Any:
+    """Once it has left it counts as done."""
+
+    def sent(self: Any, reversal: Any) -> None:
+        right(self, reversal)
+        self._live.pop(reversal.txn, None)
+
+    return sent
+
+
+@_mutant(gates.Gate, "reverse")
+def repeat_not_marked(right: Any) -> Any:
+    """Every reversal is an 0420, the tenth too."""
+    return lambda self, reversal, _repeat: right(self, reversal, False)
+
+
+@_mutant(gates.Gate, "reverse")
+def wrong_bank_reversed(_right: Any) -> Any:
+    """The reversal goes to whichever bank is up."""
+
+    def reverse(self: Any, reversal: Any, repeat: bool) -> bool:
+        for bank in reversed(self._banks.values()):
+            slot = bank.next_slot()
+            if slot >= 0 and self._native.reverse(reversal, slot, repeat):
+                bank.matcher.reversal_sent(reversal)
+                self.urgent = True
+                return True
+        return False
+
+    return reverse
+
+
+def _without_cause(event: Event) -> Mutant:
+    code, ending, _ = forwards.CONCLUSIONS[event]
+
+    @contextlib.contextmanager
+    def made() -> Iterator[None]:
+        before = forwards.CONCLUSIONS[event]
+        forwards.CONCLUSIONS[event] = code, ending, Cause.NONE
+        try:
+            yield
+        finally:
+            forwards.CONCLUSIONS[event] = before
+
+    return made
+
+
+MUTANTS["time-out-without-reversal"] = _without_cause(Event.DEADLINE_PASSED)
+MUTANTS["unusable-without-reversal"] = _without_cause(Event.UNUSABLE)
+MUTANTS["bank-lost-without-reversal"] = _without_cause(Event.BANK_LOST)
+MUTANTS["withdrawn-without-reversal"] = _without_cause(Event.APPROVED)
+
+
+# -- reversals of acquirers -----------------------------------------------------------------------
+
+
+def _effect(of: ReversalEffect, instead: ReversalEffect) -> Callable[[Any], Any]:
+    def made(right: Any) -> Any:
+        def accept(
+            self: Any, message: Any, slot: int, txn: int, acquirer: int, original: int, what: Any
+        ) -> Any:
+            chosen = instead if what is of else what
+            return right(self, message, slot, txn, acquirer, original, chosen)
+
+        return accept
+
+    return made
+
+
+def _enter(label: str, owner: Any, name: str, made: Callable[[Any], Any]) -> None:
+    right = owner.__dict__[name]
+    MUTANTS[label] = lambda: _instead(owner, name, made(right))
+
+
+_enter(
+    "tombstone-missing",
+    gates.Gate,
+    "accept_reversal",
+    _effect(ReversalEffect.TOMBSTONE, ReversalEffect.NOTHING),
+)
+_enter(
+    "acquirer-reversal-without-effect",
+    gates.Gate,
+    "accept_reversal",
+    _effect(ReversalEffect.REVERSE, ReversalEffect.NOTHING),
+)
+
+
+class _Agreeing:
+    """An entry that agrees with whatever names it."""
+
+    card_agrees = True
+
+    def __init__(self, entry: Any, amount: int) -> None:
+        self._entry = entry
+        self.amount_minor = amount
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._entry, name)
+
+
+@_mutant(engines.Engine, "_acquirer_reversal")
+def reversal_of_another_amount(right: Any) -> Any:
+    """A reversal is taken whatever amount it names."""
+
+    def acquirer_reversal(self: Any, message: Any, slot: int, acquirer: int, now_s: int) -> Any:
+        duplicates = self._duplicates
+
+        class Table:
+            def original(self, *args: Any) -> Any:
+                entry = duplicates.original(*args)
+                return None if entry is None else _Agreeing(entry, message.amount_minor)
+
+        self._duplicates = Table()
+        try:
+            return right(self, message, slot, acquirer, now_s)
+        finally:
+            self._duplicates = duplicates
+
+    return acquirer_reversal
+
+
+@_mutant(engines.Engine, "reply")
+def approval_after_withdrawal(right: Any) -> Any:
+    """The bank's approval goes out although its acquirer has taken the request back."""
+
+    def reply(self: Any, txn: Transaction, message: Any, now_ns: int) -> Any:
+        if txn.state is State.SUPPRESSED:
+            txn.state = State.AWAITING
+        return right(self, txn, message, now_ns)
+
+    return reply
+
+
+# -- answers --------------------------------------------------------------------------------------
+
+
+@_mutant(engines.Engine, "_unusual_reply")
+def late_approval_delivered(right: Any) -> Any:
+    """An approval that comes behind the time-out is passed on all the same."""
+
+    def unusual(self: Any, txn: Transaction, message: Any, now_ns: int) -> Any:
+        late = txn.state is not State.AWAITING and txn.state is not State.SUPPRESSED
+        if late and message.get("response_code") == "00" and txn.slot not in self._gone:
+            native = self._gate._native
+            native.answer(txn.request, message, txn.slot, txn.id, wall_ms())
+        return right(self, txn, message, now_ns)
+
+    return unusual
+
+
+@_mutant(engines.Engine, "_known")
+def stored_answer_of_another_body(right: Any) -> Any:
+    """Whoever asks under a known key gets its answer, whatever he asks."""
+
+    def known(self: Any, found: int, message: Any, slot: int, acquirer: int, now_s: int) -> Any:
+        return right(self, found % 16, message, slot, acquirer, now_s)
+
+    return known
+
+
+@_mutant(engines, "waiting")
+def waiters_forgotten(_right: Any) -> Any:
+    """Who repeats while the first is in flight is never answered."""
+    return lambda _txn: []
+
+
+@_mutant(engines.Engine, "_known")
+def duplicate_forwarded(right: Any) -> Any:
+    """A repeat while the first is in flight goes to the bank like a new one."""
+
+    def known(self: Any, found: int, message: Any, slot: int, acquirer: int, now_s: int) -> Any:
+        entry = self._duplicates.look(message, acquirer, now_s)
+        first = self._live.get(entry.txn) if entry is not None else None
+        if found != KeyState.IN_FLIGHT or first is None or first.state is not State.AWAITING:
+            return right(self, found, message, slot, acquirer, now_s)
+        number = self.next_txn
+        self.next_txn = number + 1
+        again = Transaction(
+            number, message, acquirer, slot, first.issuer, State.AWAITING, first.deadline_ns
+        )
+        if not self._forward(again):
+            self._live[number] = again
+        return ()
+
+    return known
+
+
+@_mutant(gates.Gate, "answer")
+def wrong_link_answered(right: Any) -> Any:
+    """The answer goes to the connection that was made last."""
+
+    def answer(self: Any, txn: Transaction, reply: Any) -> bool:
+        slots = [slot for one in self._acquirers.values() for slot in one.connections]
+        before = txn.slot
+        if slots and before >= 0:
+            txn.slot = max(slots)
+        try:
+            return bool(right(self, txn, reply))
+        finally:
+            txn.slot = before
+
+    return answer
+
+
+@_mutant(engines.Engine, "unsent")
+def unsent_forgotten(_right: Any) -> Any:
+    """What was never sent when its bank's link broke gets no outcome."""
+    return lambda _self, _txn: []
+
+
+@_mutant(engines.Engine, "_take_back")
+def withdrawn_in_flight_forgotten(right: Any) -> Any:
+    """A reversal is acknowledged while its request is in flight, and nothing follows."""
+
+    def take_back(self: Any, entry: Any) -> Any:
+        if self._live.get(entry.txn) is not None:
+            return ReversalEffect.NOTHING, []
+        return right(self, entry)
+
+    return take_back
+
+
+# -- numbers, dates, caps -------------------------------------------------------------------------
+
+
+@_mutant(Window, "next")
+def stan_reused(right: Any) -> Any:
+    """Numbers wrap at 20 and the time does not move on."""
+
+    def following(self: Window, now_s: int) -> int:
+        if self.stan >= 20 and now_s <= self.time_s:
+            self.stan = 0
+        return int(right(self, now_s))
+
+    return following
+
+
+@_mutant(BusinessDay, "at")
+def business_date_ignores_the_cut_over(right: Any) -> Any:
+    """The business date is the calendar day: the last hour of it belongs to the next one."""
+    return lambda self, at_ms: right(self, at_ms - 3_600_000)
+
+
+@_mutant(Matcher, "take")
+def in_flight_without_cap(right: Any) -> Any:
+    """A bank gets as much as comes."""
+
+    def take(self: Any, txn: Any, now_s: int) -> bool:
+        before, self.in_flight_max = self.in_flight_max, 1 << 20
+        try:
+            return bool(right(self, txn, now_s))
+        finally:
+            self.in_flight_max = before
+
+    return take
+
+
+@_mutant(Matcher, "match")
+def answer_without_echo(right: Any) -> Any:
+    """An answer belongs to whatever has its STAN; nothing else is compared."""
+
+    class Agreeing:
+        def __init__(self, reply: Any) -> None:
+            self._reply = reply
+            self.stan = reply.stan
+
+        def agrees(self, *_args: Any) -> bool:
+            return True
+
+    return lambda self, reply: right(self, Agreeing(reply))
+
+
+@_mutant(engines, "classify")
+def partial_as_whole(right: Any) -> Any:
+    """An approval of half the amount is passed on as one of all of it."""
+
+    def classify(txn: Transaction, reply: Any) -> Event:
+        if reply.get("response_code") == "10":
+            return Event.APPROVED
+        found: Event = right(txn, reply)
+        return found
+
+    return classify
+
+
+@_mutant(engines.Engine, "bank_lost")
+def sent_request_sent_again(right: Any) -> Any:
+    """When a bank's last link breaks its requests are sent again by the next one."""
+
+    def bank_lost(self: Any, txns: Any) -> Any:
+        return right(self, [txn for txn in txns if self._forward(txn)])
+
+    return bank_lost

@@ -1,0 +1,213 @@
+"""One node of a world: the real worker over simulated disk and network, its lives and ends."""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any, Final
+
+import structlog
+
+from switch.apps.ground import Ground
+from switch.apps.worker import Worker
+from switch.errors import JournalError, TapswitchError
+from switch.native import journal as journals
+from switch.runtime.taps import Taps
+from switch.settings.schema import Settings
+from switch.simulation.loop import LIFE, Life, VirtualLoop
+from switch.simulation.network import Network
+from switch.wire import Dialect
+
+__all__ = ["Node"]
+
+log = structlog.get_logger("simulation")
+
+US: Final = 1e-6
+
+
+class Node:
+    """Lives one after another over one disk."""
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        network: Network,
+        settings: Settings,
+        keys: journals.Keys,
+        dialect: Dialect,
+        disk: Any,
+        pump: Callable[[Callable[[], None]], Any],
+        sync_s: Callable[[], float],
+        restart_s: Callable[[], float],
+        ended: Callable[[str, str], None],
+    ) -> None:
+        """`pump` makes the journal of a life, told whom to call when a group waits; `sync_s`
+        draws how long its device takes to make one durable, `restart_s` how long its supervisor
+        waits; `ended` is told how a life ended, and why."""
+        self.loop = loop
+        self.network = network
+        self.settings = settings
+        self.keys = keys
+        self.dialect = dialect
+        self.disk = disk
+        self._make_pump = pump
+        self._sync_s = sync_s
+        self._restart_s = restart_s
+        self._ended = ended
+        self.life: Life | None = None
+        self.worker: Worker | None = None
+        self.pump: Any = None
+        self.lives = 0
+        self.refused = 0
+        """Starts that the journal did not allow."""
+        self.stopping: asyncio.Event | None = None
+        self.up = False
+        self.retired = False
+        self._pumping = False
+        self._graves: list[Any] = []
+        self._outside = copy_context()
+        """Where whoever survives the node's lives works."""
+
+    # -- beginnings -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """A new life, in a context of its own."""
+        if self.retired or self.life is not None:
+            return
+        self.lives += 1
+        self.life = life = Life(f"w0/{self.lives}")
+        context = copy_context()
+        context.run(LIFE.set, life)
+        task = context.run(self.loop.create_task, self._live(life))
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._graves.append(task)
+
+    async def _live(self, life: Life) -> None:
+        """What the worker's process does, from start to end."""
+        ground = Ground(
+            keys=lambda _settings: self.keys,
+            journal=lambda _settings, _name, _keys: self._journal(life),
+            dialect=lambda _settings, _name, _file: self.dialect,
+            take=self.network.take,
+            boot=lambda: self.lives,
+            orders=False,
+        )
+        worker = Worker(self.settings, ground=ground)
+        self._graves.append(worker)
+        try:
+            worker.open()
+            self.worker = worker
+            self.stopping = stopping = asyncio.Event()
+            await worker.start()
+            self.up = True
+            waiting = asyncio.ensure_future(stopping.wait())
+            either: set[asyncio.Future[Any]] = {waiting, worker.driver.failed}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            failed = worker.driver.failed
+            why = failed.result() if failed.done() else ""
+            code = await worker.finish()
+            self._over(life, "failed" if code else "stopped", why)
+        except JournalError as error:
+            self.refused += 1
+            self._over(life, "refused", str(error))
+        except TapswitchError as error:
+            self._over(life, "broken", f"{type(error).__name__}: {error}")
+
+    def _journal(self, life: Life) -> journals.Journal:
+        self.pump = self._make_pump(lambda: self._kick(life))
+        self._pumping = False
+        journal: journals.Journal = self.pump.journal
+        return journal
+
+    # -- the journal's device ---------------------------------------------------------------------
+
+    def _kick(self, life: Life) -> None:
+        if not self._pumping and not life.ended:
+            self._pumping = True
+            self.loop.call_soon(self._begin, life)
+
+    def _begin(self, life: Life) -> None:
+        if life.ended:
+            return
+        pump = self.pump
+        told = pump.begin()
+        after = self.disk.spent_us() * US
+        if told == "written":
+            self.loop.call_later(after + self._sync_s(), self._finish, life)
+        elif told == "stalled":
+            pump.prepare()
+            self.loop.call_later(after + self.disk.spent_us() * US + 0.002, self._begin, life)
+        else:
+            self._pumping = False
+            self._tell()
+
+    def _finish(self, life: Life) -> None:
+        if life.ended:
+            return
+        pump = self.pump
+        told = pump.finish()
+        self._tell()
+        if pump.wants_segment:
+            pump.prepare()
+        self.disk.spent_us()
+        if told == "more" or pump.waiting:
+            self._begin(life)
+        else:
+            self._pumping = False
+
+    def _tell(self) -> None:
+        if self.pump.signalled:
+            self.loop.readable(self.pump.journal.fileno)
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    def _over(self, life: Life, how: str, why: str) -> None:
+        self.loop.call_soon(self._exited, life, how, why, context=self._outside)
+
+    def _exited(self, life: Life, how: str, why: str) -> None:
+        """The process has ended by itself."""
+        if life is self.life:
+            self._bury()
+            self._ended(how, why)
+
+    def kill(self, *, power: bool) -> None:
+        """Now, in the middle of whatever it does; without power the disk forgets what was not
+        synced."""
+        if self.life is None:
+            return
+        self._bury()
+        if power:
+            self.disk.crash()
+
+    def _bury(self) -> None:
+        assert self.life is not None
+        self.life.ended = True
+        for one in list(self.life.sockets):
+            one.killed()
+        self.life = None
+        self.up = False
+        if self.pump is not None:
+            self.loop.readers.pop(self.pump.journal.fileno, None)
+            self.pump.kill()
+            self._graves.append(self.pump)
+            self.pump = None
+        worker, self.worker = self.worker, None
+        if worker is not None and worker.taps is not None:
+            # An index is opened once per process: the next life must find it closed.
+            for name in Taps.__slots__:
+                delattr(worker.taps, name)
+        if not self.retired:
+            self.loop.call_later(self._restart_s(), self.start, context=self._outside)
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        if self.stopping is not None and self.life is not None:
+            self.stopping.set()
+
+    def clear(self) -> None:
+        """Lets go of all that earlier lives left."""
+        self.retired = True
+        self._graves.clear()
+        self.worker = None
+        gc.collect()

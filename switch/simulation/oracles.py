@@ -1,0 +1,358 @@
+"""What must hold at rest, by number (docs/guides/simulation.md has the table).
+
+Three ledgers are compared: what acquirers sent and were told, what banks got and hold, what the
+switch recorded. The rules know nothing of how the switch works; each says what a merchant, a
+cardholder or a bank would complain about.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from switch.model.kind import Kind
+from switch.model.state import KeyState, ReversalEffect
+from switch.simulation.fold import Kept, Recorded
+from switch.simulation.issuer import MOVES, Bank
+from switch.simulation.ledgers import Asked, Body, Held, Slot, Told
+from switch.simulation.plan import Plan
+
+__all__ = ["RULES", "Broken", "Evidence", "judge"]
+
+ZONE: Final = ZoneInfo("Asia/Shanghai")
+CUTOVER_H: Final = 23
+WAITERS_MAX: Final = 4
+"""Repeats that may wait for one answer; further ones are dropped, as docs/reference says."""
+STATELESS: Final = frozenset({"94", "96"})
+"""Answers that leave the stored one standing: another body or a key used up, and no room."""
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """A rule that did not hold."""
+
+    rule: str
+    text: str
+    key: tuple[str, str, str, str, str] | None = None
+
+
+class Evidence(msgspec.Struct):
+    """All that is judged."""
+
+    plan: Plan
+    asked: Asked
+    banks: dict[str, Bank]
+    recorded: Recorded
+    findings: Sequence[dict[str, Any]]
+    """Of `journal verify`."""
+    standing: frozenset[int] = frozenset()
+    """Connections of acquirers that stand at rest, and stood all the time."""
+    stepped: bool = False
+    """The wall clock was stepped."""
+    no_room: bool = False
+    """The journal may have refused what it had no room for."""
+    token_cards: dict[str, str] = {}
+    """Token to the card behind it."""
+
+    def bodies(self) -> Iterator[tuple[Slot, Body]]:
+        """Every request that was sent."""
+        for slot in self.asked.slots.values():
+            for body in slot.bodies.values():
+                if body.sent:
+                    yield slot, body
+
+    def kept_of(self, slot: Slot, body: Body) -> Kept | None:
+        """What the journal has of this very request."""
+        for kept in self.recorded.keys.get(slot.key, ()):
+            if kept.rrn == body.rrn:
+                return kept
+        return None
+
+    def held(self, kept: Kept) -> Held | None:
+        """What its bank has of it."""
+        bank = self.banks.get(kept.issuer)
+        return bank.books.get(kept.out) if bank is not None else None
+
+
+def _money(evidence: Evidence) -> Iterator[Broken]:
+    """M1, M2: told, recorded and held are one amount."""
+    for slot, body in evidence.bodies():
+        kept = evidence.kept_of(slot, body)
+        if body.approved and (kept is None or not kept.accepted):
+            yield Broken("M5", "told of an approval that no record has", slot.key)
+            continue
+        if kept is None or not kept.accepted:
+            continue
+        held = evidence.held(kept)
+        amount = held.held if held is not None else 0
+        taken_back = any(undoing.sent for undoing in slot.undoings)
+        if (
+            body.approved
+            and not taken_back
+            and kept.message_kind in MOVES
+            and amount != body.amount
+        ):
+            yield Broken("M1", f"told of {body.amount}, the bank holds {amount}", slot.key)
+        acknowledged = any(
+            told.code == "00" for one in slot.undoings if not one.lie for told in one.told
+        )
+        own = any(one.body is body and not one.lie for one in slot.undoings)
+        if amount and acknowledged and own:
+            yield Broken("M2", f"its reversal was acknowledged, {amount} is held", slot.key)
+        declined = [one for one in body.told if one.code not in {"00", "11"} | STATELESS]
+        if amount and declined and not body.approved:
+            yield Broken("M2", f"told {declined[0].code}, {amount} is held", slot.key)
+    for kept in evidence.recorded.kept.values():
+        held = evidence.held(kept)
+        amount = held.held if held is not None else 0
+        wanted = kept.amount if not kept.undone and kept.message_kind in MOVES else 0
+        if kept.accepted and amount != wanted:
+            rule = "M1" if wanted else "M2"
+            yield Broken(rule, f"{wanted} is recorded, the bank holds {amount}", kept.key)
+
+
+def _banks(evidence: Evidence) -> Iterator[Broken]:
+    """M3, M6, M7, D9: what banks got stands in the journal, as it was asked."""
+    by_out = {
+        (kept.issuer, kept.out): kept for kept in evidence.recorded.kept.values() if kept.out[0]
+    }
+    for name, bank in evidence.banks.items():
+        for reference, held in bank.books.items():
+            kept = by_out.get((name, reference))
+            if kept is None:
+                yield Broken("M6", f"{name} got {reference}, which no record has")
+                continue
+            if held.requests > 1:
+                yield Broken("M3", f"{name} got the request {held.requests} times", kept.key)
+            if held.effects > 1:
+                yield Broken("M3", "undone twice", kept.key)
+            if held.requests:
+                yield from _same(evidence, kept, held)
+            yield from _reversals(kept, held)
+        yield from _numbers(name, bank)
+
+
+def _same(evidence: Evidence, kept: Kept, held: Held) -> Iterator[Broken]:
+    slot = evidence.asked.slots.get(kept.key)
+    body = None
+    if slot is not None:
+        body = next((one for one in slot.bodies.values() if one.rrn == held.rrn), None)
+    if body is None:
+        yield Broken("M6", f"a bank got {held.rrn}, which nobody asked", kept.key)
+        return
+    card = evidence.token_cards.get(body.card, body.card)
+    if held.amount != body.amount or held.amount != kept.amount:
+        yield Broken("M7", f"asked {body.amount}, the bank got {held.amount}", kept.key)
+    if held.card != card:
+        yield Broken("E6" if body.token else "M7", "the bank got another card number", kept.key)
+    if held.terminal != kept.key[1] or held.acquirer.lstrip("0") != kept.key[0]:
+        yield Broken("M7", "the bank got another terminal or acquirer", kept.key)
+
+
+def _reversals(kept: Kept, held: Held) -> Iterator[Broken]:
+    firsts = 0
+    for place, seen in enumerate(held.reversals):
+        if kept.owed is None:
+            yield Broken("D9", f"{seen.mti} left, and no record owes it", kept.key)
+            return
+        if (seen.stan, seen.time) != kept.owed:
+            yield Broken("M3", f"{seen.mti} under other numbers", kept.key)
+        if seen.amount != kept.amount:
+            yield Broken("M7", f"{seen.mti} of {seen.amount} for {kept.amount}", kept.key)
+        firsts += seen.mti in {"0420", "0400"}
+        if place and seen.mti in {"0420", "0400"} and firsts > 1:
+            yield Broken("M3", "a repeated reversal does not say so", kept.key)
+
+
+def _numbers(name: str, bank: Bank) -> Iterator[Broken]:
+    """D7: at the bank no two messages share a (STAN, time)."""
+    used: dict[tuple[str, str], str] = {}
+    for seen in bank.seen:
+        what = "reversal" if seen.original is not None else "request"
+        if used.setdefault((seen.stan, seen.time), what + str(seen.original)) != what + str(
+            seen.original
+        ):
+            yield Broken("D7", f"{name} got {seen.stan} {seen.time} for two messages")
+    for number in bank.network_seen:
+        if number in used:
+            yield Broken("D7", f"{name} got {number} for an 0800 and something else")
+        used[number] = "network"
+
+
+def _records(evidence: Evidence) -> Iterator[Broken]:
+    """J1, L1, L2, M4, D1, D7, M10: the journal for itself."""
+    recorded = evidence.recorded
+    for problem in recorded.problems:
+        yield Broken("J1", problem)
+    for finding in evidence.findings:
+        where = f"{finding.get('rule')} {finding.get('problem')} (LSN {finding.get('lsn')})"
+        yield Broken("J1", f"journal verify: {where}")
+    for (institution, stan, time), uses in recorded.numbers.items():
+        if len(uses) > 1:
+            yield Broken("D7", f"{institution} {stan} {time}: {', '.join(uses)}")
+    for key, all_of_it in recorded.keys.items():
+        accepted = [kept for kept in all_of_it if kept.accepted]
+        if len(accepted) > 1:
+            yield Broken("D1", f"accepted {len(accepted)} times", key)
+        if len(all_of_it) > 1 and not any(kept.code == "96" for kept in all_of_it):
+            yield Broken("D1", f"decided {len(all_of_it)} times", key)
+    for kept in recorded.kept.values():
+        yield from _life(evidence, kept)
+
+
+def _life(evidence: Evidence, kept: Kept) -> Iterator[Broken]:
+    if kept.accepted and not kept.answered:
+        yield Broken("L1", "accepted, and never an outcome", kept.key)
+    if kept.approved and kept.cause:
+        yield Broken("M4", f"approved, and reversed by us (cause {kept.cause})", kept.key)
+    suppressed = {ReversalEffect.SUPPRESS, ReversalEffect.CANCEL_UNSENT}
+    if kept.approved and suppressed & set(kept.effects):
+        yield Broken("M4", "approved after its acquirer had taken it back", kept.key)
+    if kept.owed is not None and kept.settled in {"", "parked"}:
+        yield Broken("L2", "a reversal is still owed", kept.key)
+    if kept.accepted and kept.business_date != _business_date(kept.at_ms):
+        yield Broken("M10", f"business date {kept.business_date}", kept.key)
+    if kept.approved and not evidence.stepped:
+        took_ms = kept.answered_ms - kept.at_ms
+        if took_ms > evidence.plan.deadline_ms + 60:
+            yield Broken("D5", f"approved {took_ms} ms after it was accepted", kept.key)
+    unsettled = kept.outcome not in {KeyState.APPROVED, KeyState.DECLINED, KeyState.IN_FLIGHT}
+    if unsettled:
+        yield Broken("J1", f"an outcome {kept.outcome}", kept.key)
+
+
+def _business_date(at_ms: int) -> str:
+    local = datetime.fromtimestamp(at_ms / 1000, tz=UTC).astimezone(ZONE)
+    later = local.hour >= CUTOVER_H
+    return f"{local.date() + timedelta(days=later):%Y%m%d}"
+
+
+def _answers(evidence: Evidence) -> Iterator[Broken]:
+    """D1, D2, D6, L1: what an acquirer was told, how often, and where."""
+    for odd in evidence.asked.odd:
+        yield Broken("D6", f"an answer that nobody asked for: {odd}")
+    for slot in evidence.asked.slots.values():
+        approved = [body for body in slot.bodies.values() if body.approved]
+        if len(approved) > 1:
+            yield Broken("D2", "two bodies under one key were approved", slot.key)
+        for body in slot.bodies.values():
+            yield from _told(evidence, slot, body)
+        for undoing in slot.undoings:
+            codes = {told.code for told in undoing.told}
+            if len(codes) > 1:
+                yield Broken("D4", f"one reversal was answered {sorted(codes)}", slot.key)
+            if any(told.stray for told in undoing.told):
+                yield Broken("D6", "a reversal was answered on another connection", slot.key)
+            yield from _counted(evidence, slot, "reversal", undoing.sent, undoing.told)
+            if "00" in codes:
+                record = evidence.recorded.reversals.get(
+                    (slot.terminal, undoing.stan, undoing.time)
+                )
+                if record is None:
+                    yield Broken("M5", "a reversal was acknowledged that no record has", slot.key)
+                elif record.original and record.amount != undoing.amount:
+                    yield Broken("D4", "a reversal of another amount had an effect", slot.key)
+            yield from _after(slot, undoing.body, undoing)
+
+
+def _after(slot: Slot, body: Body, undoing: Any) -> Iterator[Broken]:
+    """D3: no approval behind the acknowledgement of its reversal, on one connection."""
+    for told in undoing.told:
+        if told.code != "00" or undoing.lie:
+            continue
+        for answer in body.told:
+            if answer.link == told.link and answer.at_ns > told.at_ns and answer.code == "00":
+                yield Broken("D3", "approved after its reversal was acknowledged", slot.key)
+
+
+def _told(evidence: Evidence, slot: Slot, body: Body) -> Iterator[Broken]:
+    if any(told.stray for told in body.told):
+        yield Broken("D6", "answered on a connection that had not asked", slot.key)
+    if any(told.rrn != body.rrn for told in body.told):
+        yield Broken("D1", "answered with another reference", slot.key)
+    yield from _counted(evidence, slot, "request", body.sent, body.told)
+    answers = {(told.code, told.auth_code) for told in body.told if told.code not in STATELESS}
+    kept = evidence.kept_of(slot, body)
+    if len(answers) > 1:
+        yield Broken("D1", f"one request was answered {sorted(answers)}", slot.key)
+    for code, _ in answers:
+        if kept is None:
+            others = evidence.recorded.keys.get(slot.key, ())
+            equal = [one for one in others if one.amount == body.amount and one.code == code]
+            if not equal:
+                yield Broken("M5", f"told {code}, and no record has it", slot.key)
+        elif kept.code != code:
+            yield Broken("D1", f"told {code}, recorded {kept.code}", slot.key)
+    if any(told.code == "96" for told in body.told) and not evidence.no_room:
+        stored = kept is not None and kept.code == "96"
+        if not stored:
+            yield Broken("L1", "told 96 without need", slot.key)
+
+
+def _counted(
+    evidence: Evidence, slot: Slot, what: str, sent: list[tuple[int, int]], told: list[Told]
+) -> Iterator[Broken]:
+    """L1: on a connection that stands, as many answers as questions."""
+    for link in {number for _, number in sent} & evidence.standing:
+        asked = sum(number == link for _, number in sent)
+        answered = sum(one.link == link for one in told)
+        if answered < asked and len(sent) <= 1 + WAITERS_MAX:
+            yield Broken("L1", f"a {what} was sent {asked} times, answered {answered}", slot.key)
+        elif answered > asked:
+            yield Broken("D1", f"a {what} was sent {asked} times, answered {answered}", slot.key)
+
+
+def _counters(evidence: Evidence) -> Iterator[Broken]:
+    """E1, E2: transaction counters are accepted once, forged taps never."""
+    seen: dict[tuple[str, int, int], Kept] = {}
+    for kept in evidence.recorded.kept.values():
+        if kept.counter is None:
+            continue
+        other = seen.setdefault(kept.counter, kept)
+        if other is not kept:
+            yield Broken("E1", "one transaction counter was accepted twice", kept.key)
+    used: dict[tuple[str, int], str] = {}
+    for slot, body in evidence.bodies():
+        if not body.token or not body.approved:
+            continue
+        if body.forged:
+            yield Broken("E2", "a forged tap was approved", slot.key)
+        if used.setdefault((body.token, body.counter), body.rrn) != body.rrn:
+            yield Broken("E1", "two taps with one counter were approved", slot.key)
+
+
+def _totals(evidence: Evidence) -> Iterator[Broken]:
+    """M9: what each bank holds for each acquirer is what the journal says, in sum."""
+    recorded: dict[tuple[str, str], int] = {}
+    held: dict[tuple[str, str], int] = {}
+    for kept in evidence.recorded.kept.values():
+        if kept.accepted and not kept.undone and kept.message_kind in MOVES:
+            place = kept.issuer, kept.key[0]
+            recorded[place] = recorded.get(place, 0) + kept.amount
+    for name, bank in evidence.banks.items():
+        for one in bank.books.values():
+            if one.held:
+                place = name, one.acquirer.lstrip("0")
+                held[place] = held.get(place, 0) + one.held
+    for place in recorded.keys() | held.keys():
+        if recorded.get(place, 0) != held.get(place, 0):
+            yield Broken("M9", f"{place}: recorded {recorded.get(place)}, held {held.get(place)}")
+
+
+RULES: Final[Sequence[Callable[[Evidence], Iterator[Broken]]]] = (
+    _records,
+    _money,
+    _banks,
+    _answers,
+    _counters,
+    _totals,
+)
+
+
+def judge(evidence: Evidence) -> list[Broken]:
+    """Everything that does not hold."""
+    return [broken for rule in RULES for broken in rule(evidence)]
+
+
+assert Kind.BALANCE not in MOVES

@@ -1,0 +1,214 @@
+"""What a seed draws: the size of its world, its faults and how often, where it is cut off.
+
+Each matter has a stream of chance of its own, so that taking one fault away moves nothing else.
+"""
+
+import hashlib
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+__all__ = ["ACQUIRER_FAULTS", "AIMS", "BANK_FAULTS", "FAULTS", "Aim", "Plan", "draw", "stream"]
+
+ACQUIRER_FAULTS: Final = (
+    "repeat",
+    "repeat_moved",
+    "repeat_answered",
+    "other_body",
+    "overtake",
+    "reverse_first",
+    "cancel",
+    "cancel_twice",
+    "lie",
+    "give_up",
+    "give_up_reversal",
+    "disconnect",
+    "collide",
+    "replay_counter",
+    "forge",
+)
+"""What an acquirer does to one of its transactions."""
+BANK_FAULTS: Final = (
+    "decline",
+    "late",
+    "silent",
+    "lost",
+    "duplicate",
+    "wrong_stan",
+    "wrong_amount",
+    "wrong_echo",
+    "garbage_code",
+    "partial",
+    "crosswise",
+    "late_decline",
+    "deaf",
+    "refuse_reversal",
+    "sign_off",
+    "flap",
+)
+"""What a bank does with one message."""
+WORLD_FAULTS: Final = (
+    "split",
+    "delay",
+    "stall",
+    "reset",
+    "half_open",
+    "slow_disk",
+    "sync_error",
+    "sync_dropped",
+    "write_error",
+    "no_space",
+    "clock_step",
+    "kill",
+    "power_cut",
+    "stop",
+)
+"""What happens to network, disk, clock and process."""
+FAULTS: Final = (*ACQUIRER_FAULTS, *BANK_FAULTS, *WORLD_FAULTS)
+
+AIMS: Final = (
+    "request_read",
+    "request_sent",
+    "reply_read",
+    "approval_sent",
+    "decline_sent",
+    "reversal_answered",
+    "reversal_sent",
+    "reversal_acknowledged",
+)
+"""Moments that a power cut can be aimed at: what the switch has just read or written."""
+
+START_NS: Final = 1_000_000_000_000
+DATES_S: Final = (
+    1_795_449_600,  # 2026-11-23 16:00:00 UTC
+    1_798_761_597,  # 2026-12-31 23:59:57 UTC
+    1_835_481_597,  # 2028-02-28 23:59:57 UTC
+    1_793_494_797,  # 2026-11-01 00:59:57 UTC
+)
+"""When worlds begin: an ordinary day, and seconds before a date that is easily got wrong."""
+
+
+class Aim(msgspec.Struct, frozen=True):
+    """A power cut at the n-th moment of a kind, or a crash at a named point of the product."""
+
+    at: str
+    """One of `AIMS`, or ``point:n`` of switch.native.hook."""
+    nth: int
+    delay_us: int
+    power: bool
+    """The disk loses what was not synced; else only the process is killed."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One world."""
+
+    seed: int
+    transactions: int
+    acquirers: int
+    links: int
+    banks: int
+    bank_links: int
+    accepts: bool
+    """The last bank dials the switch."""
+    deadline_ms: int
+    timeout_ms: int
+    retry_ms: int
+    gap_us: int
+    terminals: int
+    stans: int
+    grain_s: int
+    """Terminals' clocks go in steps of so many seconds."""
+    in_flight_max: int
+    undeliverable: str
+    segment_bytes: int
+    here: bool
+    disk_us: tuple[int, int, int]
+    latency_us: tuple[int, int]
+    start_s: int
+    taps: float
+    faults: dict[str, float]
+    """Chance of each fault that this world knows."""
+    aims: tuple[Aim, ...]
+    mutant: str = ""
+
+    def without(self, **changes: Any) -> "Plan":
+        """The same world, a little less of it."""
+        return msgspec.structs.replace(self, **changes)
+
+
+def stream(seed: int, name: str) -> Random:
+    """Chance of one matter."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return Random(int.from_bytes(digest[:8], "big"))
+
+
+_SHARE: Final = {
+    "decline": 0.3,
+    "flap": 0.01,
+    "sign_off": 0.01,
+    "reset": 0.002,
+    "half_open": 0.001,
+    "stall": 0.01,
+    "delay": 0.15,
+    "split": 0.3,
+    "give_up": 0.5,
+    "cancel": 0.3,
+    "kill": 2.0,
+    "power_cut": 2.0,
+    "stop": 1.0,
+    "clock_step": 2.0,
+    "sync_error": 1.0,
+    "sync_dropped": 1.0,
+    "write_error": 1.0,
+    "no_space": 1.0,
+    "slow_disk": 1.0,
+    "disconnect": 0.05,
+}
+"""Chance of a fault at full weight: of each occasion, or for the rare ones how often in a world."""
+SHARE: Final = 0.15
+
+
+def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Plan:
+    """The plan of a seed. `points`: named crash points that may be aimed at."""
+    shape, faults, aim = stream(seed, "topology"), stream(seed, "faults"), stream(seed, "aims")
+    chosen: dict[str, float] = {}
+    density = faults.choice((0.15, 0.35, 0.6))
+    for name in FAULTS:
+        on, weight = faults.random() < density, faults.randint(1, 100) / 100
+        if on:
+            chosen[name] = weight * _SHARE.get(name, SHARE)
+    aims: list[Aim] = []
+    for _ in range(aim.choice((0, 1, 1, 2, 2))):
+        named = bool(points) and aim.random() < 0.35
+        at = aim.choice(points) if named else aim.choice(AIMS)
+        nth = int(aim.choice((1, 3, 10, 40, 100)) * (0.5 + aim.random())) + 1
+        delay = aim.choice((0, 0, aim.randint(1, 300), aim.randint(1, 10_000)))
+        aims.append(Aim(at, nth, delay, aim.random() < 0.8))
+    deadline_ms = shape.choice((150, 300, 600, 1_200))
+    return Plan(
+        seed=seed,
+        transactions=transactions,
+        acquirers=shape.choice((1, 2, 2, 3)),
+        links=shape.choice((1, 2, 3)),
+        banks=shape.choice((1, 2, 3)),
+        bank_links=shape.choice((1, 2, 3)),
+        accepts=shape.random() < 0.3,
+        deadline_ms=deadline_ms,
+        timeout_ms=deadline_ms + shape.choice((-100, 100, 400)),
+        retry_ms=shape.choice((50, 100, 250)),
+        gap_us=shape.choice((300, 1_000, 3_000, 8_000)),
+        terminals=shape.choice((1, 3, 8)),
+        stans=shape.choice((30, 200, 2_000)),
+        grain_s=shape.choice((1, 10, 60)),
+        in_flight_max=shape.choice((8, 64, 512)),
+        undeliverable=shape.choice(("keep", "keep", "reverse")),
+        segment_bytes=shape.choice((16_384, 65_536, 262_144)),
+        here=shape.random() < 0.5,
+        disk_us=shape.choice(((10, 100, 300), (30, 300, 1_000), (100, 3_000, 5_000))),
+        latency_us=shape.choice(((30, 80), (50, 400), (500, 5_000))),
+        start_s=shape.choice(DATES_S),
+        taps=shape.choice((0.0, 0.3, 0.6)),
+        faults=chosen,
+        aims=tuple(aims),
+    )

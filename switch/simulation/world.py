@@ -1,0 +1,534 @@
+"""One seed, one world, one run: warm-up, faults, healing, rest, and the audit of what is left."""
+
+import asyncio
+import contextlib
+import gc
+import random
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from switch.errors import JournalError
+from switch.native import hook, simulation
+from switch.runtime.member import Bank as Member
+from switch.simulation import mutants
+from switch.simulation.acquirer import Acquirer
+from switch.simulation.aims import Aims
+from switch.simulation.fold import fold
+from switch.simulation.ground import (
+    ACQUIRER_PORT,
+    BANK_PORT,
+    START_NS,
+    Shared,
+    acquirer_code,
+    shared,
+)
+from switch.simulation.guard import guarded
+from switch.simulation.issuer import Bank
+from switch.simulation.ledgers import Asked
+from switch.simulation.loop import DeadlockError, EndlessError, VirtualLoop
+from switch.simulation.network import Network, Weather
+from switch.simulation.node import Node
+from switch.simulation.oracles import Broken, Evidence, judge
+from switch.simulation.plan import Plan, stream
+
+__all__ = ["Outcome", "World", "run"]
+
+SECOND: Final = 1_000_000_000
+WARM_S: Final = 8.0
+"""Within so much virtual time the world must be up."""
+REST_S: Final = 60.0
+"""Within so much virtual time after healing it must be at rest."""
+LOOK_S: Final = 0.05
+TURNS_PER_TRANSACTION: Final = 4_000
+HOUR_S: Final = 3_600
+HALTS: Final = frozenset({"sync_error", "sync_dropped", "write_error", "no_space"})
+"""Faults of the disk after which a node may stop by itself."""
+
+
+class Outcome(msgspec.Struct):
+    """What came of a seed."""
+
+    seed: int
+    journal: str
+    """SHA-256 of the journal's durable image at the end."""
+    end_ns: int
+    transactions: int
+    requests: int
+    """That acquirers sent, reversals and repeats included."""
+    records: int
+    lives: int
+    broken: list[Broken]
+    counts: dict[str, int]
+    """What happened how often: faults, and states in which they struck."""
+
+
+class World:
+    """Everything that a seed makes. `run` once."""
+
+    def __init__(
+        self, plan: Plan, ground: Shared | None = None, trace: Callable[[str], None] | None = None
+    ) -> None:
+        self.plan = plan
+        self.ground = ground or shared()
+        self.trace = trace
+        self.broken: list[Broken] = []
+        self.counts: Counter[str] = Counter()
+        self.asked = Asked()
+        self.step_s = 0
+        self.stepped = False
+        self.ended: list[tuple[str, str]] = []
+        self.loop = VirtualLoop(START_NS, self._advanced, self._raised, self._after)
+        self.loop.turns_max = TURNS_PER_TRANSACTION * plan.transactions + 2_000_000
+        weather = Weather(plan.latency_us)
+        for name in ("split", "delay", "stall", "reset", "half_open"):
+            setattr(weather, name, plan.faults.get(name, 0.0))
+        self.network = Network(self.loop, stream(plan.seed, "net"), weather)
+        self.loop.plug(self.network)
+        self.faults = stream(plan.seed, "world")
+        self.disk = simulation.Disk(plan.seed & 0xFFFF_FFFF)
+        write_us, _, create_us = plan.disk_us
+        self.disk.speed(write_us=write_us, create_us=create_us, spread=0.5)
+        self.node = Node(
+            self.loop,
+            self.network,
+            self.ground.settings(plan),
+            self.ground.keys,
+            self.ground.dialect,
+            self.disk,
+            self._pump,
+            self._sync_s,
+            lambda: 0.02 + 0.3 * self.faults.random(),
+            self._node_ended,
+        )
+        self.banks = {
+            f"BANK{index:02d}": Bank(
+                plan,
+                f"BANK{index:02d}",
+                self.network,
+                self.ground.dialect,
+                ("127.0.0.1", BANK_PORT + index),
+            )
+            for index in range(plan.banks)
+        }
+        self.wallet = self.ground.wallet(plan)
+        self.acquirers = [
+            Acquirer(
+                plan,
+                index,
+                acquirer_code(index),
+                self.network,
+                self.ground.dialect,
+                ("127.0.0.1", ACQUIRER_PORT + index),
+                self._wall_s,
+                self.asked,
+                self.wallet,
+            )
+            for index in range(plan.acquirers)
+        ]
+        self._disk_rng = stream(plan.seed, "disk")
+        self.aims = Aims(self, plan.aims)
+        self._turn = 0
+
+    # -- what the loop tells ----------------------------------------------------------------------
+
+    def _wall_ns(self, now_ns: int) -> int:
+        return self.plan.start_s * SECOND + (now_ns - START_NS) + self.step_s * SECOND
+
+    def _wall_s(self) -> int:
+        return self._wall_ns(self.loop.now_ns) // SECOND
+
+    def _advanced(self, now_ns: int) -> None:
+        simulation.set_now(now_ns, self._wall_ns(now_ns))
+
+    def _raised(self, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, hook.Crashed):
+            return  # `_after` looks for it.
+        if isinstance(error, JournalError) and self._disk_failed():
+            return  # The process is about to stop by it.
+        text = context.get("message", "")
+        if error is not None:
+            frames = traceback.format_exception(error)[-3:]
+            text = f"{text}: {''.join(frames)}"
+        self.breaks("raised", text)
+
+    def _after(self) -> None:
+        point = hook.reached()
+        if point is not None:
+            hook.arm("")
+            self.aims.crashed(point)
+
+    def breaks(self, rule: str, text: str) -> None:
+        """Something that must not be."""
+        self.broken.append(Broken(rule, text))
+
+    def note(self, what: str) -> None:
+        """Something that happened, for the trace."""
+        if self.trace is not None:
+            at = (self.loop.now_ns - START_NS) / 1e6
+            self.trace(f"{at:12.3f} ms  {what}")
+
+    # -- the node ---------------------------------------------------------------------------------
+
+    def _pump(self, kick: Callable[[], None]) -> Any:
+        pump = simulation.Pump(
+            self.disk,
+            self.ground.keys,
+            segment_bytes=self.plan.segment_bytes,
+            pending_bytes_max=1 << 20,
+            kick=kick,
+        )
+        pump.here = self.plan.here
+        return pump
+
+    def _sync_s(self) -> float:
+        """How long the device takes to make a group durable."""
+        low = self.plan.disk_us[1]
+        drawn = low * (0.5 + self._disk_rng.random())
+        slow = self._disk_rng.random()
+        if self.network.foul and slow < self.plan.faults.get("slow_disk", 0.0) * 0.02:
+            self.counts["slow_disk"] += 1
+            drawn += 1_000 * self.plan.deadline_ms * (0.2 + 2 * self._disk_rng.random())
+        return drawn * 1e-6
+
+    def _node_ended(self, how: str, why: str) -> None:
+        self.note(f"node ended: {how} {why}")
+        self.counts[f"node_{how}"] += 1
+        self.ended.append((how, why))
+        allowed = how == "stopped" or (how in {"failed", "refused"} and self._disk_failed())
+        if not allowed:
+            self.breaks("halt", f"the node ended by itself: {how} {why}")
+
+    def _disk_failed(self) -> bool:
+        counts = self.disk.counts()
+        return any(counts.get(name, 0) for name in _INJECTED)
+
+    def power_cut(self, *, power: bool = True, why: str = "") -> None:
+        """The node is killed now."""
+        if self.node.life is None:
+            return
+        self.note(f"{'power cut' if power else 'kill'} {why}")
+        self.counts["power_cut" if power else "kill"] += 1
+        worker = self.node.worker
+        if worker is not None and self.node.up:
+            if worker.driver.engine.in_flight:
+                self.counts["killed: in flight"] += 1
+            if worker.driver.engine.owed_count:
+                self.counts["killed: reversals owed"] += 1
+            if worker.journal.appended > worker.journal.synced:
+                self.counts["killed: records not durable"] += 1
+        else:
+            self.counts["killed: starting"] += 1
+        self.node.kill(power=power)
+
+    # -- the run ----------------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        """From begin to end; never raises for what a world may bring about."""
+        plan = self.plan
+        try:
+            self.loop.run_until_complete(self._main())
+        except (DeadlockError, EndlessError) as error:
+            self.breaks("rest", str(error))
+        outcome = Outcome(
+            plan.seed,
+            self.disk.image_hash(),
+            self.loop.now_ns - START_NS,
+            plan.transactions,
+            sum(self._requests()),
+            0,
+            self.node.lives,
+            [],
+            {},
+        )
+        with contextlib.suppress(Exception):
+            self.node.kill(power=False)
+        recorded = self._judge()
+        outcome.records = recorded
+        outcome.broken = self.broken
+        outcome.counts = self._counted()
+        self._close()
+        return outcome
+
+    def _requests(self) -> Iterator[int]:
+        for slot in self.asked.slots.values():
+            yield from (len(body.sent) for body in slot.bodies.values())
+            yield from (len(undoing.sent) for undoing in slot.undoings)
+
+    async def _main(self) -> None:
+        self._begin()
+        if not await self._until(self._warm, WARM_S):
+            self.breaks("rest", "the world does not come up")
+            return
+        await self._safety()
+        self._heal()
+        rested = await self._until(self._at_rest, REST_S)
+        if not rested:
+            self.breaks("rest", f"not at rest {REST_S} s after healing: {self._restless()}")
+        await asyncio.sleep(0.3)
+        if rested:
+            self._caps()
+            self.standing = self._standing()
+            await self._audit()
+
+    standing: frozenset[int] = frozenset()
+
+    def _begin(self) -> None:
+        for index, bank in enumerate(self.banks.values()):
+            bank.open(dial=self.plan.accepts and index == self.plan.banks - 1)
+        self.node.start()
+        for acquirer in self.acquirers:
+            acquirer.start()
+
+    async def _until(self, done: Callable[[], bool], within_s: float) -> bool:
+        give_up = self.loop.time() + within_s
+        while not done():
+            if self.loop.time() > give_up:
+                return False
+            await asyncio.sleep(LOOK_S)
+        return True
+
+    def _warm(self) -> bool:
+        return self.node.up and all(one.pick(0) is not None for one in self.acquirers)
+
+    async def _safety(self) -> None:
+        plan = self.plan
+        self.note("faults from here")
+        self.network.foul = True
+        self.aims.arm()
+        workload = stream(plan.seed, "workload")
+        span_s = plan.transactions * plan.gap_us * 1e-6
+        self._schedule(max(span_s, 0.2))
+        for number in range(plan.transactions):
+            self.acquirers[workload.randrange(plan.acquirers)].begin(number)
+            await asyncio.sleep(plan.gap_us * 2e-6 * workload.random())
+        await asyncio.sleep(plan.deadline_ms * 1e-3)
+
+    def _schedule(self, span_s: float) -> None:
+        """What happens to process, disk and clock, and when."""
+        rng, later = self.faults, self.loop.call_later
+        for name in ("kill", "power_cut", "stop", "clock_step", *sorted(HALTS)):
+            times, when = rng.random(), [rng.random() for _ in range(3)]
+            wanted = self.plan.faults.get(name, 0.0)
+            count = int(wanted) + (times < wanted - int(wanted)) if wanted else 0
+            for at in when[:count]:
+                later(at * span_s, self._happens, name, rng.random())
+        for at in (rng.random() for _ in range(4)):
+            later(at * span_s, self._caps)
+
+    def _happens(self, name: str, how: float) -> None:
+        if self.network.healed:
+            return
+        self.note(f"fault: {name}")
+        if name == "kill":
+            self.power_cut(power=False, why="at a time")
+        elif name == "power_cut":
+            self.power_cut(why="at a time")
+        elif name == "stop":
+            self.counts["stop"] += 1
+            self.node.stop()
+        elif name == "clock_step":
+            self.counts["clock_step"] += 1
+            self.stepped = True
+            self.step_s += (HOUR_S, -HOUR_S, 61, -2)[int(how * 4)]
+            self._advanced(self.loop.now_ns)
+        elif name == "no_space":
+            self.disk.capacity_bytes = sum(self.disk.files().values()) + int(how * 20_000)
+            self.loop.call_later(0.2 + how, self._room)
+        else:
+            self.disk.fail(name, 1 + int(how * 20))
+
+    def _room(self) -> None:
+        self.disk.capacity_bytes = None
+
+    def _heal(self) -> None:
+        self.note("healed")
+        self.network.foul = False
+        self.network.healed = True
+        self.aims.disarm()
+        hook.arm("")
+        self.disk.mend()
+        self.disk.capacity_bytes = None
+        for bank in self.banks.values():
+            bank.heal()
+        for acquirer in self.acquirers:
+            acquirer.heal()
+
+    # -- rest -------------------------------------------------------------------------------------
+
+    def _at_rest(self) -> bool:
+        return not self._restless()
+
+    def _restless(self) -> str:
+        """What is not at rest."""
+        worker = self.node.worker
+        if worker is None or not self.node.up:
+            return "the node is not up"
+        for acquirer in self.acquirers:
+            if not acquirer.at_rest:
+                return f"acquirer {acquirer.index}: {len(acquirer.open)} open"
+            if acquirer.pick(0) is None:
+                return f"acquirer {acquirer.index} is not signed on"
+        engine = worker.driver.engine
+        if engine.in_flight:
+            return f"{engine.in_flight} in flight"
+        if engine.owed_count:
+            return f"{engine.owed_count} reversals owed"
+        if worker.native.held:
+            return f"{worker.native.held} frames held"
+        for member in worker.banks.values():
+            if not member.ready:
+                return f"{member.name} is not reachable"
+            for link in member.connections.values():
+                end: Any = link.transport
+                if end is not None and not end.quiet:
+                    return f"bytes are under way to or from {member.name}"
+        for acquirer in self.acquirers:
+            for one in acquirer.links:
+                if one is not None and one.transport is not None and not one.transport.quiet:
+                    return f"bytes are under way to or from acquirer {acquirer.index}"
+        return ""
+
+    def _caps(self) -> None:
+        """L3: nothing grows beyond its cap."""
+        worker = self.node.worker
+        if worker is None or not self.node.up:
+            return
+        members: list[Any] = [*worker.acquirers.values(), *worker.banks.values()]
+        for member in members:
+            if len(member.connections) > member.connections_max:
+                self.breaks("L3", f"{member.name} has {len(member.connections)} connections")
+            for link in member.connections.values():
+                if link.unread_bytes > worker.driver.write_buffer_bytes_max:
+                    self.breaks("L3", f"{link.unread_bytes} bytes wait for {member.name}")
+            if isinstance(member, Member) and len(member.matcher.in_flight) > member.in_flight_max:
+                self.breaks("L3", f"{len(member.matcher.in_flight)} in flight at {member.name}")
+        for what in _IMPOSSIBLE:
+            if worker.driver.counts[what] and not self._disk_failed():
+                self.breaks("assert", f"{what}: {worker.driver.counts[what]}")
+        if worker.driver.failed.done() and not self._disk_failed():
+            self.breaks("halt", worker.driver.failed.result())
+
+    def _standing(self) -> frozenset[int]:
+        """Connections of acquirers over which nothing can have been lost."""
+        return frozenset(
+            link.number
+            for acquirer in self.acquirers
+            for link in acquirer.links
+            if link is not None and link.ready and not link.transport.out.dark
+        )
+
+    # -- the audit --------------------------------------------------------------------------------
+
+    async def _audit(self) -> None:
+        """J4, D1 over restarts: killed and recovered twice, it still tells the same."""
+        for power in (True, False):
+            before = self._remembered()
+            self.node.kill(power=power)
+            if not await self._until(self._warm, WARM_S):
+                self.breaks("J4", "it does not come up again")
+                return
+            after = self._remembered()
+            if before != after:
+                self.breaks("J4", f"recovered {after} from {before}")
+        rng = stream(self.plan.seed, "audit")
+        settled = [
+            (slot, body, acquirer)
+            for acquirer in self.acquirers
+            for slot in self.asked.slots.values()
+            if slot.acquirer == acquirer.code
+            for body in slot.bodies.values()
+            if body.told and body.sent
+        ]
+        for slot, body, acquirer in rng.sample(settled, min(len(settled), 40)):
+            acquirer.send(body, slot, 0)
+        await asyncio.sleep(0.2 + 4 * self.plan.latency_us[1] * 1e-6)
+        self.node.retired = True
+        self.node.stop()
+        if not await self._until(lambda: self.node.life is None, 30):
+            self.breaks("L1", "it does not come to its end when it is stopped")
+
+    def _remembered(self) -> tuple[int, ...]:
+        worker = self.node.worker
+        assert worker is not None
+        engine = worker.driver.engine
+        return engine.in_flight, engine.owed_count
+
+    def _judge(self) -> int:
+        """Reads what is left, and compares."""
+        try:
+            recorded = fold(self.disk.records(self.ground.keys))
+            findings = self.disk.verify(self.ground.keys)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+            self.breaks("J1", f"the journal cannot be read: {error}")
+            return 0
+        if self.broken and any(one.rule == "rest" for one in self.broken):
+            return recorded.records
+        evidence = Evidence(
+            self.plan,
+            self.asked,
+            self.banks,
+            recorded,
+            findings,
+            self.standing,
+            self.stepped,
+            bool(HALTS & self.plan.faults.keys()),
+            self.wallet.cards if self.wallet is not None else {},
+        )
+        self.broken += judge(evidence)
+        self.recorded = recorded
+        return recorded.records
+
+    recorded: Any = None
+
+    def _counted(self) -> dict[str, int]:
+        counts = self.counts + self.network.counts
+        for bank in self.banks.values():
+            counts += bank.counts
+        for acquirer in self.acquirers:
+            counts += acquirer.counts
+        for name, count in self.disk.counts().items():
+            counts[f"disk: {name}"] += count
+        return dict(counts)
+
+    def _close(self) -> None:
+        for task in asyncio.all_tasks(self.loop):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self.node.clear()
+        self.loop.close()
+
+
+_INJECTED: Final = (
+    "read_error", "write_error", "sync_error", "sync_dropped", "create_no_space", "lost_write",
+    "misdirected_write", "flipped_bit", "failed",
+)  # fmt: skip
+_IMPOSSIBLE: Final = ("impossible", "still_in_doubt")
+
+
+def run(
+    plan: Plan,
+    trace: Callable[[str], None] | None = None,
+    made: Callable[["World"], None] | None = None,
+) -> Outcome:
+    """Runs one world in this process. Deterministic: the same plan, the same outcome. `made` gets
+    the world, for whoever wants to look at it afterwards."""
+    ground = shared()
+    before = random.getstate()
+    simulation.begin(plan.seed & 0xFFFF_FFFF_FFFF_FFFF, START_NS, plan.start_s * SECOND)
+    random.seed(plan.seed)
+    gc.disable()
+    try:
+        with mutants.applied(plan.mutant), guarded():
+            world = World(plan, ground, trace)
+            if made is not None:
+                made(world)
+            return world.run()
+    finally:
+        gc.enable()
+        hook.arm("")
+        simulation.end()
+        random.setstate(before)
