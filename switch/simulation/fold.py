@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from switch.model.state import Cause, KeyState, ReversalEffect
+from switch.model.state import Cause, Duty, KeyState, ReversalEffect
 
 __all__ = ["Kept", "Recorded", "Reversal", "fold"]
 
@@ -55,6 +55,9 @@ class Kept(msgspec.Struct):
     owed: tuple[str, str] | None = None
     owed_lsn: int = 0
     settled: str = ""
+    advised: int = 0
+    """LSN of an advice that its acquirer was told is taken."""
+    advice_settled: str = ""
     business_date: str = ""
     message_kind: int = 0
     card: str = ""
@@ -124,6 +127,8 @@ def _one(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
                 kept.code = record.get("code", "")
                 kept.end = record.get("end", "")
                 _counter(kept, record)
+        case "ADVISED":
+            _advised(books, record, lsn)
         case "ANSWERED":
             _answered(books, record, lsn)
         case "REVERSAL":
@@ -132,6 +137,10 @@ def _one(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
             kept = books.kept.get(record["txn"])
             if kept is None:
                 books.problems.append(f"LSN {lsn} settles {record['txn']}, which is unknown")
+            elif record.get("duty", Duty.REVERSAL) == Duty.ADVICE:
+                if not kept.advised:
+                    books.problems.append(f"LSN {lsn} settles an advice that is not owed")
+                kept.advice_settled = record.get("result", "")
             elif kept.owed is None:
                 books.problems.append(f"LSN {lsn} settles {record['txn']}, which owes nothing")
             else:
@@ -183,6 +192,19 @@ def _accepted(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
     kept.business_date = record.get("business_date", "")
     _counter(kept, record)
     books.number(kept.issuer, *kept.out, "request")
+
+
+def _advised(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
+    kept = _new(books, record, lsn)
+    if kept is None:
+        return
+    kept.advised = lsn
+    kept.issuer = record["issuer"]
+    kept.out = f"{record['advice_stan']:06d}", record["advice_time"]
+    kept.outcome = KeyState.APPROVED
+    kept.code = record.get("code", "00")
+    kept.business_date = record.get("business_date", "")
+    books.number(kept.issuer, *kept.out, "advice")
 
 
 def _answered(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:

@@ -39,6 +39,8 @@ MOVES: Final = frozenset(
         Kind.COMPLETION,
         Kind.COMPLETION_ADVICE,
         Kind.COMPLETION_VOID,
+        Kind.PURCHASE_ADVICE,
+        Kind.AUTHORISATION_ADVICE,
     }
 )
 
@@ -197,7 +199,10 @@ class Bank:
 
     def _request(self, link: BankLink, message: Message, mti: str) -> None:
         stan, time = message.get("stan") or "", message.get("transmission_time") or ""
-        rng = stream(self.plan.seed, f"{self.name}/{message.get('rrn')}/{mti[:3]}")
+        before = self.books.get((stan, time))
+        times = before.requests if before is not None else 0
+        name = f"{self.name}/{message.get('rrn')}/{mti[:3]}/{times}"
+        rng = stream(self.plan.seed, name)
         acts = [name for name in _REQUEST_FAULTS if self._chosen(rng, name)]
         act = acts[0] if acts else ""
         low_us, spread = rng.randint(20, 2_000), rng.random()
@@ -219,7 +224,7 @@ class Bank:
             # Its reversal overtook it on another connection.
             code = "94"
         elif held.requests > 1:
-            code = held.answers[0][1] if held.answers else "94"
+            code = "00" if advice else "94"
         elif act in {"decline", "late_decline"} and not advice:
             code = rng.choice(("05", "51", "14", "96"))
         elif message.kind in MOVES:
@@ -262,7 +267,7 @@ class Bank:
             values["terminal_id"] = "NOBODY99"
         elif act == "garbage_code":
             values["response_code"] = "ZZ"
-        elif act == "partial" and code == "00" and "amount" in values:
+        elif act == "partial" and code == "00" and "amount" in values and mti not in ADVICES:
             values["response_code"] = "10"
             values["amount"] = f"{int(values['amount']) // 2:012d}"
             held.held = held.held // 2

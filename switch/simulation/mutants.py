@@ -11,11 +11,12 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from switch.apps import worker
+from switch.engine import deliver
 from switch.engine import engine as engines
 from switch.engine import forward as forwards
-from switch.engine import reverse
 from switch.engine.effects import Effect
 from switch.engine.events import Event
+from switch.engine.ports import Delivering
 from switch.engine.states import State
 from switch.engine.transaction import Transaction
 from switch.errors import OperatorError
@@ -105,15 +106,15 @@ def no_reversal_after_restart(right: Any) -> Any:
         def add(self, *_args: Any, **_more: Any) -> None:
             """Nobody takes note."""
 
-    return lambda recovered, _deliveries, now_ns: right(recovered, Owing(), now_ns)
+    return lambda recovered, _deliveries, *times: right(recovered, Owing(), *times)
 
 
 @_mutant(engines, "recover")
 def in_doubt_forgotten(right: Any) -> Any:
     """A restart forgets what was under way."""
 
-    def recover(recovered: Any, deliveries: Any, now_ns: int) -> list[Effect]:
-        right(recovered, deliveries, now_ns)
+    def recover(recovered: Any, deliveries: Any, *times: int) -> list[Effect]:
+        right(recovered, deliveries, *times)
         return []
 
     return recover
@@ -123,10 +124,10 @@ def in_doubt_forgotten(right: Any) -> Any:
 def in_doubt_not_reversed(right: Any) -> Any:
     """A restart declines what was under way and tells no bank."""
 
-    def recover(recovered: Any, deliveries: Any, now_ns: int) -> list[Effect]:
+    def recover(recovered: Any, deliveries: Any, *times: int) -> list[Effect]:
         return [
             type(effect)(effect.txn, effect.code, effect.end, Cause.NONE)
-            for effect in right(recovered, deliveries, now_ns)
+            for effect in right(recovered, deliveries, *times)
         ]
 
     return recover
@@ -141,51 +142,54 @@ def numbers_not_restored(_right: Any) -> Any:
 # -- reversals of ours ----------------------------------------------------------------------------
 
 
-@_mutant(reverse.Deliveries, "due")
-def reversal_not_repeated(right: Any) -> Any:
+@_mutant(deliver.Deliveries, "due")
+def delivery_not_repeated(right: Any) -> Any:
     """Sent once, and whatever comes of it."""
 
     def due(self: Any, now_ns: int, jitter: float) -> Any:
         effects = right(self, now_ns, jitter)
-        for delivery in self._live.values():
-            if delivery.attempts:
-                delivery.due_ns = 1 << 62
+        for queue in self._queues.values():
+            queue.timers.clear()
         return effects
 
     return due
 
 
-@_mutant(reverse.Deliveries, "sent")
-def reversal_dropped_after_one_send(right: Any) -> Any:
+@_mutant(deliver.Deliveries, "sent")
+def delivery_dropped_after_one_send(right: Any) -> Any:
     """Once it has left it counts as done."""
 
-    def sent(self: Any, reversal: Any) -> None:
-        right(self, reversal)
-        self._live.pop(reversal.txn, None)
+    def sent(self: Any, owed: Any) -> None:
+        right(self, owed)
+        key = (owed.txn, int(owed.duty))
+        if key in self._live:
+            queue = self._queues[owed.issuer]
+            self._leave(queue, key, self._live[key])
+            self._over(queue, key)
 
     return sent
 
 
-@_mutant(gates.Gate, "reverse")
+@_mutant(gates.Gate, "deliver")
 def repeat_not_marked(right: Any) -> Any:
     """Every reversal is an 0420, the tenth too."""
-    return lambda self, reversal, _repeat: right(self, reversal, False)
+    return lambda self, owed, _repeat: right(self, owed, False)
 
 
-@_mutant(gates.Gate, "reverse")
-def wrong_bank_reversed(_right: Any) -> Any:
-    """The reversal goes to whichever bank is up."""
+@_mutant(gates.Gate, "deliver")
+def wrong_bank_told(_right: Any) -> Any:
+    """Reversals and advices go to whichever bank is up."""
 
-    def reverse(self: Any, reversal: Any, repeat: bool) -> bool:
+    def wrong(self: Any, owed: Any, repeat: bool) -> Any:
         for bank in reversed(self._banks.values()):
             slot = bank.next_slot()
-            if slot >= 0 and self._native.reverse(reversal, slot, repeat):
-                bank.matcher.reversal_sent(reversal)
+            if slot >= 0 and self._native.deliver(owed, slot, repeat):
+                bank.matcher.delivery_sent(owed)
                 self.urgent = True
-                return True
-        return False
+                return Delivering.SENT
+        return Delivering.DOWN
 
-    return reverse
+    return wrong
 
 
 def _without_cause(event: Event) -> Mutant:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections import Counter
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, Final
@@ -60,6 +61,8 @@ class Node:
         self.lives = 0
         self.refused = 0
         """Starts that the journal did not allow."""
+        self.shed: Counter[str] = Counter()
+        """Requests that were refused before they were looked at, by reason."""
         self.stopping: asyncio.Event | None = None
         self.up = False
         self.retired = False
@@ -193,6 +196,9 @@ class Node:
             self._graves.append(self.pump)
             self.pump = None
         worker, self.worker = self.worker, None
+        if worker is not None:
+            for acquirer in worker.acquirers.values():
+                self.shed.update(acquirer.lane.shed)
         if worker is not None and worker.taps is not None:
             # An index is opened once per process: the next life must find it closed.
             for name in Taps.__slots__:

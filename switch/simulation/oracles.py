@@ -27,6 +27,8 @@ WAITERS_MAX: Final = 4
 """Repeats that may wait for one answer; further ones are dropped, as docs/reference says."""
 STATELESS: Final = frozenset({"94", "96"})
 """Answers that leave the stored one standing: another body or a key used up, and no room."""
+SHED: Final = STATELESS | {"91"}
+"""Likewise, where requests were shed before they were looked at."""
 
 
 class Broken(msgspec.Struct, frozen=True):
@@ -52,8 +54,15 @@ class Evidence(msgspec.Struct):
     """The wall clock was stepped."""
     no_room: bool = False
     """The journal may have refused what it had no room for."""
+    shed: bool = False
+    """Some requests were refused unread because there were too many."""
     token_cards: dict[str, str] = {}
     """Token to the card behind it."""
+
+    @property
+    def stateless(self) -> frozenset[str]:
+        """Codes that may have been told without a record."""
+        return SHED if self.shed else STATELESS
 
     def bodies(self) -> Iterator[tuple[Slot, Body]]:
         """Every request that was sent."""
@@ -79,10 +88,10 @@ def _money(evidence: Evidence) -> Iterator[Broken]:
     """M1, M2: told, recorded and held are one amount."""
     for slot, body in evidence.bodies():
         kept = evidence.kept_of(slot, body)
-        if body.approved and (kept is None or not kept.accepted):
+        if body.approved and (kept is None or not (kept.accepted or kept.advised)):
             yield Broken("M5", "told of an approval that no record has", slot.key)
             continue
-        if kept is None or not kept.accepted:
+        if kept is None or not (kept.accepted or kept.advised):
             continue
         held = evidence.held(kept)
         amount = held.held if held is not None else 0
@@ -100,14 +109,14 @@ def _money(evidence: Evidence) -> Iterator[Broken]:
         own = any(one.body is body and not one.lie for one in slot.undoings)
         if amount and acknowledged and own:
             yield Broken("M2", f"its reversal was acknowledged, {amount} is held", slot.key)
-        declined = [one for one in body.told if one.code not in {"00", "11"} | STATELESS]
+        declined = [one for one in body.told if one.code not in {"00", "11"} | evidence.stateless]
         if amount and declined and not body.approved:
             yield Broken("M2", f"told {declined[0].code}, {amount} is held", slot.key)
     for kept in evidence.recorded.kept.values():
         held = evidence.held(kept)
         amount = held.held if held is not None else 0
         wanted = kept.amount if not kept.undone and kept.message_kind in MOVES else 0
-        if kept.accepted and amount != wanted:
+        if (kept.accepted or kept.advised) and amount != wanted:
             rule = "M1" if wanted else "M2"
             yield Broken(rule, f"{wanted} is recorded, the bank holds {amount}", kept.key)
 
@@ -123,7 +132,7 @@ def _banks(evidence: Evidence) -> Iterator[Broken]:
             if kept is None:
                 yield Broken("M6", f"{name} got {reference}, which no record has")
                 continue
-            if held.requests > 1:
+            if held.requests > 1 and not kept.advised:
                 yield Broken("M3", f"{name} got the request {held.requests} times", kept.key)
             if held.effects > 1:
                 yield Broken("M3", "undone twice", kept.key)
@@ -169,7 +178,7 @@ def _numbers(name: str, bank: Bank) -> Iterator[Broken]:
     """D7: at the bank no two messages share a (STAN, time)."""
     used: dict[tuple[str, str], str] = {}
     for seen in bank.seen:
-        what = "reversal" if seen.original is not None else "request"
+        what = "reversal" if seen.original is not None else f"request {seen.rrn}"
         if used.setdefault((seen.stan, seen.time), what + str(seen.original)) != what + str(
             seen.original
         ):
@@ -209,9 +218,11 @@ def _life(evidence: Evidence, kept: Kept) -> Iterator[Broken]:
     suppressed = {ReversalEffect.SUPPRESS, ReversalEffect.CANCEL_UNSENT}
     if kept.approved and suppressed & set(kept.effects):
         yield Broken("M4", "approved after its acquirer had taken it back", kept.key)
+    if kept.advised and kept.advice_settled in {"", "parked", "dead"}:
+        yield Broken("M8", f"an advice came to no end: {kept.advice_settled!r}", kept.key)
     if kept.owed is not None and kept.settled in {"", "parked"}:
         yield Broken("L2", "a reversal is still owed", kept.key)
-    if kept.accepted and kept.business_date != _business_date(kept.at_ms):
+    if (kept.accepted or kept.advised) and kept.business_date != _business_date(kept.at_ms):
         yield Broken("M10", f"business date {kept.business_date}", kept.key)
     if kept.approved and not evidence.stepped:
         took_ms = kept.answered_ms - kept.at_ms
@@ -272,8 +283,12 @@ def _told(evidence: Evidence, slot: Slot, body: Body) -> Iterator[Broken]:
     if any(told.rrn != body.rrn for told in body.told):
         yield Broken("D1", "answered with another reference", slot.key)
     yield from _counted(evidence, slot, "request", body.sent, body.told)
-    answers = {(told.code, told.auth_code) for told in body.told if told.code not in STATELESS}
     kept = evidence.kept_of(slot, body)
+    answers = {
+        (told.code, told.auth_code)
+        for told in body.told
+        if told.code not in evidence.stateless or (kept is not None and kept.code == told.code)
+    }
     if len(answers) > 1:
         yield Broken("D1", f"one request was answered {sorted(answers)}", slot.key)
     for code, _ in answers:
@@ -327,7 +342,8 @@ def _totals(evidence: Evidence) -> Iterator[Broken]:
     recorded: dict[tuple[str, str], int] = {}
     held: dict[tuple[str, str], int] = {}
     for kept in evidence.recorded.kept.values():
-        if kept.accepted and not kept.undone and kept.message_kind in MOVES:
+        taken = kept.accepted or kept.advised
+        if taken and not kept.undone and kept.message_kind in MOVES:
             place = kept.issuer, kept.key[0]
             recorded[place] = recorded.get(place, 0) + kept.amount
     for name, bank in evidence.banks.items():

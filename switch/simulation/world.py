@@ -477,6 +477,7 @@ class World:
             self.standing,
             self.stepped,
             bool(HALTS & self.plan.faults.keys()),
+            bool(self.node.shed.total()),
             self.wallet.cards if self.wallet is not None else {},
         )
         self.broken += judge(evidence)
@@ -487,6 +488,7 @@ class World:
 
     def _counted(self) -> dict[str, int]:
         counts = self.counts + self.network.counts
+        counts.update({f"shed: {why}": count for why, count in self.node.shed.items()})
         for bank in self.banks.values():
             counts += bank.counts
         for acquirer in self.acquirers:
