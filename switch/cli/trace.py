@@ -232,6 +232,8 @@ def _ending(life: "Life") -> list[str]:
         parts.append(f"bank {life.bank_us / 1000:.3f} ms")
     if life.reversal is not None:
         parts.append(f"reversal {life.reversal.state}")
+    if life.advice is not None:
+        parts.append(f"advice {life.advice.state}")
     if life.lsns:
         parts.append("records " + ", ".join(str(lsn) for lsn in life.lsns))
     return parts

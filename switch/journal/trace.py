@@ -12,7 +12,7 @@ import msgspec
 
 from switch.journal.query import begins, shown_id
 from switch.model.kind import Kind
-from switch.model.state import Cause, Duty, KeyState, ReversalEffect
+from switch.model.state import UNSETTLED, Cause, Duty, KeyState, ReversalEffect
 from switch.observe.codes import title_of
 
 __all__ = ["DIGITS_SHOWN", "Event", "Life", "Reversal", "tell"]
@@ -34,6 +34,31 @@ EFFECTS: Final = {
 """What an acquirer's reversal did."""
 
 
+DUTIES: Final = {
+    Duty.REVERSAL: "reversal",
+    Duty.ADVICE: "advice",
+    Duty.WITHDRAWAL: "reversal of the advice",
+}
+SAID: Final = {
+    "parked": "parked without a final answer",
+    "dead": "made a dead letter",
+    "held": "held back",
+    "released": "released",
+    "retried": "taken up again",
+    "written_off": "written off",
+}
+"""What a record says that is not the bank's final word."""
+STANDS: Final = {
+    "parked": "parked",
+    "dead": "dead",
+    "held": "held",
+    "released": "owed",
+    "retried": "owed",
+    "written_off": "written off",
+}
+"""Where a delivery stands by it."""
+
+
 class Event(msgspec.Struct, kw_only=True):
     """One line of the life."""
 
@@ -41,7 +66,7 @@ class Event(msgspec.Struct, kw_only=True):
     """From the first byte of the request; None when it is not recorded."""
     what: str
     """received, whole, verified, accepted, sent, replied, answered, told, declined, owed, taken
-    back, settled, parked, started, configured, stopped."""
+    back, settled, parked, dead, held, written off, started, configured, stopped."""
     member: str = ""
     incoming: bool | None = None
     """From the member to us, or the other way; None for what happened inside."""
@@ -60,7 +85,7 @@ class Reversal(msgspec.Struct, kw_only=True):
     time: str
     owed_lsn: int
     state: str
-    """owed, parked, or acknowledged."""
+    """owed, parked, held, dead, written off, or acknowledged."""
     result: str = ""
     """The bank's final code."""
     attempts: int = 0
@@ -118,6 +143,8 @@ class Life(msgspec.Struct, kw_only=True):
     """Only when another configuration was in force at the answer."""
     lsns: Sequence[int] = ()
     reversal: Reversal | None = None
+    advice: Reversal | None = None
+    """The same of the advice that its bank is or was owed."""
     events: list[Event] = []
     gaps: list[str] = []
     """What the records cannot say."""
@@ -195,6 +222,12 @@ def _begin(life: Life, record: Record) -> None:
         _stood_in(life, record, mti)
         return
     _outcome(life, record)
+    if record["kind"] == "ADVISED":
+        text = f"accepted as it stands, and owed to {life.issuer}: record {lsn}"
+        say(Event(at_us=at_us, what="accepted", text=text, lsn=lsn, at_ms=at_ms))
+        _owe_advice(life, record)
+        _told(life, mti, lsn)
+        return
     if record["kind"] == "DECLINED":
         reason = record.get("reason", "")
         if reason:
@@ -279,7 +312,15 @@ def _stood_in(life: Life, record: Record, mti: str) -> None:
     life.events.append(Event(at_us=at_us, what="stood in", text=text, lsn=lsn, at_ms=at_ms))
     if cause := record.get("cause", 0):
         _owe(life, record, _word(Cause, cause))
+    _owe_advice(life, record)
+    _told(life, mti, lsn)
+
+
+def _owe_advice(life: Life, record: Record) -> None:
+    """Its bank is owed word of what was decided without it."""
     stan, time = record.get("advice_stan", 0), record.get("advice_time", "")
+    lsn = record["lsn"]
+    life.advice = Reversal(cause="advice", stan=stan, time=time, owed_lsn=lsn, state="owed")
     text = f"advice STAN {stan:06d} at {time}; repeated with the same numbers until acknowledged;"
     life.events.append(
         Event(
@@ -289,10 +330,9 @@ def _stood_in(life: Life, record: Record, mti: str) -> None:
             incoming=False,
             text=f"{text} owed by record {lsn}",
             lsn=lsn,
-            at_ms=at_ms,
+            at_ms=record.get("at_ms", 0),
         )
     )
-    _told(life, mti, lsn)
 
 
 def _taken_back(life: Life, record: Record) -> None:
@@ -339,29 +379,32 @@ def _owe(life: Life, record: Record, cause: str) -> None:
 
 
 def _settled(life: Life, record: Record) -> None:
+    """A final word, or a change of where it stands."""
     result, lsn = record.get("result", ""), record["lsn"]
-    parked = result == "parked"
+    stays, what = result in UNSETTLED, DUTIES.get(record.get("duty", 0), "reversal")
     attempts, end = record.get("attempts", 0), record.get("end", "")
-    duty = record.get("duty", Duty.REVERSAL)
-    if life.reversal is not None and duty != Duty.ADVICE:
-        reversal = life.reversal
-        reversal.state = "parked" if parked else "acknowledged"
-        reversal.result = "" if parked else result
-        reversal.attempts, reversal.end = attempts, end
-        reversal.settled_lsn, reversal.settled_ms = lsn, record.get("at_ms", 0)
+    owed = life.advice if what == "advice" else life.reversal
+    if owed is not None:
+        owed.state = STANDS.get(result, "acknowledged")
+        owed.result = "" if stays or result == "written_off" else result
+        owed.attempts, owed.end = attempts, end
+        owed.settled_lsn, owed.settled_ms = lsn, record.get("at_ms", 0)
     times = f"{attempts} time{'s' if attempts != 1 else ''}"
-    what, mti = ("advice", "its answer") if duty == Duty.ADVICE else ("reversal", "0430")
-    text = f"{what} sent {times} without a final answer: parked, record {lsn}"
-    if not parked:
+    if result in SAID:
+        text = f"{what} {SAID[result]} after it was sent {times}, record {lsn}"
+        text += f": {end} {title_of('end', end)}" if result == "dead" else ""
+    else:
+        mti = "its answer" if what == "advice" else "0430"
         text = f"{mti} code {result}: {what} acknowledged after it was sent {times}, record {lsn}"
-        if end == "TL":
-            text += "; its answer to the request had come too late"
+        text += "; its answer to the request had come too late" if end == "TL" else ""
+    if operator := record.get("operator", ""):
+        text += f"; by {operator}: {record.get('remark', '')}"
     life.events.append(
         Event(
             at_us=None,
-            what="parked" if parked else "settled",
+            what=STANDS.get(result, "settled"),
             member=life.issuer or record.get("issuer", ""),
-            incoming=None if parked else True,
+            incoming=None if result in SAID else True,
             text=text,
             lsn=lsn,
             at_ms=record.get("at_ms", 0),

@@ -53,7 +53,7 @@ class Outcomes:
             elif kind in {"ANSWERED", "STOOD_IN"}:
                 begun = self._open.pop(txn) if txn in self._open else _begun(record)
                 yield _ended(begun, record)
-            elif kind in {"DECLINED", "REVERSAL"}:
+            elif kind in {"DECLINED", "REVERSAL", "ADVISED"}:
                 yield _ended(_begun(record), record)
 
 

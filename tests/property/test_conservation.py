@@ -1,5 +1,5 @@
 """Whatever happens in whatever order: at rest, an approval that an acquirer holds is one hold at
-the bank, and nothing else is held.
+the bank, what an acquirer told the bank has heard, and nothing else is held.
 
 Plays drawn at random, with a bank that keeps a ledger and loses messages in both directions, an
 acquirer that repeats and takes back, lost links, stalls of the journal and restarts. Every step is
@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.engine.effects import (
+    AcceptAdvice,
     AcceptReversal,
     Answer,
     Conclude,
@@ -19,7 +20,7 @@ from switch.engine.effects import (
     Refuse,
     Repeat,
 )
-from switch.model.state import ReversalEffect
+from switch.model.state import Duty, ReversalEffect
 from tests.support.playbook import DEADLINE_MS, PAUSES, Play
 
 _NAMES = ("a", "b")
@@ -29,6 +30,7 @@ _ACTS = (
     *["request"] * 8,
     *["reply"] * 8,
     *["take back"] * 3,
+    *["tell"] * 2,
     "pass a second",
     "pass the deadline",
     *["acknowledge"] * 3,
@@ -52,6 +54,10 @@ class World:
         self.held: dict[str, bool] = {}
         self.undone: set[str] = set()
         """Reversals that reached the bank."""
+        self.accepted: set[str] = set()
+        """Advices that their acquirer was told are accepted."""
+        self.heard: dict[str, int] = {}
+        """Numbers under which an advice reached the bank; always the same."""
         self.codes: dict[str, str] = {}
         self.seen = 0
         self.reaches = True
@@ -65,6 +71,8 @@ class World:
                 play.request(name, slot=self.slot)
             case "take back":
                 play.reversal(f"back {name}", of=name)
+            case "tell":
+                play.advice(f"{name} off line", slot=self.slot)
             case "reply" if name in self.held and play._txns[name] in play._objects:
                 play.reply(name, self.codes[name])
             case "pass a second":
@@ -73,6 +81,9 @@ class World:
                 play.passes(ms=DEADLINE_MS)
             case "acknowledge" if name in self.undone and (play._txns[name], 0) in play.gate.owed:
                 play.acknowledges(name, "00" if reaches else "96")
+            case "acknowledge" if f"{name} off line" in self.heard:
+                if (play._txns[f"{name} off line"], Duty.ADVICE) in play.gate.owed:
+                    play.knows(f"{name} off line", "00" if reaches else "91")
             case "acquirer gone":
                 play.acquirer_gone(self.slot)
                 self.slot += 1
@@ -131,9 +142,14 @@ class World:
                 case AcceptReversal(message, _, _, _, _, what):
                     assert what in ReversalEffect
                     self.taken_back.add(play._label(message).removeprefix("back "))
-                case Deliver(reversal, _) if self.reaches:
-                    self.held[play._names[reversal.txn]] = False
-                    self.undone.add(play._names[reversal.txn])
+                case AcceptAdvice(message):
+                    self.accepted.add(play._label(message))
+                case Deliver(owed, _) if self.reaches and owed.duty == Duty.ADVICE:
+                    numbers = self.heard.setdefault(play._names[owed.txn], owed.stan)
+                    assert numbers == owed.stan, "a repeat under other numbers"
+                case Deliver(owed, _) if self.reaches:
+                    self.held[play._names[owed.txn]] = False
+                    self.undone.add(play._names[owed.txn])
                 case _:
                     pass
 
@@ -154,8 +170,9 @@ class World:
             self.look()
             self.play.bank_up()
             self.look()
-            for txn, _ in list(self.play.gate.owed):
-                self.play.acknowledges(self.play._names[txn])
+            for txn, duty in list(self.play.gate.owed):
+                answer = self.play.knows if duty == Duty.ADVICE else self.play.acknowledges
+                answer(self.play._names[txn])
             self.look()
 
 
@@ -182,6 +199,7 @@ def test_at_rest_every_approval_is_one_hold(
     assert play.engine.owed_count == 0
     assert not play.gate.owed
     assert not play.gate.accepted
+    assert set(world.heard) == world.accepted
     for name in _NAMES:
         approved = world.told.get(name) == "00" and name not in world.taken_back
         assert world.held.get(name, False) is approved, name

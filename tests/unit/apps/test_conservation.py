@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from switch.apps.conservation import FINDINGS_MAX, Report, compare
-from switch.model.state import Cause, KeyState, ReversalEffect
+from switch.model.state import Cause, Duty, KeyState, ReversalEffect
 from switch.sim.ledger import Booking, Did, Effect, Sale, Saw
 
 ACQUIRER = "00000000001"
@@ -97,6 +97,29 @@ class Story:
         self.sale(number, Did.REVERSED, code="00")
         self.reverse_at_bank(number)
 
+    def advise(self, number: int) -> None:
+        """A purchase off line that its acquirer tells of."""
+        rrn, amount = f"A{number:011d}", 100 * number
+        self.sale(number, Did.INVOKE, mti="0220", rrn=rrn, amount=amount)
+        self.record(
+            "ADVISED",
+            number,
+            issuer="BANK01",
+            acquirer="ACQ01",
+            acquirer_code=ACQUIRER,
+            terminal_id=f"T{number:07d}",
+            stan=f"{number:06d}",
+            transmission_time=TIME,
+            rrn=rrn,
+            amount=amount,
+            outcome=KeyState.APPROVED,
+            advice_stan=number + 500,
+            advice_time=OUT_TIME,
+        )
+        self.sale(number, Did.OK, code="00")
+        self.booking(number, Saw.ADVICE, held=amount, code="00")
+        self.record("SETTLED", number, result="00", duty=Duty.ADVICE, advice_stan=number + 500)
+
     def compare(self) -> Report:
         return compare(lambda: self.sales, lambda: self.journal, {"BANK01": lambda: self.bookings})
 
@@ -146,6 +169,32 @@ def test_an_answer_to_a_repeat_may_be_written_first(story: Story) -> None:
     story.sale(1, Did.AGAIN, code="00")
     story.sales.append(first)
     assert story.compare().ok
+
+
+def test_an_advice_is_one_hold_however_often_it_came(story: Story) -> None:
+    story.advise(8)
+    story.booking(8, Saw.ADVICE, code="00")
+    report = story.compare()
+    assert report.findings == []
+    assert (report.approvals_acquirer, report.approvals_journal, report.holds_issuer) == (4, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (lambda story: story.bookings.pop(), "unheld"),
+        (lambda story: story.journal.pop(), "advice_owed"),
+        (lambda story: story.booking(8, Saw.ADVICE, held=800), "unheld"),
+        (lambda story: story.journal.append(story.journal[-1]), "settled_again"),
+        (lambda story: story.journal[-1].update(result="dead"), "advice_owed"),
+    ],
+)
+def test_an_advice_that_went_wrong_is_found(
+    story: Story, change: Callable[[Story], None], rule: str
+) -> None:
+    story.advise(8)
+    change(story)
+    assert rule in {finding.rule for finding in story.compare().findings}
 
 
 def test_a_parked_reversal_is_still_owed(story: Story) -> None:

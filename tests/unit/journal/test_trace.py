@@ -8,7 +8,7 @@ import pytest
 from switch.journal.trace import Life, tell
 from switch.model.state import Cause, ReversalEffect
 from switch.native import journal, walk
-from tests.support.walk import NOW_S, OUT_TIME, PAN, World, open_world, restarted
+from tests.support.walk import DAY, NOW_S, OUT_TIME, PAN, World, open_world, restarted
 
 
 @pytest.fixture
@@ -76,6 +76,30 @@ def test_a_time_out_tells_its_reversal_to_the_end(world: World) -> None:
         "acknowledged", "00", 1,
     )  # fmt: skip
     assert "too late" in life.events[-1].text
+
+
+def test_an_acquirers_advice_is_told_to_the_operators_final_word(world: World) -> None:
+    message, txn = world.purchase(4, mti="0220"), world.next_txn()
+    world.claim(message, txn)
+    owed = world.gate.advise(
+        message, world.terminal, txn, world.acquirer, world.bank, 90, OUT_TIME,
+        world.wall_ms, NOW_S, DAY,
+    )  # fmt: skip
+    life = told(world, txn)
+    assert whats(life) == ["received", "accepted", "owed", "told"]
+    assert (life.outcome, life.code, life.issuer) == ("approved", "00", "BANK01")
+    assert life.advice is not None
+    assert (life.advice.state, life.advice.stan) == ("owed", 90)
+    for result, end in (("dead", "IS"), ("retried", "--"), ("held", "--"), ("released", "--")):
+        world.gate.settle(owed, result, world.wall_ms, end, "anna", "")
+    life = told(world, txn)
+    assert whats(life)[-4:] == ["dead", "owed", "held", "owed"]
+    assert "dead letter: refused" in life.events[-4].text
+    world.gate.settle(owed, "written_off", world.wall_ms, "OS", "anna", "by phone")
+    life = told(world, txn)
+    assert life.events[-1].text.endswith("; by anna: by phone")
+    assert life.advice is not None
+    assert (life.advice.state, life.reversal) == ("written off", None)
 
 
 def test_an_acquirers_reversal_is_part_of_the_life(world: World) -> None:
