@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_stand_in"]
 
-RULE: Final = "stand_in"
 _CONDITIONS: Final = ("prefixes", "mccs", "processing_codes", "entry_modes")
 
 
@@ -39,11 +38,11 @@ def check_stand_in(settings: Settings, compiled: "Mapping[str, Dialect]") -> Ite
 
 
 def _error(key: str, problem: str, help_: str = "") -> Finding:
-    return Finding("error", RULE, key, problem, help_)
+    return Finding("error", "stand_in", key, problem, help_)
 
 
 def _warning(key: str, problem: str, help_: str = "") -> Finding:
-    return Finding("warning", RULE, key, problem, help_)
+    return Finding("warning", "stand_in", key, problem, help_)
 
 
 def _leg(

@@ -20,8 +20,8 @@ from switch.engine.authorise import (
     TAPS,
     WAITERS_MAX,
 )
-from switch.engine.deliver import Deliveries, Delivery, IssuerRules
-from switch.engine.duty import Happening, Stage
+from switch.engine.deliver import IssuerRules
+from switch.engine.duty import Stage
 from switch.engine.effects import (
     NOTHING,
     AcceptAdvice,
@@ -35,12 +35,13 @@ from switch.engine.effects import (
     Undo,
 )
 from switch.engine.events import Event
-from switch.engine.forward import CONCLUSIONS, bank_code, classify, conclude, late, step, waiting
+from switch.engine.forward import bank_code, classify, conclude, late, step, waiting
+from switch.engine.owing import Owing
 from switch.engine.ports import Forwarding, Verdict
 from switch.engine.ports import StandIn as Fit
 from switch.engine.recover import recover
 from switch.engine.stand_in import FORWARDING as KEPT_AWAY
-from switch.engine.stand_in import Why, rule_for
+from switch.engine.stand_in import Why, wish
 from switch.engine.states import State
 from switch.engine.transaction import Transaction
 from switch.model import end
@@ -55,12 +56,12 @@ from switch.model.response import (
     WITHDRAWN_IN_FLIGHT,
     RcClass,
 )
-from switch.model.state import Cause, Duty, KeyState, ReversalEffect
+from switch.model.state import Cause, KeyState, ReversalEffect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from switch.engine.ports import Duplicates, Entry, Gate, Owed, Recovered, Routes, Verify
+    from switch.engine.ports import Duplicates, Entry, Gate, Recovered, Routes, Verify
     from switch.wire import Message
 
 __all__ = ["STATES", "AcquirerRules", "Engine", "IssuerRules"]
@@ -98,7 +99,7 @@ class AcquirerRules(msgspec.Struct, frozen=True):
     repeat."""
 
 
-class Engine:
+class Engine(Owing):
     """Decides; everything it holds can be rebuilt from the journal."""
 
     __slots__ = (
@@ -106,7 +107,6 @@ class Engine:
         "_answer",
         "_claim",
         "_deadline_ns",
-        "_deliveries",
         "_duplicates",
         "_find",
         "_forward",
@@ -151,7 +151,7 @@ class Engine:
         self._stand_ins = {i: rules.stand_in for i, rules in issuers.items() if rules.stand_in}
         self._live: dict[int, Transaction] = {}
         self._gone: set[int] = set()
-        self._deliveries = Deliveries(issuers)
+        super().__init__(issuers)
         self.next_txn = next_txn
 
     def adopt(
@@ -183,21 +183,6 @@ class Engine:
     def in_flight(self) -> int:
         """Transactions without an outcome."""
         return len(self._live)
-
-    @property
-    def owed_count(self) -> int:
-        """Reversals and advices without a final code, resting ones included."""
-        return len(self._deliveries)
-
-    @property
-    def parked_count(self) -> int:
-        """Of these, those that were sent as often as they may and wait for their bank."""
-        return self._deliveries.parked
-
-    @property
-    def deliveries(self) -> Deliveries:
-        """What banks are owed."""
-        return self._deliveries
 
     def answering(self, slot: int) -> int:
         """Transactions without an outcome whose answer goes to a connection. Rare: walks all."""
@@ -419,14 +404,8 @@ class Engine:
         if rules is None:
             return []
         self._blank(txn)
-        if txn.slot < 0 and not txn.waiters:
-            return []
         proved = self._verify is not None and self._verify.proved(txn.request)
-        rule = rule_for(rules, txn.request, why, proved=proved)
-        if rule is None:
-            return []
-        cause = Cause.NONE if event is Event.REFUSED else CONCLUSIONS[event][2]
-        return [StandIn(txn, rule, why, event, cause, refusal)]
+        return wish(rules, txn, why, event, refusal, proved=proved)
 
     def stood_in(self, wanted: StandIn, fit: Fit) -> Sequence[Effect]:
         """What the gate made of it: the request is answered, or ends as it would have without."""
@@ -606,47 +585,6 @@ class Engine:
         if rules is None or not rules.reverse_undelivered:
             return [Note("undelivered_kept", txn)]
         return [Undo(txn, TIMED_OUT, end.ACQUIRER_GONE, Cause.UNDELIVERABLE)]
-
-    # -- what banks are owed ----------------------------------------------------------------------
-
-    def owed(self, owed: Owed, now_ns: int) -> None:
-        """A record that owes this was appended; `due` sends it, in the order of these calls for one
-        transaction."""
-        self._deliveries.add(owed, now_ns)
-
-    def delivery(self, txn: int, duty: Duty = Duty.REVERSAL) -> Delivery | None:
-        """How far what is owed for `txn` got; None when it is not owed."""
-        return self._deliveries.get(txn, duty)
-
-    def due(self, now_ns: int, jitter: float) -> Sequence[Effect]:
-        """Sends the deliveries that are due. `jitter` in [0, 1). Call it from the timer."""
-        return self._deliveries.due(now_ns, jitter)
-
-    def delivered(self, owed: Owed) -> None:
-        """A connection took it."""
-        self._deliveries.sent(owed)
-
-    def undelivered_yet(self, owed: Owed, now_ns: int) -> None:
-        """No connection took it."""
-        self._deliveries.unsent(owed, now_ns)
-
-    def undeliverable(self, owed: Owed) -> Sequence[Effect]:
-        """The bank's dialect cannot say it."""
-        return self._deliveries.unfit(owed)
-
-    def delivery_reply(self, owed: Owed, message: Message) -> Sequence[Effect]:
-        """The bank's answer to a delivery."""
-        return self._deliveries.reply(owed, message)
-
-    def ordered(
-        self, owed: Owed, happening: Happening, now_ns: int, who: str, why: str
-    ) -> Sequence[Effect] | str:
-        """An operator's word: effects, or why it changes nothing."""
-        return self._deliveries.ordered(owed, happening, now_ns, who, why)
-
-    def bank_up(self, issuer: int, now_ns: int) -> None:
-        """A connection of the bank signed on: what waited for it goes with the next `due`."""
-        self._deliveries.bank_up(issuer, now_ns)
 
     # -- after a restart --------------------------------------------------------------------------
 

@@ -17,15 +17,20 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from switch.engine.effects import Effect, StandIn
+from switch.engine.events import Event
+from switch.engine.forward import CONCLUSIONS
 from switch.engine.ports import Forwarding
 from switch.model.kind import Kind
+from switch.model.state import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from switch.engine.transaction import Transaction
     from switch.wire import Message
 
-__all__ = ["FORWARDING", "KINDS", "Cards", "StandInRule", "Why", "rule_for"]
+__all__ = ["FORWARDING", "KINDS", "Cards", "StandInRule", "Why", "rule_for", "wish"]
 
 
 @unique
@@ -93,6 +98,26 @@ def rule_for(
         if why in rule.when and _covers(rule, message, proved=proved):
             return rule
     return None
+
+
+def wish(
+    rules: Sequence[StandInRule],
+    txn: Transaction,
+    why: Why,
+    event: Event,
+    refusal: tuple[str, str],
+    *,
+    proved: bool,
+) -> list[Effect]:
+    """The effect that approves `txn`, for whom nobody is there any more left out; empty when no
+    rule covers it or nobody is left to be told. See `effects.StandIn`."""
+    if txn.slot < 0 and not txn.waiters:
+        return []
+    rule = rule_for(rules, txn.request, why, proved=proved)
+    if rule is None:
+        return []
+    cause = Cause.NONE if event is Event.REFUSED else CONCLUSIONS[event][2]
+    return [StandIn(txn, rule, why, event, cause, refusal)]
 
 
 def _covers(rule: StandInRule, message: Message, *, proved: bool) -> bool:

@@ -17,6 +17,7 @@ from switch.settings.mac import MAC_DEFAULTS, MAC_KEY_BYTES, Mac
 from switch.settings.saf import Saf
 from switch.settings.sources import Sources
 from switch.settings.stand_in import StandIn
+from switch.settings.tls import Tls
 
 __all__ = [
     "MAC_DEFAULTS",
@@ -52,9 +53,6 @@ _ID: Final = Meta(
 _CODE: Final = Meta(pattern="^[0-9]{1,11}$")
 _ADDRESS: Final = Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}$")
 
-PeerName = Annotated[
-    str, Meta(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+( [\x21-\x7e]+)*$")
-]
 InstitutionId = Annotated[str, _ID]
 InstitutionCode = Annotated[str, _CODE]
 Address = Annotated[str, _ADDRESS]
@@ -176,41 +174,6 @@ class Metrics(Table, frozen=True, kw_only=True):
     listen: Annotated[
         Address, Meta(description="Where Prometheus reads; port 0 takes a free one.")
     ] = "127.0.0.1:9464"
-
-
-class Tls(Table, frozen=True, kw_only=True):
-    """TLS on all links of this member, mutual: both sides show a certificate."""
-
-    certificate: Annotated[
-        str,
-        Meta(
-            min_length=1, description="Our certificate and what leads to its CA, PEM, ours first."
-        ),
-    ]
-    key: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            description='Its private key, PEM, not encrypted, in a file of mode 0600; or "fd:N".',
-        ),
-    ]
-    ca: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            description="Certificates that the peer's must be signed by, PEM; no others are "
-            "trusted, those of the system neither.",
-        ),
-    ]
-    names: Annotated[
-        tuple[PeerName, ...],
-        Meta(
-            max_length=32,
-            description="The peer's certificate must carry one of these: a DNS name, an IP address "
-            "or a URI of its subject alternative name, or its common name where it has none of "
-            "these. When we dial, none means the host of the address.",
-        ),
-    ] = ()
 
 
 class Acquirer(Table, frozen=True, kw_only=True):

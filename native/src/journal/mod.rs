@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod counted;
 pub mod device;
 pub mod error;
+mod fields;
 pub mod follow;
 pub mod frame;
 pub mod handle;

@@ -9,7 +9,9 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use super::codec::PyDialect;
 use super::fault::encode_error;
 use super::framer::PyFramer;
-use super::given::{connection, exactly, exactly_or_none, now, numbers, packed, used, waiting};
+use super::given::{
+    Values, cause_of, connection, exactly, exactly_or_none, now, numbers, packed, used, waiting,
+};
 use super::hook::checked;
 use super::journal::{PyJournal, journal_error};
 use super::mac::PyGuard;
@@ -19,13 +21,13 @@ use super::terminal::PyTerminals;
 use super::usage_error;
 use super::walk::{PyDuplicates, PyOriginal, issuer_index};
 use crate::codec::message::Message;
-use crate::codec::name::{Name, Source};
+use crate::codec::name::Name;
 use crate::limits::Allowance;
 use crate::terminal::Variant;
 use crate::terminal::registry::who;
 use crate::walk::{
-    Advise, Approve, Asked, Cause, Conclude, Forward, Gate, GateError, Reversal, ReversalEffect,
-    Ticket, Word,
+    Advise, Approve, Asked, Conclude, Forward, Gate, GateError, Reversal, ReversalEffect, Ticket,
+    Word,
 };
 
 impl Ticket for Py<PyMessage> {
@@ -39,19 +41,6 @@ pub(super) fn gate_error(py: Python<'_>, error: &GateError) -> PyErr {
         GateError::Encode(fault) => encode_error(py, fault),
         GateError::Journal(error) => journal_error(py, error),
         other => usage_error(py, &other.to_string()),
-    }
-}
-
-/// Values of a network management message from Python.
-struct Values(Vec<(Name, String)>);
-
-impl Source for Values {
-    fn normal(&self, name: Name, out: &mut Vec<u8>) -> bool {
-        let found = self.0.iter().find(|(known, _)| *known == name);
-        if let Some((_, value)) = found {
-            out.extend_from_slice(value.as_bytes());
-        }
-        found.is_some_and(|(_, value)| !value.is_empty())
     }
 }
 
@@ -583,10 +572,6 @@ impl PyGate {
         let done = self.0.checkpoint(wall_ms);
         done.map_err(|e| gate_error(py, &e))
     }
-}
-
-fn cause_of(py: Python<'_>, cause: u8) -> PyResult<Cause> {
-    Cause::from_u8(cause).ok_or_else(|| usage_error(py, "no such cause of a reversal"))
 }
 
 #[allow(clippy::too_many_arguments)]

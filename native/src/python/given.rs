@@ -4,8 +4,9 @@ use pyo3::prelude::*;
 
 use super::usage_error;
 use crate::clock;
+use crate::codec::name::{Name, Source};
 use crate::journal::CONFIG_HASH_BYTES;
-use crate::walk::{Moment, Numbers, SlotId};
+use crate::walk::{Cause, Moment, Numbers, SlotId};
 
 /// Field 11 has six digits.
 const STAN_MAX: u32 = 999_999;
@@ -71,4 +72,21 @@ pub(super) fn numbers(py: Python<'_>, stan: u32, time: &str) -> PyResult<Numbers
         return Ok(Numbers::default());
     }
     used(py, stan, time)
+}
+
+pub(super) fn cause_of(py: Python<'_>, cause: u8) -> PyResult<Cause> {
+    Cause::from_u8(cause).ok_or_else(|| usage_error(py, "no such cause of a reversal"))
+}
+
+/// Values of a network management message from Python.
+pub(super) struct Values(pub(super) Vec<(Name, String)>);
+
+impl Source for Values {
+    fn normal(&self, name: Name, out: &mut Vec<u8>) -> bool {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        if let Some((_, value)) = found {
+            out.extend_from_slice(value.as_bytes());
+        }
+        found.is_some_and(|(_, value)| !value.is_empty())
+    }
 }

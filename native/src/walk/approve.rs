@@ -159,18 +159,7 @@ impl<T: Ticket> Gate<T> {
         let card = Carded(request);
         let reversal = (a.cause != Cause::None)
             .then(|| Original::from_source(facts(&before, a.cause, a.reversal), &card, forwarder));
-        let mut entry = before;
-        entry.state = KeyState::Approved;
-        entry.acquirer = a.acquirer;
-        entry.issuer = a.issuer;
-        entry.business_date = spending.date;
-        entry.code = approval.code;
-        entry.auth_code = approval.auth_code;
-        entry.set_issuer_auth(auth);
-        // What an acquirer's reversal of it takes back at the bank is the advice.
-        entry.out_stan = a.advice.stan;
-        entry.out_time = a.advice.time;
-        entry.out_mti = advice_mti(entry.kind);
+        let mut entry = settled(before, a, spending, approval, auth);
         let mut known = facts(&before, Cause::None, a.advice);
         known.duty = Duty::Advice;
         known.issuer = a.issuer;
@@ -183,36 +172,10 @@ impl<T: Ticket> Gate<T> {
             issuer: memory.name(a.issuer),
         };
         paper.decide(a.txn, a.at.wall_ms);
-        match (&reversal, accepted) {
-            // Its first record, which claims key and counter.
-            (_, false) => {
-                paper.request(request, first_mti(request.mti()), &entry, sides);
-                advice.write_named(&mut paper.record);
-                advice.write_advice(&mut paper.record);
-            }
-            // Accepted before, and it may have reached the bank.
-            (Some(reversal), true) => {
-                named(paper, &before);
-                paper.owed(reversal, sides);
-                advice.write_advice(&mut paper.record);
-            }
-            // Accepted before, and it never left.
-            (None, true) => {
-                named(paper, &before);
-                paper.owed(&advice, sides);
-            }
-        }
-        paper
-            .record
-            .bytes(Field::Code, &approval.code)
-            .bytes(Field::End, &STOOD_IN)
-            .number(Field::Outcome, entry.state as u64)
-            .bytes(Field::IssuerAuth, auth)
-            .text(Field::Reason, a.why)
-            .text(Field::Rule, a.rule)
-            .bytes(Field::PanIndex, &spending.card)
-            .number(Field::CountMax, u64::from(a.allowed.count))
-            .number(Field::SumMax, a.allowed.sum);
+        let first = (!accepted).then_some((request, &entry));
+        owing(paper, &before, first, reversal.as_ref(), &advice, sides);
+        paper.record.number(Field::Outcome, entry.state as u64);
+        decided(paper, a, spending, approval, auth);
         paper.times(request, a.at.now_ns);
         let (payload, pan) = paper.finish(&card)?;
         let lsn = journal.append(RecordKind::StoodIn, payload, pan)?;
@@ -228,6 +191,80 @@ impl<T: Ticket> Gate<T> {
             advice,
         })
     }
+}
+
+/// What is remembered of the request from now on.
+fn settled(
+    before: Entry,
+    a: &Approve<'_>,
+    spending: &Spending,
+    approval: &Approval,
+    auth: &[u8],
+) -> Entry {
+    let mut entry = Entry {
+        state: KeyState::Approved,
+        acquirer: a.acquirer,
+        issuer: a.issuer,
+        business_date: spending.date,
+        code: approval.code,
+        auth_code: approval.auth_code,
+        // What an acquirer's reversal of it takes back at the bank is the advice.
+        out_stan: a.advice.stan,
+        out_time: a.advice.time,
+        out_mti: advice_mti(before.kind),
+        ..before
+    };
+    entry.set_issuer_auth(auth);
+    entry
+}
+
+/// The request, and all that its bank is owed. `first`: this is its first record, which claims key and counter.
+fn owing(
+    paper: &mut Paper,
+    before: &Entry,
+    first: Option<(&Message, &Entry)>,
+    reversal: Option<&Original>,
+    advice: &Original,
+    sides: Sides<'_>,
+) {
+    match (first, reversal) {
+        (Some((request, entry)), _) => {
+            paper.request(request, first_mti(request.mti()), entry, sides);
+            advice.write_named(&mut paper.record);
+            advice.write_advice(&mut paper.record);
+        }
+        // Accepted before, and it may have reached the bank.
+        (None, Some(reversal)) => {
+            named(paper, before);
+            paper.owed(reversal, sides);
+            advice.write_advice(&mut paper.record);
+        }
+        // Accepted before, and it never left.
+        (None, None) => {
+            named(paper, before);
+            paper.owed(advice, sides);
+        }
+    }
+}
+
+/// What was answered, by which rule, and within which limits.
+fn decided(
+    paper: &mut Paper,
+    a: &Approve<'_>,
+    spending: &Spending,
+    approval: &Approval,
+    auth: &[u8],
+) {
+    paper
+        .record
+        .bytes(Field::Code, &approval.code)
+        .bytes(Field::End, &STOOD_IN)
+        .bytes(Field::IssuerAuth, auth)
+        .text(Field::Reason, a.why)
+        .text(Field::Rule, a.rule)
+        .bytes(Field::PanIndex, &spending.card)
+        .number(Field::CountMax, u64::from(a.allowed.count))
+        .number(Field::SumMax, a.allowed.sum);
 }
 
 /// Which request it is, without claiming its key again.
