@@ -868,7 +868,7 @@ fn without_room_new_work_is_refused_before_old_work_is() {
         match journal.append(RecordKind::Accepted, &payload(1), Some(PAN)) {
             Ok(_) => assert!(durable(Duration::from_secs(10))),
             Err(JournalError::NoRoom { reason }) => break reason,
-            Err(other) => panic!("{other}"),
+            Err(other) => unreachable!("{other}"),
         }
     };
     assert!(!refused.is_empty());

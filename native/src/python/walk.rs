@@ -149,7 +149,7 @@ impl PyDuplicates {
 #[pymethods]
 impl PyDuplicates {
     #[new]
-    #[pyo3(signature = (keys, capacity, retention_s = 86_400, counters = 0, stand_in_cards = 1 << 17))]
+    #[pyo3(signature = (keys, capacity, retention_s = 86_400, counters = 0, stand_in_cards = 131_072))]
     fn new(
         py: Python<'_>,
         keys: &PyKeys,

@@ -2,6 +2,7 @@
 
 use super::super::bank::Bank;
 use super::super::recording::Progress;
+use super::super::schedule::Schedule;
 use super::*;
 use std::sync::Arc;
 
