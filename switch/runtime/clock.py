@@ -39,7 +39,9 @@ def cpu_us() -> int:
 class BusinessDay:
     """The business date of an instant: the local date in `zone`, one day on from `cutover` onwards.
 
-    The next change is computed once a day, so that a look-up on the walk is one comparison.
+    Where daylight saving repeats the hour of the cut-over its first time counts; where it skips it,
+    the hour after. The next change is computed once a day, so that a look-up on the walk is one
+    comparison.
     """
 
     __slots__ = ("_cutover", "_from_ms", "_text", "_until_ms", "_zone")
@@ -57,14 +59,13 @@ class BusinessDay:
         followed."""
         if self._from_ms <= at_ms < self._until_ms:
             return self._text
-        local = datetime.fromtimestamp(at_ms / 1000, tz=self._zone)
-        later = self._cutover != time(0, 0) and local.time() >= self._cutover
-        opened = (
-            local.date()
-            if later or self._cutover == time(0, 0)
-            else local.date() - timedelta(days=1)
-        )
-        business = local.date() + timedelta(days=1) if later else local.date()
+        today = datetime.fromtimestamp(at_ms / 1000, tz=self._zone).date()
+        # By instants, not by the face of the clock: where a zone's hour comes twice, or not at all,
+        # the date changes once and never goes back.
+        opened = today if at_ms >= self._change(today) else today - timedelta(days=1)
+        if at_ms >= self._change(opened + timedelta(days=1)):
+            opened += timedelta(days=1)
+        business = opened if self._cutover == time(0, 0) else opened + timedelta(days=1)
         self._from_ms = self._change(opened)
         self._until_ms = self._change(opened + timedelta(days=1))
         self._text = f"{business:%Y%m%d}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from switch.runtime.clock import wall_ms
+from switch.runtime.clock import monotonic_ns, wall_ms
 
 if TYPE_CHECKING:
     from switch.native import journal, walk
@@ -22,7 +22,7 @@ __all__ = ["Upkeep"]
 log = structlog.get_logger("journal")
 
 HOUR_MS: Final = 3_600_000
-DELETE_EVERY_MS: Final = 10_000
+DELETE_EVERY_NS: Final = 10_000_000_000
 """How often covered segments are looked for once a checkpoint has been completed."""
 
 
@@ -40,7 +40,7 @@ class Upkeep:
         self._native = native
         self._journal = records
         self._retention_ms = retention_h * HOUR_MS
-        self._delete_at_ms = 0
+        self._delete_at_ns = 0
         self._deleting: asyncio.Future[int] | None = None
         self._shortage: str | None = None
 
@@ -55,9 +55,9 @@ class Upkeep:
             if self._native.checkpoint(now_ms):
                 log.info("journal.checkpoint")
                 # The checkpoint's last record must be durable first; a while later it is.
-                self._delete_at_ms = now_ms + DELETE_EVERY_MS
+                self._delete_at_ns = monotonic_ns() + DELETE_EVERY_NS
             self._driver.arm()
-        if self._delete_at_ms:
+        if self._delete_at_ns:
             self._delete()
 
     def watch(self) -> None:
@@ -72,16 +72,15 @@ class Upkeep:
 
     async def finish(self) -> None:
         """Waits for a deletion under way; the journal may be closed then."""
-        self._delete_at_ms = 0
+        self._delete_at_ns = 0
         if self._deleting is not None:
             await self._deleting
 
     def _delete(self) -> None:
-        now_ms = wall_ms()
-        if now_ms < self._delete_at_ms or (self._deleting and not self._deleting.done()):
+        if monotonic_ns() < self._delete_at_ns or (self._deleting and not self._deleting.done()):
             return
-        self._delete_at_ms = 0
-        before_ms = now_ms - self._retention_ms
+        self._delete_at_ns = 0
+        before_ms = wall_ms() - self._retention_ms
         loop = asyncio.get_running_loop()
         self._deleting = loop.run_in_executor(None, self._journal.delete_covered, before_ms)
         self._deleting.add_done_callback(self._deleted)

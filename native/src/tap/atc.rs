@@ -345,6 +345,22 @@ mod tests {
     }
 
     #[test]
+    fn counters_do_not_wrap() {
+        let mut table = AtcTable::new(1);
+        table.claim(&key(1, 0), u16::MAX - 2);
+        assert_eq!(table.check(&key(1, 0), u16::MAX, ANY), Freshness::Fresh);
+        table.claim(&key(1, 0), u16::MAX);
+        assert_eq!(table.check(&key(1, 0), u16::MAX, ANY), Freshness::Seen);
+        assert_eq!(table.check(&key(1, 0), u16::MAX - 1, ANY), Freshness::Fresh);
+        for atc in [0, 1, 63, 64, 1_000] {
+            assert_eq!(table.check(&key(1, 0), atc, ANY), Freshness::Old, "{atc}");
+            // Whatever is claimed below, the highest stays.
+            table.claim(&key(1, 0), atc);
+            assert_eq!(table.check(&key(1, 0), u16::MAX, ANY), Freshness::Seen);
+        }
+    }
+
+    #[test]
     fn a_full_table_grows_and_forgets_nothing() {
         let mut table = AtcTable::new(2);
         table.claim(&key(1, 0), 5);

@@ -277,8 +277,10 @@ impl Fold {
     /// Loads the table, oldest first, so that its ring is in order of age.
     fn remember(&self, memory: &mut Memory) {
         let mut entries: Vec<&Entry> = self.entries.values().collect();
-        // A reversal and the tombstone that it leaves have one LSN.
-        entries.sort_unstable_by_key(|entry| (entry.at_s, entry.lsn, entry.key));
+        // By the numbers of their transactions, which only grow: `at_s` is of the wall clock, which may have been set
+        // back, and an LSN moves when a request is answered. A reversal and the tombstone that it leaves have one of
+        // each.
+        entries.sort_unstable_by_key(|entry| (entry.txn, entry.lsn, entry.key));
         let surplus = entries.len().saturating_sub(memory.table.capacity());
         for entry in entries.into_iter().skip(surplus) {
             let known = memory.table.find(&entry.key);
