@@ -128,6 +128,9 @@ class Original:
     @property
     def time(self) -> str: ...
     @property
+    def why(self) -> str:
+        """Of a dead letter: the bank's code, or the end code; '' for any other."""
+    @property
     def standing(self) -> str:
         """In what it rests (``parked``, ``dead``, ``held``), '' when it does not."""
     @property
@@ -328,10 +331,11 @@ class Gate:
         end: str = "--",
         operator: str = "",
         remark: str = "",
+        bank_code: str = "",
     ) -> int:
         """SETTLED record: it got a final code or was written off; with ``parked``, ``dead``, ``held``, ``released`` or
         ``retried`` it stays owed. `end`: how (switch.model.end). `operator` (at most 32 bytes) and `remark` (at most 200,
-        no more than 8 digits in a row): who said the word, and why."""
+        no more than 8 digits in a row): who said the word, and why. `bank_code`: by which the bank refused an advice."""
     def mark(self, institution: int, stan: int, time: str, wall_ms: int) -> int:
         """STAN_MARK record for a message outside a transaction (network management)."""
     def network(self, slot: int, mti: str, values: dict[str, str], after: int) -> bool:

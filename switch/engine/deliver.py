@@ -120,6 +120,8 @@ class Delivery(msgspec.Struct, gc=False):
     """Sent since it was taken up, or last came back from where it rested."""
     due_ns: int = 0
     """When it is sent again; its entry in the heap of timers is the one with this time."""
+    pause_ns: int = 0
+    """After the time that its bank has to answer, until it is sent again."""
     in_flight: bool = False
     """Sent, and its answer is awaited."""
     queued: bool = False
@@ -226,10 +228,11 @@ class Deliveries:
         repeat: bool = False,
         age_ms: int = 0,
         stage: Stage | None = None,
+        why: str = "",
     ) -> None:
         """It is owed from now on, and due at once. The same one again changes nothing.
 
-        After a restart: `repeat`, how old it is, and the stage in which it rested.
+        After a restart: `repeat`, how old it is, the stage in which it rested, and why.
         """
         key = (owed.txn, int(owed.duty))
         if key in self._live:
@@ -237,7 +240,7 @@ class Deliveries:
         if stage is None:
             stage = Stage.SENT if repeat else Stage.OWED
         since_ns = now_ns - max(age_ms, 0) * _MS
-        delivery = Delivery(owed, stage, since_ns, repeat, next(self._numbers))
+        delivery = Delivery(owed, stage, since_ns, repeat, next(self._numbers), why=why)
         before = [(found.owed.txn, int(found.owed.duty)) for found in self.of(owed.txn)]
         self._live[key] = delivery
         if before:
@@ -310,8 +313,8 @@ class Deliveries:
             pause_ms = full_jitter_ms(
                 delivery.attempts, rules.reversal_retry_ms, rules.reversal_retry_max_ms, spread
             )
-            delivery.due_ns = now_ns + (rules.deadline_ms + pause_ms) * _MS
-            heappush(queue.timers, (delivery.due_ns, delivery.number, key))
+            delivery.pause_ns = pause_ms * _MS
+            self._wait(queue, key, delivery, now_ns + rules.deadline_ms * _MS)
         queue.tokens = tokens
 
     def _wake(self, queue: _Queue, now_ns: int) -> None:
@@ -329,8 +332,19 @@ class Deliveries:
             delivery = self._live.get(key)
             if delivery is None or delivery.due_ns != due_ns or delivery.stage not in SENDABLE:
                 continue
-            self._land(queue, delivery)
+            if delivery.in_flight:
+                # No answer came: its place in the window is another's while it pauses.
+                self._land(queue, delivery)
+                if delivery.pause_ns:
+                    self._wait(queue, key, delivery, due_ns + delivery.pause_ns)
+                    continue
             self._line_up(queue, key, delivery)
+
+    @staticmethod
+    def _wait(queue: _Queue, key: Key, delivery: Delivery, due_ns: int) -> None:
+        """Its timer from now on; an older one is void."""
+        delivery.due_ns = due_ns
+        heappush(queue.timers, (due_ns, delivery.number, key))
 
     def _age(self, queue: _Queue, before_ns: int, effects: list[Effect]) -> None:
         """What is older than the horizon becomes a dead letter."""
@@ -427,7 +441,9 @@ class Deliveries:
             self._move(delivery, Happening.ACKNOWLEDGED)
             self._over(queue, key)
             return [Settle(owed, code, end.ANSWERED if delivery.late is None else end.LATE)]
-        self._land(queue, delivery)
+        if delivery.in_flight:
+            self._land(queue, delivery)
+            self._wait(queue, key, delivery, delivery.due_ns + delivery.pause_ns)
         if advice and message.outcome in (RcClass.DECLINE, RcClass.PARTIAL):
             was = delivery.stage
             effects = self._die(queue, key, delivery, Happening.REFUSED, code)
@@ -503,7 +519,8 @@ class Deliveries:
         delivery.why = why
         self._rest(queue, key, delivery)
         ending = why if why in end.ALL else end.REFUSED
-        return [Settle(delivery.owed, DEAD, ending), Note("delivery_dead", key[0])]
+        bank_code = why if ending == end.REFUSED else ""
+        return [Settle(delivery.owed, DEAD, ending, why=bank_code), Note("delivery_dead", key[0])]
 
     def _rest(self, queue: _Queue, key: Key, delivery: Delivery) -> None:
         """It is not sent by the timer from now on; its stage says where it is."""

@@ -170,6 +170,7 @@ class Settle(msgspec.Struct, frozen=True):
     who: str = ""
     """The operator whose word it is."""
     why: str = ""
+    """Its reason; of a refused advice the bank's code."""
 
 
 class Note(msgspec.Struct, frozen=True):

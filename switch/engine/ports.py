@@ -189,6 +189,10 @@ class Owed(Protocol):
     def standing(self) -> str:
         """After a restart: in what it rested (`effects.PARKED`, `effects.DEAD`), '' for nothing."""
 
+    @property
+    def why(self) -> str:
+        """Of a dead letter after a restart: the bank's code, or the end code."""
+
     def agrees(self, reply: Message) -> bool:
         """True when an answer carries the MTI, STAN and listed echoes of the leg built from it."""
 

@@ -36,7 +36,7 @@ def recover(recovered: Recovered, deliveries: Deliveries, now_ns: int, now_ms: i
     for owed in sorted(recovered.owed, key=lambda owed: (owed.owed_ms, owed.txn, owed.duty)):
         stage = STAGES.get(owed.standing)
         age_ms = now_ms - owed.owed_ms
-        deliveries.add(owed, now_ns, repeat=True, age_ms=age_ms, stage=stage)
+        deliveries.add(owed, now_ns, repeat=True, age_ms=age_ms, stage=stage, why=owed.why)
     return [
         Undo(
             original.txn,

@@ -393,6 +393,7 @@ def _settled(life: Life, record: Record) -> None:
     if result in SAID:
         text = f"{what} {SAID[result]} after it was sent {times}, record {lsn}"
         text += f": {end} {title_of('end', end)}" if result == "dead" else ""
+        text += f" with {record['bank_code']}" if "bank_code" in record else ""
     else:
         mti = "its answer" if what == "advice" else "0430"
         text = f"{mti} code {result}: {what} acknowledged after it was sent {times}, record {lsn}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from switch.engine.ports import Delivering, Forwarding, Owed, StandIn
 from switch.errors import EncodeError, JournalError, UsageError
 from switch.link.window import Window
-from switch.model.end import JOURNAL, KEY_TAKEN
+from switch.model.end import JOURNAL, KEY_TAKEN, REFUSED
 from switch.model.response import SYSTEM_ERROR
 from switch.model.state import UNSETTLED, Cause, ReversalEffect
 from switch.native import journal, walk
@@ -334,7 +334,11 @@ class Gate:
         bank = self._banks.get(owed.issuer)
         if result not in UNSETTLED and bank is not None:
             bank.matcher.delivery_done(owed)
-        self._native.settle(owed, result, wall_ns() // MS, end, who, why)
+        wall_ms = wall_ns() // MS
+        if end == REFUSED:
+            self._native.settle(owed, result, wall_ms, end, bank_code=why)
+        else:
+            self._native.settle(owed, result, wall_ms, end, who, why)
 
     def note(self, what: str, txn: int) -> None:
         """See `ports.Gate.note`."""

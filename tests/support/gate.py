@@ -125,6 +125,7 @@ class FakeOwed(msgspec.Struct):
     duty: int = Duty.REVERSAL
     owed_ms: int = 0
     standing: str = ""
+    why: str = ""
 
     @property
     def answer_mti(self) -> str:
@@ -313,6 +314,7 @@ class FakeGate:
         self.effects.append(Settle(owed, result, end, who, why))
         kept = self.owed[owed.txn, owed.duty]
         if result in UNSETTLED:
+            kept.why = why
             kept.standing = result if result in (PARKED, DEAD, HELD) else ""
             return
         del self.owed[owed.txn, owed.duty]

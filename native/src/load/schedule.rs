@@ -49,7 +49,9 @@ impl Schedule {
         for (number, (rate, seconds)) in phases.iter().enumerate() {
             let part = Self::poisson(*rate, *seconds, seed.wrapping_add(number as u64))?;
             let from_ns = whole.length_ns;
-            whole.due_ns.extend(part.due_ns.iter().map(|at| from_ns + at));
+            whole
+                .due_ns
+                .extend(part.due_ns.iter().map(|at| from_ns + at));
             whole.length_ns += part.length_ns;
         }
         if whole.length_ns == 0 || whole.due_ns.len() as f64 > MESSAGES_MAX {

@@ -417,7 +417,7 @@ impl PyGate {
     }
 
     #[allow(clippy::too_many_arguments)]
-    #[pyo3(signature = (original, result, wall_ms, end = "--", operator = "", remark = ""))]
+    #[pyo3(signature = (original, result, wall_ms, end = "--", operator = "", remark = "", bank_code = ""))]
     fn settle(
         &mut self,
         py: Python<'_>,
@@ -427,9 +427,14 @@ impl PyGate {
         end: &str,
         operator: &str,
         remark: &str,
+        bank_code: &str,
     ) -> PyResult<u64> {
         let end = exactly(py, "end", end)?;
-        let word = Word { operator, remark };
+        let word = Word {
+            operator,
+            remark,
+            bank_code,
+        };
         let lsn = self.0.settle(&original.0, result, end, now(wall_ms), word);
         lsn.map_err(|e| gate_error(py, &e))
     }

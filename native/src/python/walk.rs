@@ -329,6 +329,11 @@ impl PyOriginal {
     }
 
     #[getter]
+    fn why<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        text(py, &self.0.why())
+    }
+
+    #[getter]
     fn standing(&self) -> &'static str {
         self.0.standing()
     }

@@ -12,11 +12,13 @@ use crate::codec::leg::{Own, Sources};
 use crate::journal::record::UNSETTLED;
 use crate::journal::{Field, RecordKind};
 
-/// An operator's word about something owed; empty where it was none.
+/// An operator's word about something owed, or a bank's that ends nothing; empty where it was none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Word<'a> {
     pub operator: &'a str,
     pub remark: &'a str,
+    /// By which a bank refused an advice.
+    pub bank_code: &'a str,
 }
 
 impl<T: Ticket> Gate<T> {
@@ -118,7 +120,8 @@ impl<T: Ticket> Gate<T> {
         record
             .number(Field::Attempts, u64::from(original.attempts.get()))
             .text(Field::Operator, word.operator)
-            .text(Field::Remark, word.remark);
+            .text(Field::Remark, word.remark)
+            .text(Field::BankCode, word.bank_code);
         let sent_ns = original.sent_ns.get();
         if over && sent_ns > 0 && at.now_ns > sent_ns {
             record.number(Field::BankUs, micros(at.now_ns - sent_ns));
@@ -127,7 +130,7 @@ impl<T: Ticket> Gate<T> {
             .journal
             .append(RecordKind::Settled, self.paper.record.finish()?, None)?;
         drop(memory);
-        original.rest(result, at.wall_ms);
+        original.rest(result, at.wall_ms, word.bank_code.as_bytes(), &end);
         if over {
             self.owed.remove(&(original.txn, original.duty));
         }

@@ -67,6 +67,7 @@ pub struct Original {
     pub attempts: Cell<u32>,
     /// Place in `RESTS` of where it rests.
     rests: Cell<usize>,
+    why: Cell<[u8; 2]>,
     /// Monotonic time at which the last leg was handed to a socket, 0 before.
     pub sent_ns: Cell<u64>,
     /// Of an advice: what was answered, and under which authorisation code.
@@ -192,6 +193,7 @@ impl Original {
             auth_code: [0; 6],
             attempts: Cell::new(0),
             rests: Cell::new(0),
+            why: Cell::new([0; 2]),
             sent_ns: Cell::new(0),
             forwarder: forwarder.to_vec(),
             pan: Pan::default(),
@@ -217,6 +219,7 @@ impl Original {
             owed_ms: Cell::new(0),
             attempts: Cell::new(0),
             rests: Cell::new(0),
+            why: Cell::new([0; 2]),
             sent_ns: Cell::new(0),
             forwarder: self.forwarder.clone(),
             pan: self.pan.clone(),
@@ -226,12 +229,22 @@ impl Original {
     }
 
     /// A SETTLED record of `at_ms` says this of it: it rests, or does not any more and is as young as that.
-    pub fn rest(&self, result: &str, at_ms: i64) {
+    /// `why` of a dead letter is the bank's code, or the end code.
+    pub fn rest(&self, result: &str, at_ms: i64, bank_code: &[u8], end: &[u8]) {
+        let why = [bank_code, end].into_iter().find(|code| !code.is_empty());
+        let why = why.filter(|_| result == "dead");
+        self.why
+            .set(why.and_then(|code| code.try_into().ok()).unwrap_or([0; 2]));
         let place = RESTS.iter().position(|known| *known == result);
         self.rests.set(place.unwrap_or(0));
         if matches!(result, "released" | "retried") {
             self.owed_ms.set(at_ms);
         }
+    }
+
+    /// Why it is a dead letter; empty: it is none.
+    pub fn why(&self) -> [u8; 2] {
+        self.why.get()
     }
 
     /// In what it rests; empty: it does not.

@@ -258,6 +258,7 @@ impl Paper {
             .number(Field::Attempts, u64::from(original.attempts.get()))
             .signed(Field::OwedMs, original.owed_ms.get())
             .text(Field::Result, original.standing())
+            .bytes(Field::End, trimmed(&original.why()))
             .bytes(Field::Code, original.code());
         self.owed(original, sides);
         &mut self.record

@@ -138,7 +138,9 @@ impl Fold {
         if !UNSETTLED.contains(&result) {
             self.owed.remove(&key);
         } else if let Some(original) = self.owed.get(&key) {
-            original.rest(result, fields.signed(Field::AtMs).unwrap_or(0));
+            let at_ms = fields.signed(Field::AtMs).unwrap_or(0);
+            let text = |field| fields.get(field).unwrap_or(&[]);
+            original.rest(result, at_ms, text(Field::BankCode), text(Field::End));
             let attempts = fields.number_or_0(Field::Attempts) as u32;
             original.attempts.set(attempts.max(1));
         }
@@ -250,7 +252,8 @@ impl Fold {
 
     fn owe(&mut self, record: &RecordRef<'_>, facts: Facts) {
         let original = original_of(record, facts);
-        original.rest(record.fields.text(Field::Result), 0);
+        let end = record.fields.get(Field::End).unwrap_or(&[]);
+        original.rest(record.fields.text(Field::Result), 0, &[], end);
         original
             .attempts
             .set((record.fields.number_or_0(Field::Attempts) as u32).max(1));

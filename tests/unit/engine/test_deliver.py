@@ -133,6 +133,16 @@ def test_no_more_in_flight_than_the_window() -> None:
     assert [txn for txn, _ in _send(deliveries, 10_000 * _MS)] == [6, 7, 8]
 
 
+def test_what_pauses_leaves_its_place_in_the_window_to_others() -> None:
+    """As many poison messages as the window has places hold nothing up beyond the bank's time."""
+    deliveries = _deliveries(_rules(window=2))
+    for txn in (1, 2, 3, 4):
+        deliveries.add(_owed(txn), 0)
+    assert [txn for txn, _ in _send(deliveries, 0, jitter=0.9)] == [1, 2]
+    assert _send(deliveries, 1_999 * _MS, jitter=0.9) == []
+    assert [txn for txn, _ in _send(deliveries, 2_000 * _MS, jitter=0.9)] == [3, 4]
+
+
 def test_a_bank_that_returns_is_not_stormed() -> None:
     deliveries = _deliveries(_rules(per_s=100))
     for txn in range(1_000):

@@ -129,7 +129,7 @@ def test_a_checkpoint_carries_it_with_its_age_and_where_it_rests(world: World) -
         pass
     with restarted(world) as (second, found):
         (again,) = found.owed
-        assert (again.standing, again.owed_ms) == ("dead", world.wall_ms)
+        assert (again.standing, again.owed_ms, again.why) == ("dead", world.wall_ms, "IS")
         second.gate.deliver(again, second.host, repeat=True)
         assert second.release()[second.host][6:] == first[6:]
 
@@ -155,6 +155,18 @@ def test_what_rests_is_known_and_what_an_order_woke_is_young(
     with restarted(world) as (_, found):
         (again,) = found.owed
         assert (again.standing, again.owed_ms) == (standing, world.wall_ms + later_ms)
+
+
+def test_the_code_of_a_bank_that_refused_it_is_kept(world: World) -> None:
+    _, owed = advise(world)
+    world.gate.settle(owed, "dead", world.wall_ms, "IS", bank_code="51")
+    assert owed.why == "51"
+    world.flow()
+    with restarted(world) as (second, found):
+        (again,) = found.owed
+        assert again.why == "51"
+        second.gate.settle(again, "retried", second.wall_ms, "--", "anna", "mended")
+        assert again.why == ""
 
 
 def test_a_write_off_is_the_final_word_and_says_whose(world: World) -> None:
