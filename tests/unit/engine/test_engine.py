@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from switch.engine.effects import NOTES, NOTHING, Answer, Forward, Note, Refuse
+from switch.engine.effects import NOTES, NOTHING, Answer, Decline, Forward, Note, Refuse
 from switch.engine.engine import GONE_MAX
 from switch.engine.events import Event
 from switch.engine.forward import conclude, late
@@ -179,3 +179,28 @@ def test_the_hot_pair_is_never_done_from_a_list() -> None:
     answer = reply_to(txn.request, 1, "1123170000", "00")
     perform(play.engine, play.gate, [Forward(txn), Answer(txn, answer)], 0)
     assert play.gate.effects == [Note("impossible", 7)] * 2
+
+
+def test_a_request_with_too_little_time_left_for_its_bank_is_declined() -> None:
+    play = Play()
+    deadline_ns = play.engine._deadline_ns[BANK]
+    play.engine.expect(BANK, deadline_ns // 4)
+    waited = message("0200", PURCHASE, play.now_ns)
+    later_ns = play.now_ns + deadline_ns * 3 // 4
+    assert play.engine.request(waited, 1, ACQ, later_ns, 0) is NOTHING
+    assert play.engine.in_flight == 0
+    (declined,) = play.gate.effects
+    assert isinstance(declined, Decline)
+    assert (declined.code, declined.end) == ("91", "TR")
+    fresh = message("0200", {**PURCHASE, "stan": "000002", "rrn": "000000000002"}, play.now_ns)
+    assert play.engine.request(fresh, 1, ACQ, play.now_ns, 0) is NOTHING
+    assert play.engine.in_flight == 1
+
+
+def test_a_bank_that_has_been_silent_is_asked_again() -> None:
+    """However long its answers took, a request that has not waited goes to it."""
+    play = Play()
+    play.engine.expect(BANK, 10**15)
+    request = message("0200", PURCHASE, play.now_ns)
+    assert play.engine.request(request, 1, ACQ, play.now_ns, 0) is NOTHING
+    assert play.engine.in_flight == 1
