@@ -56,6 +56,7 @@ NORMAL_MAX: Final = 2.0
 """p99 is normal again when it is no more than so many times what it was before."""
 WINDOW_S: Final = 0.5
 """Stretches by which recovery is judged."""
+STOLEN_MAX: Final = 5.0
 GROWTH_MAX: Final = 32 << 20
 """Of resident memory in the second half of an overload, in bytes: flat but for what an allocator
 takes in steps."""
@@ -323,17 +324,41 @@ class Overload:
         undo.join()
         memory.stop()
         stolen = env.stolen(before, env.steal())
-        edges = (0.0, plan.calm_s, plan.calm_s + plan.step_s, length)
+        several: list[ledgers.Lived] = [
+            (bench.noisy, first, systems.ACQUIRER_CODE, ()),
+            (bench.quiet, second, QUIET_CODE, ()),
+            (bench.undoer, known, systems.ACQUIRER_CODE, undone),
+        ]
+        stage = self._judged(multiple, rate, goodput, (first, second), memory, stolen)
+        reversals = sum(code == "00" for _, code in undone)
+        return msgspec.structs.replace(
+            stage, reversals=reversals, conservation=bench.compared(several)
+        )
+
+    def _judged(
+        self,
+        multiple: float,
+        rate: float,
+        goodput: float,
+        outcomes: tuple["load.Outcome", "load.Outcome"],
+        memory: Memory,
+        stolen: float,
+    ) -> Stage:
+        """A step as its two generators saw it; ledgers and reversals are not looked at yet."""
+        plan, (first, second) = self._plan, outcomes
+        begin, end = plan.calm_s, plan.calm_s + plan.step_s
         # The first second of calm is warm-up; that of an overload counts.
-        names = ("calm", "overload", "after")
-        starts = (min(1.0, plan.calm_s / 2), *edges[1:3])
-        spans = dict(zip(names, zip(starts, edges[1:], strict=True), strict=True))
+        spans = {
+            "calm": (min(1.0, plan.calm_s / 2), begin),
+            "overload": (begin, end),
+            "after": (end, end + plan.after_s),
+        }
         at_first = {name: phase_of(first, *span) for name, span in spans.items()}
         at_second = {name: phase_of(second, *span) for name, span in spans.items()}
         calm, busy = at_second["calm"].p99_us, at_second["overload"].p99_us
-        middle = edges[1] + plan.step_s / 2
+        middle = begin + plan.step_s / 2
         fault = late(first) or late(second)
-        if not fault and stolen > 5:
+        if not fault and stolen > STOLEN_MAX:
             fault = f"{stolen:.0f} % of the machine's time was stolen"
         return Stage(
             multiple=multiple,
@@ -344,21 +369,15 @@ class Overload:
             noisy=at_first,
             quiet=at_second,
             quiet_p99_times=round(busy / calm, 2) if calm and busy else None,
-            recovered_s=recovered(first, spans["calm"], edges[2], edges[3]),
-            reversals=sum(code == "00" for _, code in undone),
-            memory_before=memory.most(0, edges[1]),
-            memory_first_half=memory.most(edges[1], middle),
-            memory_second_half=memory.most(middle, edges[2] + 0.5),
+            recovered_s=recovered(first, spans["calm"], end, end + plan.after_s),
+            reversals=0,
+            memory_before=memory.most(0, begin),
+            memory_first_half=memory.most(begin, middle),
+            memory_second_half=memory.most(middle, end + 0.5),
             lag_p99_us=round(first["lag"]["p99_ns"] / 1e3, 1),
             generator_cpu=round(first["own_cpu_ns"] / max(1, first["own_ns"]), 3),
             stolen_percent=round(stolen, 2),
-            conservation=bench.compared(
-                [
-                    (bench.noisy, first, systems.ACQUIRER_CODE, ()),
-                    (bench.quiet, second, QUIET_CODE, ()),
-                    (bench.undoer, known, systems.ACQUIRER_CODE, undone),
-                ]
-            ),
+            conservation="",
             timeline=timeline(first, second),
         )
 
