@@ -238,7 +238,7 @@ class Gate:
         wall_ms: int,
         business_date: str,
         cause: int = 0,
-        reversal: tuple[int, str] = ...,
+        reversal: tuple[int, str] | None = None,
     ) -> tuple[int, list[Original]]:
         """STOOD_IN record of an approval in the bank's name, when it fits into `allowed` (approvals and minor units of
         the card's day, minor units of the bank's day): switch.engine.ports.StandIn, and what the bank is owed in the

@@ -210,7 +210,7 @@ class Gate:
             return self._stood_in(bank, StandIn.SUSPENDED, [])
         now = wall_ns()
         number, wall_ms = bank.matcher.number, now // MS
-        reversal = number(now // SECOND) if cause else (0, "")
+        reversal = number(now // SECOND) if cause else None
         advice = number(now // SECOND)
         try:
             fit, owed = self._native.stand_in(

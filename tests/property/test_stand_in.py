@@ -69,7 +69,7 @@ class Play:
         fit, owed = world.gate.stand_in(
             request, world.terminal, txn, world.acquirer, world.bank, "any", "circuit",
             (COUNT, SUM, BANK_SUM), (world.next_stan(), OUT_TIME), world.wall_ms, DAYS[self.day],
-            cause, (world.next_stan(), OUT_TIME) if cause else (0, ""),
+            cause, (world.next_stan(), OUT_TIME) if cause else None,
         )  # fmt: skip
         assert fit == self.wanted(card, amount)
         if fit == StandIn.STOOD:

@@ -26,8 +26,8 @@ use crate::limits::Allowance;
 use crate::terminal::Variant;
 use crate::terminal::registry::who;
 use crate::walk::{
-    Advise, Approve, Asked, Conclude, Forward, Gate, GateError, Reversal, ReversalEffect, Ticket,
-    Word,
+    Advise, Approve, Asked, Conclude, Forward, Gate, GateError, Numbers, Reversal, ReversalEffect,
+    Ticket, Word,
 };
 
 impl Ticket for Py<PyMessage> {
@@ -195,7 +195,7 @@ impl PyGate {
     }
 
     #[allow(clippy::too_many_arguments)]
-    #[pyo3(signature = (request, slot, txn, acquirer, issuer, rule, why, allowed, advice, wall_ms, business_date, cause = 0, reversal = (0, "")))]
+    #[pyo3(signature = (request, slot, txn, acquirer, issuer, rule, why, allowed, advice, wall_ms, business_date, cause = 0, reversal = None))]
     fn stand_in(
         &mut self,
         request: &Bound<'_, PyMessage>,
@@ -210,7 +210,7 @@ impl PyGate {
         wall_ms: i64,
         business_date: &str,
         cause: u8,
-        reversal: (u32, &str),
+        reversal: Option<(u32, &str)>,
     ) -> PyResult<(u8, Vec<PyOriginal>)> {
         let py = request.py();
         let (count, sum, bank_sum) = allowed;
@@ -230,7 +230,7 @@ impl PyGate {
             business_date: exactly_or_none(py, "business_date", business_date)?,
             advice: used(py, advice.0, advice.1)?,
             cause: cause_of(py, cause)?,
-            reversal: numbers(py, reversal.0, reversal.1)?,
+            reversal: reversal.map_or(Ok(Numbers::default()), |(stan, at)| used(py, stan, at))?,
         };
         let stood = self.0.approve(request.get(), &approve);
         let (fit, owed) = stood.map_err(|e| gate_error(py, &e))?;

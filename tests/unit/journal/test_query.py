@@ -6,7 +6,7 @@ import pytest
 
 from switch.journal.query import Query, life, parse_id, rows, shown_id
 from switch.model.ids import TxnId
-from switch.model.state import Cause, KeyState, ReversalEffect
+from switch.model.state import Cause, Duty, KeyState, ReversalEffect
 
 FIRST = TxnId(1, 0, 1).pack()
 
@@ -100,3 +100,27 @@ def test_what_is_no_id_is_none(text: str) -> None:
 
 def test_number_above_64_bits_is_no_id() -> None:
     assert parse_id(str(2**64)) is None
+
+
+def stood_in(txn: int, **fields: Any) -> dict[str, Any]:
+    named = {"advice_stan": 700, "advice_time": "1123170000", "rule": "small", "reason": "circuit"}
+    return record("STOOD_IN", txn, code="00", outcome=KeyState.APPROVED, end="SW", **named | fields)
+
+
+def test_an_approval_in_the_bank_s_name_is_a_beginning_and_an_outcome() -> None:
+    first = stood_in(1, body="aa", message_kind=2, amount=500, issuer="BANK01", rrn="R00000000001")
+    row = only([first], rrn="R00000000001")
+    assert (row.outcome, row.end, row.rule) == ("approved", "SW", "small")
+    assert (row.advice, row.reversal) == ("owed", "")
+    told = record("SETTLED", 1, duty=Duty.ADVICE, result="00")
+    row = only([first, told])
+    assert (row.advice, row.reversal) == ("00", "")
+
+
+def test_an_approval_in_the_bank_s_name_after_a_time_out_owes_both() -> None:
+    late = stood_in(1, cause=Cause.TIMEOUT, reason="timeout")
+    row = only([accepted(1), late])
+    assert (row.outcome, row.end, row.cause) == ("approved", "SW", "timeout")
+    assert (row.advice, row.reversal) == ("owed", "owed")
+    row = only([accepted(1), late, record("SETTLED", 1, result="00")])
+    assert (row.advice, row.reversal) == ("owed", "00")

@@ -27,7 +27,7 @@ def stand_in(
     cause: Cause = Cause.NONE,
     day: str = DAY,
 ) -> tuple[StandIn, list[walk.Original]]:
-    reversal = (world.next_stan(), OUT_TIME) if cause else (0, "")
+    reversal = (world.next_stan(), OUT_TIME) if cause else None
     fit, owed = world.gate.stand_in(
         request,
         world.terminal,
