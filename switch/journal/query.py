@@ -23,6 +23,7 @@ __all__ = [
     "is_tap",
     "life",
     "parse_id",
+    "refused_tap",
     "rows",
     "shown_id",
 ]
@@ -100,7 +101,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 def is_tap(record: Record) -> bool:
     """True for the first record of a tap, proved or refused."""
-    return "atc" in record or "reason" in record
+    return "atc" in record or refused_tap(record) != ""
+
+
+def refused_tap(record: Record) -> str:
+    """Why a tap was refused; '' when it was not. Other records have reasons too: of a process that
+    stopped, and of stand-in that approved or did not fit."""
+    reason: str = record.get("reason", "") if record["kind"] == "DECLINED" else ""
+    return "" if reason.startswith("stand_in_") else reason
 
 
 class Row(msgspec.Struct, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from switch.journal.query import begins, shown_id
+from switch.journal.query import begins, refused_tap, shown_id
 from switch.model.kind import Kind
 from switch.model.state import UNSETTLED, Cause, Duty, KeyState, ReversalEffect
 from switch.observe.codes import title_of
@@ -230,7 +230,7 @@ def _begin(life: Life, record: Record) -> None:
         return
     if record["kind"] == "DECLINED":
         reason = record.get("reason", "")
-        if reason:
+        if refused_tap(record):
             life.tap, life.verdict = True, f"refused: {reason}"
         text = f"declined by the switch: record {lsn}" + (f"; {reason}" if reason else "")
         say(Event(at_us=at_us, what="declined", text=text, lsn=lsn, at_ms=at_ms))

@@ -7,7 +7,7 @@ to its end. It remembers what is in flight, up to `OPEN_MAX`.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from switch.journal.query import shown_id
+from switch.journal.query import is_tap, shown_id
 from switch.model.kind import Kind
 from switch.model.state import Cause, KeyState
 
@@ -66,7 +66,7 @@ def _begun(record: Record) -> Outcome:
         "kind": _word(Kind, record.get("message_kind", 0)),
         "amount_minor": record.get("amount"),
         "card": record.get("pan", ""),
-        "token": "atc" in record or "reason" in record,
+        "token": is_tap(record),
         "reason": record.get("reason", ""),
         "route_digits": record.get("route_digits"),
         "config": record.get("config_hash", ""),

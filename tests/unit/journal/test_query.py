@@ -124,3 +124,10 @@ def test_an_approval_in_the_bank_s_name_after_a_time_out_owes_both() -> None:
     assert (row.advice, row.reversal) == ("owed", "owed")
     row = only([accepted(1), late, record("SETTLED", 1, result="00")])
     assert (row.advice, row.reversal) == ("owed", "00")
+
+
+def test_reasons_of_stand_in_make_no_tap() -> None:
+    full = record("DECLINED", 1, code="91", outcome=3, end="IR", reason="stand_in_count")
+    assert not only([full]).tap
+    assert not only([stood_in(1, body="aa")]).tap
+    assert only([record("DECLINED", 1, code="05", outcome=3, reason="cryptogram")]).tap
