@@ -1,6 +1,6 @@
 # The front door: people, hooks and CI use the same words. The logic is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench load fuzz fmt clean
+.PHONY: help setup demo test check bench load faults fuzz fmt clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -22,6 +22,9 @@ bench: setup ## micro-benchmarks against the committed baseline, then the switch
 
 load: setup ## locust in front of a switch with simulated banks (LOAD="--headless -u 50 -r 50 -t 30s")
 	@scripts/load $(LOAD)
+
+faults: setup ## every fault on real processes at every place, some minutes (FAULTS="-k network" for some)
+	@scripts/faults $(FAULTS)
 
 fuzz: setup ## each fuzz target for FUZZ_SECONDS (60)
 	@scripts/fuzz

@@ -8,6 +8,7 @@ The simulators run on the test's loop: what is tested is the process in the midd
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
@@ -70,6 +71,11 @@ class BareNode(Node):
         await until(lambda: bool(self.told()) or process.returncode is not None, 30, "ready")
         assert process.returncode is None, self.text()[-2000:]
         return self
+
+    async def stop(self) -> int:
+        # Not to what it is wrapped in: strace would let go of it and leave it running.
+        os.kill(self.worker_pid, signal.SIGTERM)
+        return await self.ended()
 
     async def ended(self, within_s: float = ENDED_S) -> int:
         """Waits for its end; the exit code, negative for a signal."""

@@ -285,7 +285,9 @@ fn pace(bench: &Bench, written: u64, of: u64) -> bool {
         if bench.stopping.load(Ordering::Acquire) {
             return false;
         }
-        if bench.urgent.load(Ordering::Acquire) || done <= 2 * bench.used.load(Ordering::Acquire) {
+        // Room that has just come back is taken at once: the alarm ends, and nobody else gets it.
+        let at_once = bench.urgent.load(Ordering::Acquire) || bench.failing.load(Ordering::Acquire);
+        if at_once || done <= 2 * bench.used.load(Ordering::Acquire) {
             return true;
         }
         std::thread::sleep(PACE);
