@@ -8,7 +8,6 @@ Ends with 0 after a drain (SIGTERM), and with 3 when settings, keys or journal d
 run; the reason is the last event on stderr. Its supervisor starts the next one.
 """
 
-import argparse
 import asyncio
 import contextlib
 import gc
@@ -17,7 +16,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +39,8 @@ from switch.apps.rules import (
     window_of,
 )
 from switch.apps.start import arm, checked, compare_with_files, where_before
-from switch.constants import DRAIN_S_MAX, LANE_BITS, NODE_BITS, TXN_COUNTER_BITS
+from switch.apps.told import Told, next_txn, open_with_room, parsed, terminals_of
+from switch.constants import DRAIN_S_MAX
 from switch.control.audit import Audit, audit_file
 from switch.control.holds import Holds, holds_file
 from switch.control.place import socket_file
@@ -52,7 +51,7 @@ from switch.crypto.masters import open_masters
 from switch.crypto.terminals import Terminals
 from switch.engine.deliver import IssuerRules
 from switch.engine.engine import AcquirerRules, Engine
-from switch.errors import JournalError, OperatorError, OrderError, TapswitchError
+from switch.errors import OperatorError, OrderError, TapswitchError
 from switch.link.window import Window
 from switch.native import __version__, hook, tap, walk
 from switch.native import journal as journals
@@ -60,7 +59,6 @@ from switch.observe import log as observe_log
 from switch.observe.catalogue import COMMIT_SERIES, Members
 from switch.observe.metrics import Metrics
 from switch.observe.place import meter_file
-from switch.runtime import ready
 from switch.runtime.accept import DESCRIPTORS_KEPT, raise_descriptor_limit
 from switch.runtime.certificates import Certificates
 from switch.runtime.clock import BusinessDay, monotonic_ns, wall_ms
@@ -86,21 +84,16 @@ log = structlog.get_logger("worker")
 
 NAME: Final = "w0"
 """One worker decides per node for now; ids carry its lane all the same."""
-LANE: Final = 0
 STOPPED_BY_STORAGE: Final = 3
 BANKS_FIRST_S: Final = 0.5
 """How long acquirers wait at start for the banks' first sign-on. A bank that is down must not
 keep us closed."""
 
 BANKS_FIRST_LOOKS: Final = 50
-ROOM_S: Final = 1.0
-"""Between two looks for room on the journal's disk at a start."""
 ANSWERED_S: Final = 2.0
 """How long the end waits for the answer to the order that brought it about."""
 INCIDENTS_EVERY_S: Final = 60.0
 """How often the audit is told what members did that must be known; see `runtime.faults`."""
-
-assert LANE < 1 << LANE_BITS
 
 
 @dataclass(slots=True)
@@ -141,7 +134,7 @@ class Worker:
     bank_rules: dict[int, IssuerRules] = field(init=False)
     acquirer_rules: dict[int, AcquirerRules] = field(init=False)
     reloader: Reloader = field(init=False)
-    told: "Told | None" = None
+    told: Told | None = None
     _set_zone: Callable[[], None] = field(init=False)
     """Follows a change of the business zone's offset."""
     _reloading: asyncio.Future[None] | None = None
@@ -180,7 +173,7 @@ class Worker:
             self.dialects[name] = self.ground.dialect(settings, name, file)
         self.certificates = Certificates(settings)
         self.keys = self.ground.keys(settings)
-        self.terminals = _terminals(settings, self.keys)
+        self.terminals = terminals_of(settings, self.keys)
         self.seals = seals_of(settings, self.keys, self.terminals)
         self.guards = {name: seal.guard for name, seal in self.seals.items()}
 
@@ -273,7 +266,7 @@ class Worker:
             routes_of(settings, self.indexes),
             self.bank_rules,
             self.acquirer_rules,
-            _next_txn(settings.node.id, recovered.last_txn),
+            next_txn(settings.node.id, recovered.last_txn),
             taps,
         )
         self.gauges = Gauges(
@@ -461,7 +454,7 @@ class Worker:
         log.info("worker.stopped")
         return 0
 
-    async def serve(self, told: "Told") -> int:
+    async def serve(self, told: Told) -> int:
         """From start to end; says in between that it is ready. Returns the exit code."""
         stopping = self._stopping
         loop = asyncio.get_running_loop()
@@ -563,99 +556,9 @@ class Worker:
             self.driver.fail(reason(error))
 
 
-@dataclass(slots=True)
-class Told:
-    """The two ways in which a starter learns that we are ready."""
-
-    file: Path
-    descriptor: int
-
-    def prepared(self) -> None:
-        """To the starter: all but the journal is there."""
-        self._say(b'{"prepared": true}\n')
-
-    def waiting(self) -> None:
-        """To the starter: it lasts, and is no fault of ours."""
-        self._say(b'{"waiting": "room"}\n')
-
-    def _say(self, line: bytes) -> None:
-        if self.descriptor >= 0:
-            os.write(self.descriptor, line)
-
-    def ready(self, line: dict[str, Any]) -> None:
-        """Says so: the first time to the starter too, later in the file."""
-        descriptor, self.descriptor = self.descriptor, -1
-        problem = ready.tell({"ready": True, **line}, self.file, descriptor)
-        if problem:
-            log.error(
-                "ready.untold",
-                file=str(self.file),
-                reason=problem,
-                help="mend the file system, then tapswitch restart",
-            )
-
-    def withdraw(self) -> None:
-        """Says that we are not any longer."""
-        ready.withdraw(self.file)
-
-
-def _open(worker: Worker, told: Told) -> None:
-    """Opens the worker. A disk without room for the next segment is waited for, when there is a
-    journal to go on with: ending would only start the next one, which would find the same.
-
-    Raises: OperatorError, JournalError.
-    """
-    began = any(journal_directory(worker.settings, NAME).glob("*.seg"))
-    said = False
-    while True:
-        try:
-            worker.open()
-        except JournalError as error:
-            if not (began and error.no_room):
-                raise
-            if not said:
-                said = True
-                told.waiting()
-                log.error("journal.shortage", reason=str(error))  # noqa: TRY400
-            time.sleep(ROOM_S)
-        else:
-            return
-
-
-def _next_txn(node: int, last: int) -> int:
-    """Node and lane in the upper bits; the counter goes on where the journal ended."""
-    assert 0 < node < 1 << NODE_BITS
-    counter = last & ((1 << TXN_COUNTER_BITS) - 1)
-    return (node << LANE_BITS | LANE) << TXN_COUNTER_BITS | counter + 1
-
-
-def _terminals(settings: Settings, keys: journals.Keys) -> Terminals | None:
-    """The registry of terminals; an empty one where no file is yet. Raises: KeyFileError."""
-    if settings.terminals is None:
-        return None
-    terminals = Terminals(keys)
-    if Path(settings.terminals.file).exists():
-        terminals.install(settings.terminals.file, keys)
-    else:
-        log.warning("terminals.none", file=settings.terminals.file, help="tapswitch terminal add")
-    return terminals
-
-
-def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m switch.apps.worker", description=__doc__)
-    parser.add_argument("--config", required=True, help="configuration directory")
-    parser.add_argument("--ready-fd", type=int, default=-1, help="descriptor for the ready line")
-    parser.add_argument("--bind", action="append", default=[], metavar="NAME=HOST:PORT")
-    parser.add_argument("--listening", action="append", default=[], metavar="NAME=FD")
-    parser.add_argument("--heir-fd", type=int, default=-1, help="who keeps our listeners")
-    parser.add_argument("--wait-fd", type=int, default=-1, help="begin when a byte comes there")
-    parser.add_argument("--parent", type=int, default=0, help="end when this process has ended")
-    return parser.parse_args(arguments)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one worker to its end; returns the exit code."""
-    options = _arguments(arguments)
+    options = parsed(__doc__, arguments)
     observe_log.configure(f"worker {NAME}")
     # Before there is anything to reload, it must not end us.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -677,7 +580,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             told.prepared()
             if not os.read(options.wait_fd, 1):
                 return 0  # The starter thought better of it.
-        _open(worker, told)
+        open_with_room(worker.open, journal_directory(settings, NAME), told)
         # Ours now that the journal is: before, it may have been the file of a worker that runs.
         told.withdraw()
         return uvloop.run(worker.serve(told))

@@ -2,12 +2,20 @@
 
 import os
 import subprocess
+from typing import NoReturn
 
 import pytest
 
 from tests.support.tree import ROOT
 
-__all__ = ["debian_tool"]
+__all__ = ["debian_tool", "lacking"]
+
+
+def lacking(reason: str) -> NoReturn:
+    """This machine lacks what the test needs: skipped, and with CI=true failed."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def debian_tool(command: str, *packages: str) -> str:
@@ -24,7 +32,4 @@ def debian_tool(command: str, *packages: str) -> str:
     )
     if done.returncode == 0:
         return done.stdout.strip()
-    reason = f"{command} is not to be had here: {done.stderr.strip()}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    lacking(f"{command} is not to be had here: {done.stderr.strip()}")

@@ -407,6 +407,30 @@ impl Drop for Journal {
     }
 }
 
+impl RecordKind {
+    /// Goes on with what was begun, or tells of it. While a disk is full such records have the room that was kept for
+    /// them; the others (new requests, refusals that are remembered, checkpoints) are refused.
+    pub fn begun_work(self) -> bool {
+        match self {
+            RecordKind::Started
+            | RecordKind::Answered
+            | RecordKind::Reversal
+            | RecordKind::Settled
+            | RecordKind::StanMark
+            | RecordKind::Stopped
+            | RecordKind::Reconfigured
+            | RecordKind::WorkKeys
+            | RecordKind::Advised
+            | RecordKind::StoodIn => true,
+            RecordKind::Accepted
+            | RecordKind::Declined
+            | RecordKind::Checkpoint
+            | RecordKind::AtcWindows
+            | RecordKind::StandInTotal => false,
+        }
+    }
+}
+
 /// Adopts the first spare segment when nothing was ever written to it, and removes all others. Returns the index of
 /// the segment to prepare next.
 fn reuse(

@@ -52,30 +52,6 @@ pub enum RecordKind {
     StandInTotal = 15,
 }
 
-impl RecordKind {
-    /// Goes on with what was begun, or tells of it. While a disk is full such records have the room that was kept for
-    /// them; the others (new requests, refusals that are remembered, checkpoints) are refused.
-    pub fn begun_work(self) -> bool {
-        match self {
-            RecordKind::Started
-            | RecordKind::Answered
-            | RecordKind::Reversal
-            | RecordKind::Settled
-            | RecordKind::StanMark
-            | RecordKind::Stopped
-            | RecordKind::Reconfigured
-            | RecordKind::WorkKeys
-            | RecordKind::Advised
-            | RecordKind::StoodIn => true,
-            RecordKind::Accepted
-            | RecordKind::Declined
-            | RecordKind::Checkpoint
-            | RecordKind::AtcWindows
-            | RecordKind::StandInTotal => false,
-        }
-    }
-}
-
 /// Every kind with its spelling, ordered by number.
 pub const KINDS: [(RecordKind, &str); 15] = [
     (RecordKind::Started, "STARTED"),
