@@ -1,6 +1,6 @@
 # The front door: people, hooks and CI use the same words. The logic is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench load faults fuzz fmt clean
+.PHONY: help setup demo test check bench load faults fuzz exhaustive fmt clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -28,6 +28,9 @@ faults: setup ## every fault on real processes at every place, some minutes (FAU
 
 fuzz: setup ## each fuzz target for FUZZ_SECONDS (60)
 	@scripts/fuzz
+
+exhaustive: setup ## every history of up to four journal operations, cut off at every operation of the disk (the suite has one in eight of the longest)
+	@TAPSWITCH_EXHAUSTIVE=1 cargo test --quiet -p tapswitch-native --no-default-features simulation::exhaustive -- --nocapture
 
 fmt: setup ## format all sources
 	@scripts/fmt

@@ -125,6 +125,27 @@ impl SimDisk {
         state.boot += 1;
     }
 
+    /// As `unsynced`, without sectors that hold what they held before: those whose loss could be noticed.
+    #[must_use]
+    pub fn at_stake(&self) -> Vec<(String, usize)> {
+        let state = self.state();
+        let mut stake = Vec::new();
+        for (name, file) in &state.files {
+            let differs = |sector: &&usize| {
+                let from = **sector * SECTOR_BYTES;
+                let to = (from + SECTOR_BYTES).min(file.durable.len());
+                file.durable.get(from..to) != file.volatile.get(from..to)
+            };
+            stake.extend(
+                file.dirty
+                    .iter()
+                    .filter(differs)
+                    .map(|s| (name.clone(), *s)),
+            );
+        }
+        stake
+    }
+
     /// File and sector of everything a power cut could take now.
     #[must_use]
     pub fn unsynced(&self) -> Vec<(String, usize)> {
@@ -301,6 +322,15 @@ impl Image {
 }
 
 impl State {
+    /// The power may go before anything is changed.
+    fn meet_power(&mut self) -> io::Result<()> {
+        if self.faults.strikes(Kind::PowerCut) {
+            self.boot += 1;
+            return Err(io::Error::other(OFF));
+        }
+        Ok(())
+    }
+
     fn spend(&mut self, us: u64) {
         let Speed {
             spread,
@@ -358,6 +388,7 @@ impl Device for SimFile {
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state()?;
+        state.meet_power()?;
         let cost = state.speed.write_us;
         state.spend(cost);
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -407,6 +438,7 @@ impl Device for SimFile {
 
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.state()?;
+        state.meet_power()?;
         let cost = state.speed.sync_us;
         state.spend(cost);
         let failed = state.faults.meet(Operation::Sync);
@@ -487,6 +519,7 @@ impl Store for Mounted {
         }
         {
             let mut state = self.state()?;
+            state.meet_power()?;
             let cost = state.speed.create_us;
             state.spend(cost);
             state.faults.meet(Operation::Create)?;
@@ -514,6 +547,7 @@ impl Store for Mounted {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state()?;
+        state.meet_power()?;
         state.faults.meet(Operation::Remove)?;
         match state.files.remove(name) {
             Some(_) => Ok(()),

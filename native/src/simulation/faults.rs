@@ -30,6 +30,8 @@ macro_rules! kinds {
 }
 
 kinds! {
+    /// The power goes before a write, a sync, a creation or a removal: it does not happen, and neither does anything after it.
+    PowerCut => "power_cut",
     /// EIO.
     ReadError => "read_error",
     /// EIO; some of it is written.

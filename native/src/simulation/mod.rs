@@ -4,7 +4,13 @@
 //! is open, and none opens until `end`. A production process opens its journal before it serves and keeps it to its
 //! end, so nothing can turn its clocks, its random bytes or its defects (`hook`) from within.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod damage;
 pub mod disk;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod exhaustive;
 pub mod faults;
 pub mod mutant;
 pub mod pump;
