@@ -15,7 +15,10 @@ BASICS = (
     "bash", "cat", "cut", "dirname", "env", "find", "flock", "mkdir", "sed", "sha256sum", "sort",
     "uname",
 )  # fmt: skip
-TARGETS = {"help", "setup", "demo", "test", "check", "bench", "load", "fuzz", "fmt", "clean"}
+TARGETS = {
+    "help", "setup", "demo", "test", "check", "bench", "load", "faults", "fuzz",
+    "exhaustive", "fmt", "clean",
+}  # fmt: skip
 
 
 @pytest.fixture

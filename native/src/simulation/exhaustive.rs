@@ -239,20 +239,8 @@ struct Recovered {
     checkpoint: Place,
 }
 
-/// Recovers from a disk and holds the result against the model. `at` names the case.
-fn judge(disk: &SimDisk, keys: &Arc<Keys>, model: &Model, at: &str) -> Recovered {
-    let opened = open(disk, Arc::clone(keys), OPTIONS, None);
-    let (journal, hand) = opened.unwrap_or_else(|e| panic!("{at}: a power cut is no damage: {e}"));
-    let last = journal.synced();
-    assert!(
-        last >= model.acknowledged,
-        "{at}: J1, record {last} of {}",
-        model.acknowledged
-    );
-    assert!(
-        last <= model.records.len() as u64,
-        "{at}: more than was appended"
-    );
+/// Holds every record up to `last` against the model; the LSN of the first, 0 for none.
+fn compare(disk: &SimDisk, keys: &Keys, model: &Model, last: u64, at: &str) -> u64 {
     let (mut lsn, mut first) = (0, 0);
     let report = scan(
         &*disk.mount(),
@@ -278,6 +266,24 @@ fn judge(disk: &SimDisk, keys: &Arc<Keys>, model: &Model, at: &str) -> Recovered
     );
     report.unwrap_or_else(|e| panic!("{at}: {e}"));
     assert_eq!(lsn, last, "{at}: what was found is read");
+    first
+}
+
+/// Recovers from a disk and holds the result against the model. `at` names the case.
+fn judge(disk: &SimDisk, keys: &Arc<Keys>, model: &Model, at: &str) -> Recovered {
+    let opened = open(disk, Arc::clone(keys), OPTIONS, None);
+    let (journal, hand) = opened.unwrap_or_else(|e| panic!("{at}: a power cut is no damage: {e}"));
+    let last = journal.synced();
+    assert!(
+        last >= model.acknowledged,
+        "{at}: J1, record {last} of {}",
+        model.acknowledged
+    );
+    assert!(
+        last <= model.records.len() as u64,
+        "{at}: more than was appended"
+    );
+    let first = compare(disk, keys, model, last, at);
     let mut replays_from = None;
     journal
         .replay(&mut |record| {
@@ -458,6 +464,34 @@ fn play(
     run.apply(*last).then_some(run)
 }
 
+/// The moments within the last operation of a history.
+fn within(
+    start: &(&'static str, SimDisk, Model),
+    keys: &Arc<Keys>,
+    ops: &[Op],
+    name: &str,
+    tried: &mut Tried,
+) {
+    for n in 1.. {
+        let Some(cut) = play(start, keys, ops, Some(n)) else {
+            break;
+        };
+        if !power_went(&cut.disk) {
+            cut.die();
+            break;
+        }
+        // Whatever is still asked of it: nothing more is acknowledged.
+        let _ = cut.journal.append(RecordKind::Answered, &small(1), None);
+        cut.journal.commit();
+        let _ = (cut.hand.begin(), cut.hand.finish());
+        assert_eq!(cut.journal.synced(), cut.model.acknowledged, "{name}: J5");
+        cut.die();
+        cut.disk.mend();
+        let name = format!("{name} cut at {n}");
+        cut_off(&cut.disk, keys, &cut.model, &name, tried);
+    }
+}
+
 /// All histories from one start. Those of four operations: every `one_in`th.
 fn every_history(start: usize, one_in: u64) -> Tried {
     let keys = Arc::new(Keys::ephemeral().unwrap());
@@ -485,21 +519,7 @@ fn every_history(start: usize, one_in: u64) -> Tried {
                 // Those change nothing on the disk: what a power cut leaves is what it left before them.
                 cut_off(&run.disk, &keys, &run.model, &name, &mut tried);
             }
-            // The moments within the last operation.
-            for n in 1.. {
-                let Some(cut) = play(&start, &keys, &ops, Some(n)) else {
-                    break;
-                };
-                let struck = power_went(&cut.disk);
-                cut.die();
-                if !struck {
-                    break;
-                }
-                assert!(cut.journal.synced() <= cut.model.acknowledged, "{name}: J5");
-                cut.disk.mend();
-                let name = format!("{name} cut at {n}");
-                cut_off(&cut.disk, &keys, &cut.model, &name, &mut tried);
-            }
+            within(&start, &keys, &ops, &name, &mut tried);
             if ops.len() < OPERATIONS_MAX {
                 open.push(ops);
             }

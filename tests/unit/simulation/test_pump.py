@@ -122,17 +122,19 @@ def test_a_full_disk_is_a_shortage_and_room_ends_it(keys: journal.Keys) -> None:
     assert disk.counts()["create_no_space"] == 1
 
 
-def test_without_a_segment_the_journal_fails_and_stays_failed(keys: journal.Keys) -> None:
+def test_without_a_segment_the_journal_waits_and_goes_on_with_one(keys: journal.Keys) -> None:
     disk = simulation.Disk(1)
     pump = opened(disk, keys)
-    disk.fail("create_error", sticky=True)
-    assert not pump.prepare()
     for txn in range(1, 200):
         pump.journal.append(record(txn))
+    disk.fail("create_error", sticky=True)
+    assert not pump.prepare()
     pump.journal.commit()
-    assert (pump.begin(), pump.finish(), pump.begin()) == ("written", "more", "failed")
-    assert "no room" in str(pump.journal.failure)
-    assert (pump.signalled, pump.waiting, pump.journal.synced) == (True, False, 0)
+    assert (pump.begin(), pump.finish(), pump.begin()) == ("written", "more", "stalled")
+    assert (pump.journal.failure, pump.journal.synced, pump.waiting) == (None, 0, True)
+    disk.mend()
+    assert pump.prepare()
+    assert (pump.begin(), pump.finish(), pump.journal.synced) == ("written", "synced", 199)
 
 
 @pytest.mark.parametrize("kind", ["write_error", "write_no_space", "sync_error", "sync_dropped"])
