@@ -20,21 +20,14 @@ use super::meter::PyMeter;
 use super::terminal::PyTerminals;
 use super::usage_error;
 use super::walk::{PyDuplicates, PyOriginal, issuer_index};
-use crate::codec::message::Message;
 use crate::codec::name::Name;
 use crate::limits::Allowance;
 use crate::terminal::Variant;
 use crate::terminal::registry::who;
 use crate::walk::{
     Advise, Approve, Asked, Conclude, Forward, Gate, GateError, Numbers, Reversal, ReversalEffect,
-    Ticket, Word,
+    Word,
 };
-
-impl Ticket for Py<PyMessage> {
-    fn message(&self) -> &Message {
-        self.get()
-    }
-}
 
 pub(super) fn gate_error(py: Python<'_>, error: &GateError) -> PyErr {
     match error {

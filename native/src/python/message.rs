@@ -11,6 +11,7 @@ use crate::codec::value::hex;
 use crate::codec::{Message, Name};
 use crate::python::usage_error;
 use crate::tap::Tap;
+use crate::walk::Ticket;
 
 #[pyclass(
     frozen,
@@ -19,6 +20,12 @@ use crate::tap::Tap;
     freelist = 1024
 )]
 pub(crate) struct PyMessage(pub(super) Message);
+
+impl Ticket for Py<PyMessage> {
+    fn message(&self) -> &Message {
+        self.get()
+    }
+}
 
 impl std::ops::Deref for PyMessage {
     type Target = Message;
