@@ -14,6 +14,13 @@ demo: setup ## the whole system on this machine with traffic, until Ctrl-C (DEMO
 test: setup ## all tests, native and Python (TEST="tests/unit -k window" for some)
 	@scripts/test $(TEST)
 
+.PHONY: simulate mutants
+simulate: setup ## the whole switch in 300 seeded worlds, every fault at least once (SIMULATE="--seed 7 --trace")
+	@scripts/simulate $(SIMULATE)
+
+mutants: setup ## defects made on purpose, and which rule of the simulation notices each
+	@scripts/mutants $(MUTANTS)
+
 check: setup ## format, lint, types, stubs, layers, native lints
 	@scripts/check
 

@@ -29,6 +29,9 @@ __all__ = ["command"]
     type=click.Path(path_type=Path),
     help="Add failing worlds to this file.",
 )
+@click.option(
+    "--sometimes", is_flag=True, help="Fail when a fault or state never came up (with --seeds)."
+)
 @click.option("--mutant", default="", hidden=True)
 def command(
     seed: int | None,
@@ -39,6 +42,7 @@ def command(
     trace: bool,
     no_shrink: bool,
     regressions: Path | None,
+    sometimes: bool,
     mutant: str,
 ) -> int:
     """The whole switch in seeded worlds: rude acquirers and banks, a bad network, power cuts.
@@ -49,6 +53,7 @@ def command(
     """
     from switch.simulation import report
     from switch.simulation.mutants import check_mutant
+    from switch.simulation.sometimes import missing
     from switch.simulation.swarm import Case, Pool
 
     if (seed is None) == (seeds is None):
@@ -75,4 +80,9 @@ def command(
         for result in results:
             totals.update(result.outcome.counts)
         report.show_swarm(results, totals, len(failed))
+        never = missing(totals) if sometimes else []
+        for name in never:
+            click.echo(f"never happened: {name}")
+        if never:
+            return 6
     return 6 if failed else 0

@@ -215,7 +215,8 @@ class Acquirer:
         self.open[script.number] = (body, slot, script)
         faults, at = script.faults, script.at
         deadline = self.plan.deadline_ms * MS
-        if "reverse_first" in faults and body.kind != "balance":
+        if "reverse_first" in faults and body.kind not in {"balance", "advice"}:
+            self.counts["reverse_first"] += 1
             self._undo(body, slot, script)
             self.loop.call_later(at[0] * at[0] * 0.02, self._send, body, slot, script.link, False)
         else:
@@ -269,6 +270,8 @@ class Acquirer:
         tapped = None
         if script.tap and self.wallet is not None and name in {"purchase", "authorisation"}:
             tapped = self.wallet.tap(script, amount, self.wall_s(), self.plan)
+            self.counts["forge"] += tapped.forged
+            self.counts["replay_counter"] += "replay_counter" in script.faults
             pan = tapped.token
         place = (amount if name != "balance" else 0, pan, processing + mti)
         if tapped is None and place in slot.bodies:
@@ -331,6 +334,7 @@ class Acquirer:
     def _disconnect(self, script: Script) -> None:
         link = self.links[script.link]
         if link is not None and link.transport is not None and not self.healed:
+            self.network.struck("disconnect")
             if script.at[8] < 0.5:
                 link.transport.reset()
             else:

@@ -63,7 +63,7 @@ institution_code = "2000{index}"
 {where}
 connections = {connections}
 deadline_ms = {deadline_ms}
-in_flight_max = 256
+in_flight_max = {in_flight_max}
 echo_idle_s = 1
 suspect_ms = 500
 probe_ms = 300
@@ -134,6 +134,7 @@ class Shared:
                 where=where,
                 connections=plan.bank_links,
                 deadline_ms=plan.deadline_ms,
+                in_flight_max=plan.in_flight_max // 2,
                 retry_ms=plan.retry_ms,
                 retry_max_ms=plan.retry_ms * 6,
             )

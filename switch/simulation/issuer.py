@@ -142,7 +142,7 @@ class Bank:
         if self._down:
             return
         self._down = True
-        self.counts["flap"] += 1
+        self.network.strike("flap")
         if self._server is not None:
             self._server.close()
         for link in list(self.links):

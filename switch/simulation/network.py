@@ -123,17 +123,17 @@ class _Pipe:
         if network.foul:
             fault = rng.random()
             if fault < weather.reset:
-                network.counts["reset"] += 1
+                network.strike("reset")
                 self.source.reset()
                 return
             fault -= weather.reset
             if fault < weather.half_open:
-                network.counts["half_open"] += 1
+                network.strike("half_open")
                 self.source.go_dark()
                 return
             fault -= weather.half_open
             if fault < weather.stall:
-                network.counts["stall"] += 1
+                network.strike("stall")
                 low, high = weather.stall_us
                 when += (low + (high - low) * rng.random()) * US
             elif fault - weather.stall < weather.delay:
@@ -417,7 +417,14 @@ class Network:
         """Told of each write of a process that has a life."""
         self.read: Callable[[Endpoint, bytes], None] | None = None
         """Likewise of what it reads, before it does."""
+        self.struck: Callable[[str], None] = lambda _fault: None
+        """Told of each fault that may hurt."""
         self._ports = 40_000
+
+    def strike(self, fault: str) -> None:
+        """Counts a fault."""
+        self.counts[fault] += 1
+        self.struck(fault)
 
     def listen(self, factory: Any, where: Any) -> Listener:
         """`where`: an `Address`, or host and port."""

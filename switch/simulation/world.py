@@ -88,6 +88,7 @@ class World:
             setattr(weather, name, plan.faults.get(name, 0.0))
         self.network = Network(self.loop, stream(plan.seed, "net"), weather)
         self.loop.plug(self.network)
+        self.network.struck = self._struck
         self.faults = stream(plan.seed, "world")
         self.disk = simulation.Disk(plan.seed & 0xFFFF_FFFF)
         write_us, _, create_us = plan.disk_us
@@ -213,17 +214,21 @@ class World:
             return
         self.note(f"{'power cut' if power else 'kill'} {why}")
         self.counts["power_cut" if power else "kill"] += 1
-        worker = self.node.worker
-        if worker is not None and self.node.up:
-            if worker.driver.engine.in_flight:
-                self.counts["killed: in flight"] += 1
-            if worker.driver.engine.owed_count:
-                self.counts["killed: reversals owed"] += 1
-            if worker.journal.appended > worker.journal.synced:
-                self.counts["killed: records not durable"] += 1
-        else:
-            self.counts["killed: starting"] += 1
+        self._struck("power_cut" if power else "kill")
         self.node.kill(power=power)
+
+    def _struck(self, fault: str) -> None:
+        """Notes in which state the switch was when a fault struck."""
+        worker = self.node.worker
+        if worker is None or not self.node.up:
+            self.counts[f"{fault} while starting"] += 1
+            return
+        if worker.driver.engine.in_flight:
+            self.counts[f"{fault} while in flight"] += 1
+        if worker.driver.engine.owed_count:
+            self.counts[f"{fault} while reversals owed"] += 1
+        if worker.journal.appended > worker.journal.synced:
+            self.counts[f"{fault} while records not durable"] += 1
 
     # -- the run ----------------------------------------------------------------------------------
 
@@ -305,6 +310,7 @@ class World:
         self._schedule(max(span_s, 0.2))
         for number in range(plan.transactions):
             self.acquirers[workload.randrange(plan.acquirers)].begin(number)
+            self._caps()
             await asyncio.sleep(plan.gap_us * 2e-6 * workload.random())
         await asyncio.sleep(plan.deadline_ms * 1e-3)
 
@@ -317,8 +323,6 @@ class World:
             count = int(wanted) + (times < wanted - int(wanted)) if wanted else 0
             for at in when[:count]:
                 later(at * span_s, self._happens, name, rng.random())
-        for at in (rng.random() for _ in range(4)):
-            later(at * span_s, self._caps)
 
     def _happens(self, name: str, how: float) -> None:
         if self.network.healed:
@@ -330,9 +334,11 @@ class World:
             self.power_cut(why="at a time")
         elif name == "stop":
             self.counts["stop"] += 1
+            self._struck(name)
             self.node.stop()
         elif name == "clock_step":
             self.counts["clock_step"] += 1
+            self._struck(name)
             self.stepped = True
             self.step_s += (HOUR_S, -HOUR_S, 61, -2)[int(how * 4)]
             self._advanced(self.loop.now_ns)

@@ -44,7 +44,14 @@ def test_worlds_were_broken_in_many_ways(results: list[Result]) -> None:
     totals: Counter[str] = Counter()
     for result in results:
         totals.update(result.outcome.counts)
-    wanted = ("power_cut", "kill", "killed: in flight", "killed: reversals owed", "late", "silent")
+    wanted = (
+        "power_cut",
+        "kill",
+        "power_cut while in flight",
+        "kill while reversals owed",
+        "late",
+        "silent",
+    )
     assert not [name for name in wanted if not totals[name]]
 
 
