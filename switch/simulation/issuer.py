@@ -272,6 +272,9 @@ class Bank:
             values["amount"] = f"{int(values['amount']) // 2:012d}"
             held.held = held.held // 2
         held.answers.append((self.loop.now_ns, str(values["response_code"])))
+        plain = {**_echoes(message, ECHOES), "response_code": code}
+        if all(values[name] == value for name, value in plain.items()):
+            held.sound.append((code, str(values.get("auth_code", ""))))
         frame = self.dialect.encode(ANSWERS[mti], values)
         crosswise = act == "crosswise"
         self.loop.call_later(delay, self._send, link, frame, crosswise)

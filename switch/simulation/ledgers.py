@@ -128,3 +128,5 @@ class Held(msgspec.Struct):
     acknowledged: int = 0
     answers: list[tuple[int, str]] = []
     """When it answered, and how."""
+    sound: list[tuple[str, str]] = []
+    """Codes and authorisation codes of its answers with which nothing was wrong."""

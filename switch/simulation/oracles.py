@@ -122,7 +122,7 @@ def _money(evidence: Evidence) -> Iterator[Broken]:
 
 
 def _banks(evidence: Evidence) -> Iterator[Broken]:
-    """M3, M6, M7, D9: what banks got stands in the journal, as it was asked."""
+    """M3, M6, M7, D9, D10: what banks got stands in the journal, as it was asked."""
     by_out = {
         (kept.issuer, kept.out): kept for kept in evidence.recorded.kept.values() if kept.out[0]
     }
@@ -138,6 +138,8 @@ def _banks(evidence: Evidence) -> Iterator[Broken]:
                 yield Broken("M3", "undone twice", kept.key)
             if held.requests:
                 yield from _same(evidence, kept, held)
+            if kept.approved and kept.accepted and ("00", kept.auth_code) not in held.sound:
+                yield Broken("D10", "approved, and its bank never said so properly", kept.key)
             yield from _reversals(kept, held)
         yield from _numbers(name, bank)
 

@@ -180,7 +180,7 @@ def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Pl
             chosen[name] = weight * _SHARE.get(name, SHARE)
     aims: list[Aim] = []
     for _ in range(aim.choice((0, 1, 1, 2, 2))):
-        named = bool(points) and aim.random() < 0.35
+        named = bool(points) and aim.random() < 0.5
         at = aim.choice(points) if named else aim.choice(AIMS)
         nth = int(aim.choice((1, 3, 10, 40, 100)) * (0.5 + aim.random())) + 1
         delay = aim.choice((0, 0, aim.randint(1, 300), aim.randint(1, 10_000)))
