@@ -5,8 +5,8 @@ import re
 from switch.model import end
 from tests.support.tree import ROOT
 
-WHO = {"-", "A", "I", "S", "K", "T", "R", "D", "J"}
-WHEN = {"-", "F", "P", "V", "C", "N", "R", "Q", "W", "B", "L"}
+WHO = {"-", "A", "I", "S", "K", "T", "R", "D", "J", "O"}
+WHEN = {"-", "F", "P", "V", "C", "N", "R", "Q", "W", "B", "L", "S"}
 NAMED = [name for name in end.__all__ if name not in {"ALL", "RETIRED"}]
 
 
