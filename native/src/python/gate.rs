@@ -423,11 +423,7 @@ impl PyGate {
         bank_code: &str,
     ) -> PyResult<u64> {
         let end = exactly(py, "end", end)?;
-        let word = Word {
-            operator,
-            remark,
-            bank_code,
-        };
+        let word = Word::of(operator, remark, bank_code);
         let lsn = self.0.settle(&original.0, result, end, now(wall_ms), word);
         lsn.map_err(|e| gate_error(py, &e))
     }

@@ -21,6 +21,16 @@ pub struct Word<'a> {
     pub bank_code: &'a str,
 }
 
+impl<'a> Word<'a> {
+    pub fn of(operator: &'a str, remark: &'a str, bank_code: &'a str) -> Word<'a> {
+        Word {
+            operator,
+            remark,
+            bank_code,
+        }
+    }
+}
+
 impl<T: Ticket> Gate<T> {
     /// One attempt at what a bank is owed (0420, 0120, 0220; as a repeat 0421, 0121, 0221), held until the record that
     /// owes it is durable. False when the connection is not open.

@@ -117,13 +117,18 @@ impl Fold {
             | RecordKind::Stopped
             | RecordKind::Checkpoint => {}
         }
-        // Whatever record of a request names the numbers of an advice, owes it.
+        self.told(record, &parties);
+    }
+
+    /// Whatever record of a request names the numbers of an advice, owes it.
+    fn told(&mut self, record: &RecordRef<'_>, parties: &Parties) {
+        let fields = &record.fields;
         if record.kind != RecordKind::Settled
             && fields.has(Field::AdviceStan)
             && let Some(key) = fields.array(Field::Key)
         {
             let txn = fields.number_or_0(Field::Txn);
-            let mut facts = facts_of(fields, key, txn, Field::OriginalMti, &parties);
+            let mut facts = facts_of(fields, key, txn, Field::OriginalMti, parties);
             facts.duty = Duty::Advice;
             facts.own = numbers(fields, Field::AdviceStan, Field::AdviceTime);
             self.owe(record, facts);
@@ -146,7 +151,7 @@ impl Fold {
         }
     }
 
-    /// An acquirer's advice: its own key is settled by it; what its bank is owed is read by `record`.
+    /// An acquirer's advice: its own key is settled by it; what its bank is owed is read by `told`.
     fn advised(&mut self, record: &RecordRef<'_>, parties: &Parties, veil: &Veil) {
         let Some(mut entry) = read_entry(&record.fields, parties.acquirer, parties.issuer) else {
             return;

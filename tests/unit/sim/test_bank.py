@@ -145,3 +145,15 @@ def test_money_is_conserved_whatever_comes(steps: list[tuple[bool, int, int]]) -
     assert bank.holds == sum(amount > 0 for amount in held.values())
     pans = [card_number(PREFIX, digits) for digits in (0, *TABLE)]
     assert sum(bank.available(pan) for pan in pans) + bank.held_amount == 20_000 * len(pans)
+
+
+def test_an_advice_is_booked_once_whatever_the_balance_and_can_be_reversed() -> None:
+    bank = Bank(("6299",), opening_balance=100)
+    told = Original("6299000000000004", 500, "T", "M", "A", "R")
+    first, again = bank.advise(("1", "t"), told), bank.advise(("1", "t"), told)
+    assert (first.code, first.held, again.code, again.held) == ("00", 500, "00", 0)
+    assert (again.copy, bank.holds, bank.held_amount) == (True, 1, 500)
+    undone = bank.reverse(("1", "t"), told)
+    assert (undone.effect, undone.released, bank.holds) == (Effect.RELEASED, 500, 0)
+    stranger = Original("4299000000000004", 500, "T", "M", "A", "R")
+    assert bank.advise(("2", "t"), stranger).code == "14"
