@@ -166,6 +166,10 @@ class Bank:
         """From now on it answers plainly and soon."""
         self.healed = True
         self._deaf.clear()
+        for link in list(self.links):
+            # What a host's keep-alive does: it says nothing on a line on which nothing comes.
+            if link.transport is not None and link.transport.out.dark:
+                link.transport.reset()
         self._return()
 
     # -- messages ---------------------------------------------------------------------------------
