@@ -1,6 +1,6 @@
 # The front door: people, hooks and CI use the same words. The logic is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench load faults fuzz exhaustive fmt clean
+.PHONY: help setup demo test simulate mutants check bench load faults fuzz exhaustive fmt clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -14,7 +14,6 @@ demo: setup ## the whole system on this machine with traffic, until Ctrl-C (DEMO
 test: setup ## all tests, native and Python (TEST="tests/unit -k window" for some)
 	@scripts/test $(TEST)
 
-.PHONY: simulate mutants
 simulate: setup ## the whole switch in 300 seeded worlds, every fault at least once (SIMULATE="--seed 7 --trace")
 	@scripts/simulate $(SIMULATE)
 

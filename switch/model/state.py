@@ -22,6 +22,8 @@ class KeyState(IntEnum):
     """Approved, then undone (by the acquirer or by us)."""
     TOMBSTONE = 5
     """A reversal came for a request never seen; the late original is refused."""
+    TURNED_AWAY = 6
+    """Refused without a record a moment ago: no entry, and its repeat is told the same."""
 
 
 @unique

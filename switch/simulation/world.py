@@ -105,7 +105,15 @@ class World:
             lambda: 0.02 + 0.3 * self.faults.random(),
             self._node_ended,
         )
-        self.banks = {
+        self.banks = self._make_banks(plan)
+        self.wallet = self.ground.wallet(plan)
+        self.acquirers = self._make_acquirers(plan)
+        self._disk_rng = stream(plan.seed, "disk")
+        self.aims = Aims(self, plan.aims)
+        self._turn = 0
+
+    def _make_banks(self, plan: Plan) -> dict[str, Bank]:
+        return {
             f"BANK{index:02d}": Bank(
                 plan,
                 f"BANK{index:02d}",
@@ -115,8 +123,9 @@ class World:
             )
             for index in range(plan.banks)
         }
-        self.wallet = self.ground.wallet(plan)
-        self.acquirers = [
+
+    def _make_acquirers(self, plan: Plan) -> list[Acquirer]:
+        return [
             Acquirer(
                 plan,
                 index,
@@ -130,9 +139,6 @@ class World:
             )
             for index in range(plan.acquirers)
         ]
-        self._disk_rng = stream(plan.seed, "disk")
-        self.aims = Aims(self, plan.aims)
-        self._turn = 0
 
     # -- what the loop tells ----------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ BASICS = (
 )  # fmt: skip
 TARGETS = {
     "help", "setup", "demo", "test", "check", "bench", "load", "faults", "fuzz",
-    "exhaustive", "fmt", "clean",
+    "exhaustive", "fmt", "clean", "mutants", "simulate",
 }  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def test_unsafe_code_lives_in_one_file() -> None:
 
 
 def test_only_simulators_and_tests_reveal_a_field() -> None:
-    allowed = {"sim", "client"}
+    allowed = {"sim", "client", "simulation"}
     places = [
         f"{path}:{number}"
         for path in OURS

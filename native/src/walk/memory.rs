@@ -8,6 +8,7 @@ use super::duplicates::{Duplicates, Entry, Handle};
 use super::original::trimmed;
 use super::reference::reference;
 use super::state::KeyState;
+use super::turned_away::{Told, TurnedAway};
 use super::veil::Veil;
 use crate::codec::kind::Kind;
 use crate::codec::message::Message;
@@ -51,6 +52,8 @@ pub struct Memory {
     pub veil: Veil,
     /// What was approved in banks' names.
     pub stand_ins: StandIns,
+    /// Refused without a record a moment ago.
+    pub turned_away: TurnedAway,
     /// Terminals that sign on; None: the node has none.
     pub terminals: Option<Arc<Terminals>>,
     institutions: Vec<Institution>,
@@ -75,6 +78,7 @@ impl Memory {
             atc: AtcTable::new(counters),
             veil: Veil::new()?,
             stand_ins: StandIns::new(stand_in_cards),
+            turned_away: TurnedAway::default(),
             terminals: None,
             institutions: Vec::new(),
             zone_offset_s: 0,
@@ -239,6 +243,9 @@ impl Memory {
         {
             return (entry.state, entry.body == body);
         }
+        if is_request(message) && self.turned_away.told(&key, now_s).is_some() {
+            return (KeyState::TurnedAway, true);
+        }
         let card = self.card_of(message);
         // If it is a token, its counters are wanted some microseconds from now.
         self.atc.prefetch(&card);
@@ -318,12 +325,17 @@ impl Memory {
 
     /// Takes back a claim that got no record: the same request may come again, and nothing waits for an outcome of this
     /// one. Nothing for a key that a record stands behind.
-    pub fn unclaim(&mut self, message: &Message) {
+    ///
+    /// A request's repeat that is under way already is told the same (`turned_away`).
+    pub fn unclaim(&mut self, message: &Message, told: Told, now_s: i64) {
         let Some(handle) = Handle::from_bits(message.handle()) else {
             return;
         };
-        let unrecorded = |entry: &Entry| entry.lsn == 0 && entry.state == KeyState::InFlight;
-        if self.table.get(handle).is_some_and(unrecorded) {
+        let unrecorded = |entry: &&Entry| entry.lsn == 0 && entry.state == KeyState::InFlight;
+        if let Some(entry) = self.table.get(handle).filter(unrecorded) {
+            if is_request(message) {
+                self.turned_away.remember(&entry.key, told, now_s);
+            }
             self.table.remove(handle);
         }
     }
@@ -337,6 +349,11 @@ impl Memory {
     pub fn entry_of_mut(&mut self, message: &Message) -> Option<&mut Entry> {
         self.table.get_mut(Handle::from_bits(message.handle())?)
     }
+}
+
+/// 0100, 0200 and their repeats: reversals and advices are never turned away for good.
+fn is_request(message: &Message) -> bool {
+    message.mti()[2] == b'0'
 }
 
 /// What was supplied to an earlier message, as far as it is remembered.

@@ -29,6 +29,7 @@ mod sign;
 mod state;
 mod steps;
 mod time;
+mod turned_away;
 mod veil;
 
 pub use advice::Advise;

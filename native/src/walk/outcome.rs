@@ -11,6 +11,7 @@ use super::original::{Numbers, Original};
 use super::records::{Paper, Sides};
 use super::state::{Cause, KeyState};
 use super::steps::{facts, lend, micros};
+use super::turned_away::Told;
 use crate::codec::kind::Kind;
 use crate::codec::message::Message;
 use crate::journal::{Field, Journal, RecordKind};
@@ -270,7 +271,7 @@ impl<T: Ticket> Gate<T> {
     ) -> Result<(), GateError> {
         let mut memory = self.memory()?;
         memory.release_tap(request);
-        memory.unclaim(request);
+        memory.unclaim(request, Told { code, end }, now_s);
         drop(memory);
         self.supply_unclaimed(request, slot, now_s)?;
         let meant = code;
@@ -291,8 +292,9 @@ impl<T: Ticket> Gate<T> {
         Ok(())
     }
 
-    /// `refuse` for a request that nobody has looked at yet. False, and nothing done, when its key is known: what is
-    /// remembered of it must be told, so that nobody takes an approval for a decline.
+    /// `refuse` for a request that nobody has looked at yet; its repeats are told the same for a while. False, and
+    /// nothing done, when its key is known: what is remembered of it must be told, so that nobody takes an approval for
+    /// a decline.
     pub fn shed(
         &mut self,
         request: &Message,
@@ -305,15 +307,17 @@ impl<T: Ticket> Gate<T> {
         {
             let mut memory = self.memory()?;
             let key = memory.key_of(request, institution, now_s);
-            if memory.table.find(&key).is_some() {
+            if memory.table.find(&key).is_some() || memory.turned_away.told(&key, now_s).is_some() {
                 return Ok(false);
             }
+            memory.turned_away.remember(&key, Told { code, end }, now_s);
         }
         self.refuse(request, Some(slot), code, end, now_s)?;
         Ok(true)
     }
 
-    /// The stored answer once more, held until the record it stands on is durable. False when nothing is stored.
+    /// The stored answer once more, held until the record it stands on is durable; what a request was told that was
+    /// turned away a moment ago. False when nothing is stored.
     pub fn repeat(
         &mut self,
         request: &Message,
@@ -323,7 +327,11 @@ impl<T: Ticket> Gate<T> {
     ) -> Result<bool, GateError> {
         let key = self.memory()?.key_of(request, institution, now_s);
         let Some(entry) = self.entry(&key) else {
-            return Ok(false);
+            let told = self.memory()?.turned_away.told(&key, now_s);
+            if let Some(Told { code, end }) = told {
+                self.refuse(request, slot, code, end, now_s)?;
+            }
+            return Ok(told.is_some());
         };
         if entry.state == KeyState::InFlight || entry.code == [0; 2] {
             return Ok(false);

@@ -77,11 +77,7 @@ impl Fold {
             acquirer: intern(memory, fields.text(Field::Acquirer)).unwrap_or(0),
             issuer,
         };
-        if let Some(issuer) = issuer {
-            self.mark(issuer, fields, Field::OutStan, Field::OutTime);
-            self.mark(issuer, fields, Field::ReversalStan, Field::ReversalTime);
-            self.mark(issuer, fields, Field::AdviceStan, Field::AdviceTime);
-        }
+        self.marks_towards(issuer, fields);
         match record.kind {
             RecordKind::Accepted => self.accepted(record, &parties, &memory.veil),
             RecordKind::Answered | RecordKind::Declined => {
@@ -118,6 +114,14 @@ impl Fold {
             | RecordKind::Checkpoint => {}
         }
         self.told(record, &parties);
+    }
+
+    /// All numbers that a record says were used towards its bank.
+    fn marks_towards(&mut self, issuer: Option<u16>, fields: &Fields<'_>) {
+        let Some(issuer) = issuer else { return };
+        self.mark(issuer, fields, Field::OutStan, Field::OutTime);
+        self.mark(issuer, fields, Field::ReversalStan, Field::ReversalTime);
+        self.mark(issuer, fields, Field::AdviceStan, Field::AdviceTime);
     }
 
     /// Whatever record of a request names the numbers of an advice, owes it.

@@ -11,6 +11,7 @@ pub enum KeyState {
     Declined = 3,
     Reversed = 4,
     Tombstone = 5,
+    TurnedAway = 6,
 }
 
 impl KeyState {
@@ -22,6 +23,7 @@ impl KeyState {
             KeyState::Declined,
             KeyState::Reversed,
             KeyState::Tombstone,
+            KeyState::TurnedAway,
         ]
         .get(usize::from(number))
         .copied()

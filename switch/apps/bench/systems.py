@@ -66,6 +66,9 @@ terminal_timeout_ms = 20000
 timeout_ms = 10000
 connections_max = 256
 echo_idle_s = 0
+# Saturated on purpose, with a constant number in flight: that is no overload.
+wait_target_ms = 5000
+wait_interval_ms = 5000
 {acquirer}
 [[issuers]]
 id = "BANK01"

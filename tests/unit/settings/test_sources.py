@@ -64,8 +64,10 @@ def test_failed_write_leaves_the_last_snapshot(tmp_path: Path) -> None:
     sources.keep(file)
     before = file.read_bytes()
     file.with_suffix(".draft").mkdir()
+    sources.keep(file)  # It stands there already.
+    another = read_sources(write_config(tmp_path, SWITCH + "# another\n"))
     with pytest.raises(OSError, match="directory"):
-        sources.keep(file)
+        another.keep(file)
     assert file.read_bytes() == before
 
 
