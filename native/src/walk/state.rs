@@ -124,7 +124,7 @@ mod tests {
         for number in 0..=6u8 {
             assert_eq!(
                 KeyState::from_u8(number).map(|s| s as u8),
-                (number < 6).then_some(number)
+                (number < 7).then_some(number)
             );
             assert_eq!(
                 Cause::from_u8(number).map(|c| c as u8),
@@ -139,6 +139,7 @@ mod tests {
                 (number < 3).then_some(number)
             );
         }
+        assert_eq!(KeyState::from_u8(7), None);
         assert_eq!(Cause::from_u8(7), None);
         assert_eq!(Duty::undoing(*b"0200"), Duty::Reversal);
         assert_eq!(Duty::undoing(*b"0120"), Duty::Withdrawal);

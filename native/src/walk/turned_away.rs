@@ -86,10 +86,11 @@ mod tests {
             code: *b"96",
             end: *b"JV",
         };
-        away.remember(&[1; 16], later, 1_006);
         assert_eq!(away.told(&[1; 16], 1_004), Some(TOLD));
         assert_eq!(away.told(&[2; 16], 1_004), None);
-        assert_eq!(away.told(&[1; 16], 1_009), None);
+        away.remember(&[1; 16], later, 1_006);
+        assert_eq!(away.told(&[1; 16], 1_009), Some(TOLD));
+        assert_eq!(away.told(&[1; 16], 1_011), None);
     }
 
     #[test]
