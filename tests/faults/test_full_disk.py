@@ -58,7 +58,9 @@ async def test_a_full_disk_refuses_new_work_keeps_room_for_reversals_and_goes_on
             approved = w.fleet.status()["approved"]
             ballast.drop()
             await until(lambda: w.fleet.status()["approved"] > approved + 20, 15, "sales again")
-            assert (await scripted.ask(purchase())).get("response_code") == "00"
+            late = purchase()
+            assert (await scripted.ask(late)).get("response_code") == "00"
+            await scripted.ask(scripted.reversal_of(late), "0420")
             assert (await scripted.ask(reversal, "0421")).get("response_code") == "00"
             await scripted.ask(scripted.reversal_of(asked), "0420")
             assert w.node.worker_pid == pid
