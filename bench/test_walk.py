@@ -47,7 +47,9 @@ class World:
         self.matcher: Matcher[Any, Any] = Matcher(Window(), 1_024)
         numbers: Matcher[Any, Any] = Matcher(Window(), 1)
         acquirers = {self.acquirer: Acquirer(self.acquirer, "ACQ01", "10000001", 9_999, 1, numbers)}
-        banks = {bank: Bank(bank, "BANK01", self.matcher, 1, ready=[self.host], tallies=[Tally()])}
+        host = Bank(bank, "BANK01", self.matcher, 1, ready=[self.host], tallies=[Tally()])
+        host.serving = host.ready
+        banks = {bank: host}
         self.noted: list[str] = []
         gate = Gate(
             native,

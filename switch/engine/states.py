@@ -443,5 +443,6 @@ KEY_STATES: Final[Mapping[KeyState, State]] = {
     KeyState.DECLINED: State.DECLINED,
     KeyState.REVERSED: State.REVERSED,
     KeyState.TOMBSTONE: State.TOMBSTONE,
+    KeyState.TURNED_AWAY: State.NEW,
 }
 """What a remembered key says of its transaction when no live object says more."""
