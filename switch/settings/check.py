@@ -365,7 +365,7 @@ def _admission(settings: Settings) -> Iterator[Finding]:
                 f"{key}.wait_target_ms",
                 f"{one.id}: requests may wait {one.wait_target_ms} ms while more comes than can be "
                 f"served, but only {one.wait_interval_ms} ms otherwise",
-                f"wait_target_ms = {min(50, one.wait_interval_ms)}",
+                f"wait_target_ms = {min(10, one.wait_interval_ms)}",
             )
         if one.wait_interval_ms * 2 > one.timeout_ms:
             yield _error(
@@ -373,7 +373,7 @@ def _admission(settings: Settings) -> Iterator[Finding]:
                 f"{key}.wait_interval_ms",
                 f"{one.id}: a request may wait {one.wait_interval_ms} ms for its turn, and its "
                 f"host waits {one.timeout_ms} ms for the answer",
-                f"wait_interval_ms = {min(500, one.timeout_ms // 10 or 1)}",
+                f"wait_interval_ms = {min(200, one.timeout_ms // 10 or 1)}",
             )
         if one.rate_max and one.burst_max < one.rate_max // 100:
             yield _warning(

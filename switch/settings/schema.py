@@ -229,7 +229,7 @@ class Acquirer(Table, frozen=True, kw_only=True):
             description="While more comes than can be served, a request that has waited longer "
             "for its turn is refused (91). Reversals, advices and network management never are.",
         ),
-    ] = 50
+    ] = 10
     wait_interval_ms: Annotated[
         int,
         Meta(
@@ -238,7 +238,7 @@ class Acquirer(Table, frozen=True, kw_only=True):
             description="More comes than can be served when requests have waited all through so "
             "long a time; a shorter burst may wait as long as this.",
         ),
-    ] = 500
+    ] = 200
     connections_max: Annotated[
         int, Meta(ge=1, le=4_096, description="Connections at a time; further ones are closed.")
     ] = 64

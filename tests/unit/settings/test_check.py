@@ -55,7 +55,7 @@ DIALLED = 'addresses = ["127.0.0.1:5001"]\n'
          "acquirers.0.dialect"),
         ("[node]\n", "[limits]\nduplicates_max = 4095\n[node]\n", "error", "limits",
          "limits.duplicates_max"),
-        (ACQUIRER, ACQUIRER + "wait_target_ms = 501\n", "error", "admission",
+        (ACQUIRER, ACQUIRER + "wait_target_ms = 201\n", "error", "admission",
          "acquirers.0.wait_target_ms"),
         (ACQUIRER, ACQUIRER + "wait_interval_ms = 16000\n", "error", "admission",
          "acquirers.0.wait_interval_ms"),
