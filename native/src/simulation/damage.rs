@@ -231,8 +231,11 @@ fn an_error_in_recovery_refuses_and_changes_no_record() {
     assert!(met >= 8, "{met}");
 }
 
+/// A file of before: name and bytes.
+type Version = (String, Vec<u8>);
+
 /// Eight groups on a new disk, and the durable image of every file before each of them.
-fn with_versions() -> (SimDisk, Arc<Keys>, Vec<(String, Vec<u8>)>) {
+fn with_versions() -> (SimDisk, Arc<Keys>, Vec<Version>) {
     let (disk, keys) = (SimDisk::new(1), Arc::new(Keys::ephemeral().unwrap()));
     let (journal, hand) = open(&disk, Arc::clone(&keys), OPTIONS, None).unwrap();
     let mut versions: Vec<(String, Vec<u8>)> = Vec::new();
