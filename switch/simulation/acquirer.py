@@ -16,7 +16,7 @@ from switch.model.kind import Kind
 from switch.model.time import transmission_time
 from switch.simulation.ledgers import Asked, Body, Slot, Told, Undoing
 from switch.simulation.network import Network
-from switch.simulation.plan import Plan, stream
+from switch.simulation.plan import ACQUIRER_FAULTS, Plan, stream
 from switch.simulation.wallet import card
 from switch.wire import Dialect, Framer, Message
 
@@ -183,10 +183,10 @@ class Acquirer:
     def begin(self, number: int) -> None:
         """Draws what is done with transaction `number`, and begins."""
         rng = stream(self.plan.seed, f"transaction/{number}")
-        drawn = [rng.random() for _ in _ACQUIRER_FAULTS]
+        drawn = [rng.random() for _ in ACQUIRER_FAULTS]
         faults = frozenset(
             name
-            for name, chance in zip(_ACQUIRER_FAULTS, drawn, strict=True)
+            for name, chance in zip(ACQUIRER_FAULTS, drawn, strict=True)
             if chance < self.plan.faults.get(name, 0.0)
         )
         script = Script(
@@ -504,25 +504,6 @@ class Acquirer:
     def at_rest(self) -> bool:
         """Nothing is open and nothing owed."""
         return not self.open and not self.owed
-
-
-_ACQUIRER_FAULTS: Final = (
-    "repeat",
-    "repeat_moved",
-    "repeat_answered",
-    "other_body",
-    "overtake",
-    "reverse_first",
-    "cancel",
-    "cancel_twice",
-    "lie",
-    "give_up",
-    "give_up_reversal",
-    "disconnect",
-    "collide",
-    "replay_counter",
-    "forge",
-)
 
 
 def _swallow(task: "asyncio.Task[None]") -> None:
