@@ -534,6 +534,7 @@ def run(
     before = random.getstate()
     simulation.begin(plan.seed & 0xFFFF_FFFF_FFFF_FFFF, START_NS, plan.start_s * SECOND)
     random.seed(plan.seed)
+    collects = gc.isenabled()
     gc.disable()
     try:
         with mutants.applied(plan.mutant), guarded():
@@ -542,7 +543,8 @@ def run(
                 made(world)
             return world.run()
     finally:
-        gc.enable()
+        if collects:
+            gc.enable()
         hook.arm("")
         simulation.end()
         random.setstate(before)

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from switch.apps.worker import Worker
 from switch.runtime.driver import Driver
@@ -19,11 +19,7 @@ __all__ = ["Rig", "rig"]
 class Rig:
     """A started worker; `acquirer` is where ACQ01 connects, `issuers` where banks dial in."""
 
-    made: ClassVar[int] = 0
-    """How many there were, so that what they leave can be collected."""
-
     def __init__(self, worker: Worker, addresses: dict[str, dict[str, str]]) -> None:
-        Rig.made += 1
         self.worker = worker
         self.acquirer = addresses["acquirers"]["ACQ01"]
         self.issuers = addresses["issuers"]
