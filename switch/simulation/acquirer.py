@@ -10,51 +10,23 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
 from switch.model.kind import Kind
 from switch.model.time import transmission_time
 from switch.simulation.ledgers import Asked, Body, Slot, Told, Undoing
 from switch.simulation.network import Network
-from switch.simulation.plan import ACQUIRER_FAULTS, Plan, stream
+from switch.simulation.plan import Plan, Script, noise
+from switch.simulation.script import KINDS
 from switch.simulation.wallet import card
 from switch.wire import Dialect, Framer, Message
 
-__all__ = ["AMOUNTS", "Acquirer"]
+__all__ = ["Acquirer"]
 
 MS: Final = 1e-3
 ANSWERS: Final = {"0100": "0110", "0200": "0210", "0220": "0230"}
 REPEATS: Final = {"0100": "0101", "0200": "0201", "0220": "0221", "0400": "0401", "0420": "0421"}
 UNDONE: Final = {"0400": "0410", "0420": "0430"}
-KINDS: Final = (
-    ("purchase", "0200", "000000", "00", 60),
-    ("authorisation", "0100", "000000", "00", 10),
-    ("preauthorisation", "0100", "030000", "06", 8),
-    ("completion", "0200", "000000", "06", 8),
-    ("balance", "0200", "310000", "00", 6),
-    ("advice", "0220", "000000", "06", 8),
-)
-AMOUNTS: Final = (100, 250, 999, 1_000, 5_000)
-"""Few, so that colliding requests are sometimes the same one."""
-CARDS: Final = 4
-"""Of each bank, for the same reason."""
 RESOLVED_TRIES: Final = 40
 """Sends of a reversal in a world that has healed: it must be answered long before."""
-
-
-class Script(msgspec.Struct):
-    """What will be done with one transaction."""
-
-    number: int
-    faults: frozenset[str]
-    kind: tuple[str, str, str, str, int]
-    bank: int
-    card: int
-    amount: int
-    link: int
-    tap: bool
-    at: list[float]
-    """Draws for when what happens, each from 0 to 1."""
 
 
 class AcquirerLink(asyncio.Protocol):
@@ -117,7 +89,7 @@ class Acquirer:
         """Transactions that are neither answered nor given up, by number."""
         self.owed: list[Undoing] = []
         self.counts: Counter[str] = Counter()
-        self.rng = stream(plan.seed, f"acquirer/{index}")
+        self.rng = noise(plan, f"acquirer/{index}")
         self._stan = 0
         self._own_stan = 500_000
         self._undoings: dict[tuple[str, str, str], Undoing] = {}
@@ -180,27 +152,9 @@ class Acquirer:
 
     # -- one transaction --------------------------------------------------------------------------
 
-    def begin(self, number: int) -> None:
-        """Draws what is done with transaction `number`, and begins."""
-        rng = stream(self.plan.seed, f"transaction/{number}")
-        drawn = [rng.random() for _ in ACQUIRER_FAULTS]
-        faults = frozenset(
-            name
-            for name, chance in zip(ACQUIRER_FAULTS, drawn, strict=True)
-            if chance < self.plan.faults.get(name, 0.0)
-        )
-        script = Script(
-            number,
-            faults,
-            rng.choices(KINDS, [kind[4] for kind in KINDS])[0],
-            rng.randrange(self.plan.banks),
-            rng.randrange(CARDS),
-            rng.choice(AMOUNTS),
-            rng.randrange(self.plan.links),
-            rng.random() < self.plan.taps,
-            [rng.random() for _ in range(12)],
-        )
-        self._running[number] = script
+    def begin(self, script: Script) -> None:
+        """Begins a transaction."""
+        self._running[script.number] = script
         self._send_first(script, 0)
 
     def _send_first(self, script: Script, tries: int) -> None:
@@ -255,9 +209,9 @@ class Acquirer:
         now_s = self.wall_s()
         time = transmission_time(now_s - now_s % self.plan.grain_s)
         # Completions have terminals of their own: their bodies are those of purchases.
-        letter = {"completion": "C", "advice": "A"}.get(script.kind[0], "T")
+        letter = {"completion": "C", "advice": "A"}.get(script.kind, "T")
         terminal = f"{letter}{self.index}{script.number % self.plan.terminals:06d}"
-        key = (self.code, terminal, f"{self._stan:06d}", time, script.kind[1][1])
+        key = (self.code, terminal, f"{self._stan:06d}", time, KINDS[script.kind].mti[1])
         slot = self.asked.slots.get(key)
         if slot is None:
             slot = self.asked.slots[key] = Slot(*key)
@@ -265,7 +219,8 @@ class Acquirer:
 
     def _into(self, slot: Slot, script: Script, amount: int) -> Body:
         """The body of a slot that is the script's; the same one when there is an equal."""
-        name, mti, processing, condition, _ = script.kind
+        name, kind = script.kind, KINDS[script.kind]
+        mti, processing = kind.mti, kind.processing_code
         pan = card(script.bank, script.card)
         tapped = None
         if script.tap and self.wallet is not None and name in {"purchase", "authorisation"}:
@@ -286,7 +241,7 @@ class Acquirer:
             "local_date": slot.time[:4],
             "mcc": "5411",
             "entry_mode": "071",
-            "condition_code": condition,
+            "condition_code": kind.condition_code,
             "acquirer_code": self.code,
             "rrn": f"{self.index}{script.number:06d}{amount % 100_000:05d}",
             "terminal_id": slot.terminal,
@@ -317,7 +272,7 @@ class Acquirer:
         if link is None:
             return
         frame = body.frame
-        if again and self.rng.random() < 0.5:
+        if again and len(body.sent) % 2:
             frame = self.dialect.encode(REPEATS[body.mti], body.values)
         body.sent.append((self.loop.now_ns, link.number))
         link.transport.write(frame)
@@ -332,7 +287,7 @@ class Acquirer:
         self._send(body, slot, script.link + int(script.at[7] * 2), False)
 
     def _disconnect(self, script: Script) -> None:
-        link = self.links[script.link]
+        link = self.links[script.link % len(self.links)]
         if link is not None and link.transport is not None and not self.healed:
             self.network.struck("disconnect")
             if script.at[8] < 0.5:

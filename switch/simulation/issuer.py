@@ -11,9 +11,10 @@ from random import Random
 from typing import Any, Final
 
 from switch.model.kind import Kind
+from switch.simulation.chance import Choices, rounded
 from switch.simulation.ledgers import Held, Seen
 from switch.simulation.network import Network
-from switch.simulation.plan import Plan, stream
+from switch.simulation.plan import Plan, noise, stream
 from switch.wire import Dialect, Framer, Message
 
 __all__ = ["Bank"]
@@ -29,6 +30,10 @@ ECHOES: Final = (
     "pan", "processing_code", "amount", "transmission_time", "stan", "acquirer_code",
     "forwarder_code", "rrn", "terminal_id", "merchant_id", "currency",
 )  # fmt: skip
+DECLINES: Final = ("05", "51", "14", "96")
+REFUSALS: Final = ("96", "91", "ZZ")
+STEADY: Final = (300.0, 0.5, 0.5)
+"""Of an answer with which nothing is wrong, in a world that was made plain."""
 NETWORK_ECHOES: Final = ("transmission_time", "stan", "forwarder_code", "network_code")
 MOVES: Final = frozenset(
     {
@@ -85,15 +90,22 @@ class Bank:
     """One bank; `books` by (STAN, transmission time) is its ledger."""
 
     def __init__(
-        self, plan: Plan, name: str, network: Network, dialect: Dialect, at: tuple[str, int]
+        self,
+        plan: Plan,
+        name: str,
+        network: Network,
+        dialect: Dialect,
+        at: tuple[str, int],
+        choices: Choices,
     ) -> None:
         self.plan = plan
+        self.choices = choices
         self.name = name
         self.network = network
         self.loop = network.loop
         self.dialect = dialect
         self.at = at
-        self.rng = stream(plan.seed, f"bank/{name}")
+        self.rng = noise(plan, f"bank/{name}")
         self.faults = plan.faults
         self.healed = False
         self.links: list[BankLink] = []
@@ -137,8 +149,8 @@ class Bank:
         if self._dialing:
             self.loop.call_later(0.02 + 0.1 * self.rng.random(), self._dial)
 
-    def flap(self) -> None:
-        """Down, all at once, and up again a while later."""
+    def flap(self, how: float) -> None:
+        """Down, all at once, and up again a while later; `how` from 0 to 1 says how long."""
         if self._down:
             return
         self._down = True
@@ -146,11 +158,11 @@ class Bank:
         if self._server is not None:
             self._server.close()
         for link in list(self.links):
-            if self.rng.random() < 0.5 and link.transport is not None:
+            if (link.number + int(how * 8)) % 2 and link.transport is not None:
                 link.transport.reset()
             elif link.transport is not None:
                 link.transport.close()
-        self.loop.call_later(0.02 + 0.8 * self.rng.random(), self._return)
+        self.loop.call_later(0.02 + 0.8 * how, self._return)
 
     def _return(self) -> None:
         if not self._down:
@@ -205,11 +217,15 @@ class Bank:
         stan, time = message.get("stan") or "", message.get("transmission_time") or ""
         before = self.books.get((stan, time))
         times = before.requests if before is not None else 0
-        name = f"{self.name}/{message.get('rrn')}/{mti[:3]}/{times}"
-        rng = stream(self.plan.seed, name)
+        where = f"bank/{_number(message)}/{mti[:3]}/{times}"
+        rng = stream(self.plan.seed, f"{self.name}/{where}")
         acts = [name for name in _REQUEST_FAULTS if self._chosen(rng, name)]
-        act = acts[0] if acts else ""
-        low_us, spread = rng.randint(20, 2_000), rng.random()
+        drawn = (float(rng.randint(20, 2_000)), rounded(rng.random()), rounded(rng.random()))
+        act, how = self.choices.of(where, acts[0] if acts else "", drawn)
+        if self.healed:
+            act = ""
+        if self.plan.still and not act:
+            how = STEADY
         seen = self._note(link, message, mti)
         seen.act = act
         if act == "lost":
@@ -230,11 +246,11 @@ class Bank:
         elif held.requests > 1:
             code = "00" if advice else "94"
         elif act in {"decline", "late_decline"} and not advice:
-            code = rng.choice(("05", "51", "14", "96"))
+            code = DECLINES[int(how[2] * len(DECLINES))]
         elif message.kind in MOVES:
             held.held = seen.amount
         seen.code = code
-        self._say(link, message, mti, held, act, code, rng, low_us, spread)
+        self._say(link, message, mti, held, act, code, how)
 
     def _say(
         self,
@@ -244,11 +260,10 @@ class Bank:
         held: Held,
         act: str,
         code: str,
-        rng: Random,
-        low_us: int,
-        spread: float,
+        how: tuple[float, ...],
     ) -> None:
         """The answer, and what is wrong with it."""
+        low_us, spread, more = how
         values = {**_echoes(message, ECHOES), "response_code": code}
         delay = low_us * 1e-6
         if code == "00":
@@ -287,9 +302,9 @@ class Bank:
                 delay + spread * 2 * deadline, self._send, link, frame, spread > 0.5
             )
         if act == "sign_off":
-            self.loop.call_later(delay * spread, self._sign_off, link)
+            self.loop.call_later(delay * spread, self._sign_off, link, more)
         if act == "flap":
-            self.loop.call_later(delay * 2 * spread, self.flap)
+            self.loop.call_later(delay * 2 * spread, self.flap, more)
 
     def _send(self, link: BankLink, frame: bytes, crosswise: bool) -> None:
         others = [one for one in self.links if one is not link and one.transport is not None]
@@ -300,10 +315,10 @@ class Bank:
         elif others:
             others[0].send(frame)
 
-    def _sign_off(self, link: BankLink) -> None:
+    def _sign_off(self, link: BankLink, how: float) -> None:
         """The bank signs the switch off, and on again a while later."""
         self._say_network(link, "002")
-        self.loop.call_later(0.05 + 0.3 * self.rng.random(), self._say_network, link, "001")
+        self.loop.call_later(0.05 + 0.3 * how, self._say_network, link, "001")
 
     def _say_network(self, link: BankLink, code: str) -> None:
         self._auth = self._auth % 999_999 + 1
@@ -329,18 +344,24 @@ class Bank:
             held.effects += bool(held.held)
             held.held = 0
         held.reversals.append(seen)
-        rng = stream(self.plan.seed, f"{self.name}/{seen.stan}/{seen.time}/{len(held.reversals)}")
+        where = f"bank/{_number(message)}/undo/{len(held.reversals)}"
+        rng = stream(self.plan.seed, f"{self.name}/{where}/{seen.stan}/{seen.time}")
+        acts = [name for name in ("deaf", "refuse_reversal") if self._chosen(rng, name)]
+        drawn = (float(rng.randint(20, 2_000)), float(rng.randint(1, 6)), rounded(rng.random()))
+        act, how = self.choices.of(where, acts[0] if acts else "", drawn)
+        if self.plan.still and not act:
+            how = STEADY
         key = (seen.stan, seen.time)
-        if self._chosen(rng, "deaf"):
-            self._deaf[key] = rng.randint(1, 6)
-        delay = rng.randint(20, 2_000) * 1e-6
+        if act == "deaf":
+            self._deaf[key] = int(how[1])
+        delay = how[0] * 1e-6
         if self._deaf.get(key, 0) > 0 and not self.healed:
             self._deaf[key] -= 1
             self.counts["deaf"] += 1
             return
-        if self._chosen(rng, "refuse_reversal"):
+        if act == "refuse_reversal" and not self.healed:
             self.counts["refuse_reversal"] += 1
-            code = rng.choice(("96", "91", "ZZ"))
+            code = REFUSALS[int(how[2] * len(REFUSALS))]
         seen.code = code
         held.acknowledged += code in {"00", "25"}
         values = {**_echoes(message, ECHOES), "response_code": code}
@@ -381,6 +402,11 @@ _REQUEST_FAULTS: Final = (
     "partial",
     "crosswise",
 )
+
+
+def _number(message: Message) -> str:
+    """Of the transaction, and its amount: what its acquirer made its reference of."""
+    return (message.get("rrn") or "")[1:]
 
 
 def _echoes(message: Message, names: tuple[str, ...]) -> dict[str, str]:

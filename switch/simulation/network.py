@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from switch.simulation.chance import Choices
 from switch.simulation.loop import LIFE, VirtualLoop
 
 __all__ = ["Address", "Endpoint", "Listener", "Network", "Weather"]
@@ -23,6 +24,8 @@ US: Final = 1e-6
 WIRE_BYTES: Final = 65_536
 """What a pipe holds before its writer's transport must keep the rest."""
 HIGH_BYTES: Final = 65_536
+HARMLESS: Final = frozenset({"delay"})
+"""What happens too often to be told of."""
 SYN_S: Final = 127.0
 """Until a system gives up on a host that does not even refuse."""
 
@@ -86,7 +89,9 @@ class _Pipe:
 
     __slots__ = (
         "_due_s",
+        "_name",
         "_network",
+        "_puts",
         "_queue",
         "_timer",
         "bytes",
@@ -96,7 +101,9 @@ class _Pipe:
         "stall_s",
     )
 
-    def __init__(self, network: "Network", source: "Endpoint", sink: "Endpoint") -> None:
+    def __init__(self, network: "Network", source: "Endpoint", sink: "Endpoint", name: str) -> None:
+        self._name = name
+        self._puts = 0
         self._network = network
         self.source = source
         self.sink = sink
@@ -121,32 +128,57 @@ class _Pipe:
         low, high = weather.latency_us
         when = now_s + (low + (high - low) * rng.random()) * US
         if network.foul:
-            fault = rng.random()
-            if fault < weather.reset:
-                network.strike("reset")
+            self._puts += 1
+            what, how = self._fault(weather, rng)
+            if what:
+                network.counts[what] += 1
+                if what not in HARMLESS:
+                    network.struck(what)
+            if what == "reset":
                 self.source.reset()
                 return
-            fault -= weather.reset
-            if fault < weather.half_open:
-                network.strike("half_open")
+            if what == "half_open":
                 self.source.go_dark()
                 return
-            fault -= weather.half_open
-            if fault < weather.stall:
-                network.strike("stall")
-                low, high = weather.stall_us
-                when += (low + (high - low) * rng.random()) * US
-            elif fault - weather.stall < weather.delay:
-                network.counts["delay"] += 1
-                low, high = weather.delay_us
-                when += (low + (high - low) * rng.random()) * US
-            if weather.split and rng.random() < weather.split and len(data) > 1:
+            if what in {"stall", "delay"}:
+                when += how[0] * US
+            cut, how = self._split(weather, rng, len(data))
+            if cut:
                 network.counts["split"] += 1
-                at = rng.randrange(1, len(data))
+                at = min(max(int(how[0]), 1), len(data) - 1)
                 self._add(when, data[:at])
                 data = data[at:]
-                when += rng.random() * 2_000 * US
+                when += how[1] * US
         self._add(when, data)
+
+    def _fault(self, weather: Weather, rng: Random) -> tuple[str, tuple[float, ...]]:
+        """What happens to one write, and for how many microseconds."""
+        drawn, length = rng.random(), rng.random()
+        what = ""
+        for name in ("reset", "half_open", "stall", "delay"):
+            drawn -= getattr(weather, name)
+            if drawn < 0:
+                what = name
+                break
+        choices = self._network.choices
+        if not what and not choices.told:
+            return "", ()
+        low, high = weather.delay_us if what == "delay" else weather.stall_us
+        how = (float(round(low + (high - low) * length)),)
+        return choices.of(f"net/{self._name}/{self._puts}", what, how)
+
+    def _split(self, weather: Weather, rng: Random, size: int) -> tuple[str, tuple[float, ...]]:
+        """Whether a write arrives in two pieces: where it is cut, and how many microseconds the
+        second comes later."""
+        if size < 2:
+            return "", ()
+        drawn, at, later = rng.random(), rng.randrange(1, size), rng.random()
+        what = "split" if drawn < weather.split else ""
+        choices = self._network.choices
+        if not what and not choices.told:
+            return "", ()
+        how = (float(at), float(round(later * 2_000)))
+        return choices.of(f"cut/{self._name}/{self._puts}", what, how)
 
     def end(self) -> None:
         """End of stream, behind everything."""
@@ -401,8 +433,15 @@ def _set(made: "asyncio.Future[None]") -> None:
 class Network:
     """All hosts of a world."""
 
-    def __init__(self, loop: VirtualLoop, rng: Random, weather: Weather) -> None:
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        rng: Random,
+        weather: Weather,
+        choices: Choices | None = None,
+    ) -> None:
         self.loop = loop
+        self.choices = choices or Choices()
         self.rng = rng
         self.weather = weather
         self.foul = False
@@ -419,6 +458,8 @@ class Network:
         """Likewise of what it reads, before it does."""
         self.struck: Callable[[str], None] = lambda _fault: None
         """Told of each fault that may hurt."""
+        self.made: dict[tuple[str, int], int] = {}
+        """Connections that each listener has had."""
         self._ports = 40_000
 
     def strike(self, fault: str) -> None:
@@ -460,16 +501,19 @@ class Network:
         here = Address("10.255.0.1", self._ports)
         ours = Endpoint(self, copy_context(), here, there)
         theirs = Endpoint(self, listener.context.copy(), there, here)
-        ours.out = theirs.into = _Pipe(self, ours, theirs)
-        theirs.out = ours.into = _Pipe(self, theirs, ours)
+        made = self.made[at] = self.made.get(at, 0) + 1
+        # By who listens there and how many connections he has had: the same in a smaller world.
+        name = f"{port}.{made}"
+        ours.out = theirs.into = _Pipe(self, ours, theirs, f"{name}.to")
+        theirs.out = ours.into = _Pipe(self, theirs, ours, f"{name}.from")
         theirs.paused = True
         self.loop.call_soon(self._accepted, listener, theirs, context=theirs.context)
         ours.protocol = factory()
-        made = self.loop.create_future()
+        ready = self.loop.create_future()
         # As a loop does it: what the protocol raises is not the caller's.
         self.loop.call_soon(ours.protocol.connection_made, ours)
-        self.loop.call_soon(_set, made)
-        await made
+        self.loop.call_soon(_set, ready)
+        await ready
         self.counts["connected"] += 1
         return ours, ours.protocol
 

@@ -41,10 +41,11 @@ class Node:
         sync_s: Callable[[], float],
         restart_s: Callable[[], float],
         ended: Callable[[str, str], None],
+        cut: Callable[[], None],
     ) -> None:
         """`pump` makes the journal of a life, told whom to call when a group waits; `sync_s`
         draws how long its device takes to make one durable, `restart_s` how long its supervisor
-        waits; `ended` is told how a life ended, and why."""
+        waits; `ended` is told how a life ended, and why; `cut` takes the power from the disk."""
         self.loop = loop
         self.network = network
         self.settings = settings
@@ -55,6 +56,7 @@ class Node:
         self._sync_s = sync_s
         self._restart_s = restart_s
         self._ended = ended
+        self._cut = cut
         self.life: Life | None = None
         self.worker: Worker | None = None
         self.pump: Any = None
@@ -181,7 +183,7 @@ class Node:
             return
         self._bury()
         if power:
-            self.disk.crash()
+            self._cut()
 
     def _bury(self) -> None:
         assert self.life is not None

@@ -3,13 +3,25 @@
 Each matter has a stream of chance of its own, so that taking one fault away moves nothing else.
 """
 
-import hashlib
 from random import Random
 from typing import Any, Final
 
 import msgspec
 
-__all__ = ["ACQUIRER_FAULTS", "AIMS", "BANK_FAULTS", "FAULTS", "Aim", "Plan", "draw", "stream"]
+from switch.simulation.chance import Choice, Steady, stream
+
+__all__ = [
+    "ACQUIRER_FAULTS",
+    "AIMS",
+    "BANK_FAULTS",
+    "FAULTS",
+    "Aim",
+    "Plan",
+    "Script",
+    "draw",
+    "noise",
+    "stream",
+]
 
 ACQUIRER_FAULTS: Final = (
     "repeat",
@@ -100,8 +112,26 @@ class Aim(msgspec.Struct, frozen=True):
     """The disk loses what was not synced; else only the process is killed."""
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One world."""
+class Script(msgspec.Struct, frozen=True):
+    """What will be done with one transaction."""
+
+    number: int
+    acquirer: int
+    at_us: int
+    """When it begins, after the faults did."""
+    kind: str
+    bank: int
+    card: int
+    amount: int
+    link: int
+    tap: bool
+    faults: tuple[str, ...]
+    at: tuple[float, ...]
+    """Draws for when what happens, each from 0 to 1."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One world. A field that is added has a default under which kept cases are what they were."""
 
     seed: int
     transactions: int
@@ -131,16 +161,28 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Chance of each fault that this world knows."""
     aims: tuple[Aim, ...]
     mutant: str = ""
+    script: tuple[Script, ...] | None = None
+    """All transactions; None: they are drawn."""
+    choices: tuple[Choice, ...] | None = None
+    """All faults that strike; None: they are drawn, each with its chance."""
+    span_us: int = 0
+    """How long faults strike at least."""
+    still: bool = False
+    """Latencies, waits and the speed of the disk do not vary."""
+
+    def knows(self, fault: str) -> bool:
+        """Whether it may strike here."""
+        told = self.choices or ()
+        return fault in self.faults or any(one.what == fault for one in told)
 
     def without(self, **changes: Any) -> "Plan":
         """The same world, a little less of it."""
         return msgspec.structs.replace(self, **changes)
 
 
-def stream(seed: int, name: str) -> Random:
-    """Chance of one matter."""
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    return Random(int.from_bytes(digest[:8], "big"))
+def noise(plan: Plan, name: str) -> Random:
+    """Chance of small times, which a world that was made plain has none of."""
+    return Steady() if plan.still else stream(plan.seed, name)
 
 
 _SHARE: Final = {

@@ -17,6 +17,7 @@ from switch.runtime.member import Bank as Member
 from switch.simulation import mutants
 from switch.simulation.acquirer import Acquirer
 from switch.simulation.aims import Aims
+from switch.simulation.chance import Choices, rounded
 from switch.simulation.fold import fold
 from switch.simulation.ground import (
     ACQUIRER_PORT,
@@ -33,7 +34,8 @@ from switch.simulation.loop import DeadlockError, EndlessError, VirtualLoop
 from switch.simulation.network import Network, Weather
 from switch.simulation.node import Node
 from switch.simulation.oracles import Broken, Evidence, judge
-from switch.simulation.plan import Plan, stream
+from switch.simulation.plan import Plan, Script, noise, stream
+from switch.simulation.script import scripts
 
 __all__ = ["Outcome", "World", "run"]
 
@@ -86,13 +88,14 @@ class World:
         weather = Weather(plan.latency_us)
         for name in ("split", "delay", "stall", "reset", "half_open"):
             setattr(weather, name, plan.faults.get(name, 0.0))
-        self.network = Network(self.loop, stream(plan.seed, "net"), weather)
+        self.choices = Choices(plan.choices)
+        self.network = Network(self.loop, noise(plan, "net"), weather, self.choices)
         self.loop.plug(self.network)
         self.network.struck = self._struck
-        self.faults = stream(plan.seed, "world")
+        self._waits = noise(plan, "restart")
         self.disk = simulation.Disk(plan.seed & 0xFFFF_FFFF)
         write_us, _, create_us = plan.disk_us
-        self.disk.speed(write_us=write_us, create_us=create_us, spread=0.5)
+        self.disk.speed(write_us=write_us, create_us=create_us, spread=0.0 if plan.still else 0.5)
         self.node = Node(
             self.loop,
             self.network,
@@ -102,13 +105,17 @@ class World:
             self.disk,
             self._pump,
             self._sync_s,
-            lambda: 0.02 + 0.3 * self.faults.random(),
+            lambda: 0.02 + 0.3 * self._waits.random(),
             self._node_ended,
+            self._cut,
         )
         self.banks = self._make_banks(plan)
         self.wallet = self.ground.wallet(plan)
         self.acquirers = self._make_acquirers(plan)
-        self._disk_rng = stream(plan.seed, "disk")
+        self._disk_rng = noise(plan, "disk")
+        self.scripts: list[Script] = []
+        """What acquirers were asked to do."""
+        self._syncs = self._cuts = 0
         self.aims = Aims(self, plan.aims)
         self._turn = 0
 
@@ -120,6 +127,7 @@ class World:
                 self.network,
                 self.ground.dialect,
                 ("127.0.0.1", BANK_PORT + index),
+                self.choices,
             )
             for index in range(plan.banks)
         }
@@ -194,13 +202,29 @@ class World:
 
     def _sync_s(self) -> float:
         """How long the device takes to make a group durable."""
-        low = self.plan.disk_us[1]
-        drawn = low * (0.5 + self._disk_rng.random())
-        slow = self._disk_rng.random()
-        if self.network.foul and slow < self.plan.faults.get("slow_disk", 0.0) * 0.02:
-            self.counts["slow_disk"] += 1
-            drawn += 1_000 * self.plan.deadline_ms * (0.2 + 2 * self._disk_rng.random())
-        return drawn * 1e-6
+        took = self.plan.disk_us[1] * (0.5 + self._disk_rng.random())
+        drawn, how = self._disk_rng.random(), 0.2 + 2 * self._disk_rng.random()
+        if self.network.foul:
+            self._syncs += 1
+            slow = drawn < self.plan.faults.get("slow_disk", 0.0) * 0.02
+            more_us = float(round(1_000 * self.plan.deadline_ms * how))
+            where = f"sync/{self._syncs}"
+            what, by = self.choices.of(where, "slow_disk" if slow else "", (more_us,))
+            if what:
+                self.counts["slow_disk"] += 1
+                took += by[0]
+        return took * 1e-6
+
+    def _cut(self) -> None:
+        """The power is cut: the disk keeps what it draws, or what the plan says."""
+        self._cuts += 1
+        kept, _ = self.choices.of(f"power/{self._cuts}", "")
+        if kept == "keep_all":
+            self.disk.crash(self.disk.unsynced())
+        elif kept == "keep_none":
+            self.disk.crash([])
+        else:
+            self.disk.crash()
 
     def _node_ended(self, how: str, why: str) -> None:
         self.note(f"node ended: {how} {why}")
@@ -311,24 +335,42 @@ class World:
         self.note("faults from here")
         self.network.foul = True
         self.aims.arm()
-        workload = stream(plan.seed, "workload")
-        span_s = plan.transactions * plan.gap_us * 1e-6
-        self._schedule(max(span_s, 0.2))
-        for number in range(plan.transactions):
-            self.acquirers[workload.randrange(plan.acquirers)].begin(number)
+        self.scripts = list(scripts(plan))
+        last_us = self.scripts[-1].at_us if self.scripts else 0
+        self.span_us = max(plan.span_us, last_us)
+        self._schedule(max(self.span_us, 200_000))
+        begun = self.loop.time()
+        for script in self.scripts:
+            await self._sleep_until(begun + script.at_us * 1e-6)
+            self.acquirers[script.acquirer].begin(script)
             self._caps()
-            await asyncio.sleep(plan.gap_us * 2e-6 * workload.random())
+        await self._sleep_until(begun + self.span_us * 1e-6)
         await asyncio.sleep(plan.deadline_ms * 1e-3)
 
-    def _schedule(self, span_s: float) -> None:
+    span_us = 0
+    """How long faults struck, before the last request had had its time."""
+
+    async def _sleep_until(self, when: float) -> None:
+        if when > self.loop.time():
+            await asyncio.sleep(when - self.loop.time())
+
+    def _schedule(self, span_us: int) -> None:
         """What happens to process, disk and clock, and when."""
-        rng, later = self.faults, self.loop.call_later
+        later = self.loop.call_later
+        if self.choices.told:
+            for one in self.choices.under("world/"):
+                self.choices.of(one.where, "")
+                later(one.how[0] * 1e-6, self._happens, one.what, one.how[1])
+            return
+        rng = stream(self.plan.seed, "world")
         for name in ("kill", "power_cut", "stop", "clock_step", *sorted(HALTS)):
-            times, when = rng.random(), [rng.random() for _ in range(3)]
+            times, when = rng.random(), [(rng.random(), rounded(rng.random())) for _ in range(3)]
             wanted = self.plan.faults.get(name, 0.0)
             count = int(wanted) + (times < wanted - int(wanted)) if wanted else 0
-            for at in when[:count]:
-                later(at * span_s, self._happens, name, rng.random())
+            for place, (at, how) in enumerate(when[:count]):
+                at_us = round(at * span_us)
+                self.choices.of(f"world/{name}/{place}", name, (float(at_us), how))
+                later(at_us * 1e-6, self._happens, name, how)
 
     def _happens(self, name: str, how: float) -> None:
         if self.network.healed:
@@ -488,7 +530,7 @@ class World:
             findings,
             self.standing,
             self.stepped,
-            bool(HALTS & self.plan.faults.keys()),
+            any(self.plan.knows(name) for name in HALTS),
             bool(self.node.shed.total()),
             self.wallet.cards if self.wallet is not None else {},
         )
