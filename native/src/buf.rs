@@ -31,8 +31,22 @@ pub fn eventfd() -> io::Result<File> {
 ///
 /// The lock belongs to the open file description: it ends with its last descriptor, also when the process is killed.
 pub fn lock_exclusive(file: &File) -> io::Result<bool> {
+    flock(file, libc::LOCK_EX | libc::LOCK_NB)
+}
+
+/// Takes a shared advisory lock of an open file; false when another open file holds the exclusive one.
+pub fn lock_shared(file: &File) -> io::Result<bool> {
+    flock(file, libc::LOCK_SH | libc::LOCK_NB)
+}
+
+/// Gives an advisory lock back.
+pub fn unlock(file: &File) -> io::Result<()> {
+    flock(file, libc::LOCK_UN).map(|_| ())
+}
+
+fn flock(file: &File, how: libc::c_int) -> io::Result<bool> {
     // SAFETY: flock takes no pointers, and the descriptor is open while `file` is borrowed.
-    match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
+    match check(unsafe { libc::flock(file.as_raw_fd(), how) }) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
         Err(error) => Err(error),

@@ -41,6 +41,9 @@ class MeterReader:
     @staticmethod
     def open(path: str) -> MeterReader:
         """Raises OSError when the file is missing, damaged or of another version."""
+    def owned(self) -> bool:
+        """Whether a process still counts into this file: the kernel says so, and says no as soon as that process has
+        ended in whatever way."""
     def counters(self) -> dict[str, int]: ...
     def gauges(self) -> dict[str, int]: ...
     def histograms(self) -> list[str]: ...

@@ -4,7 +4,6 @@ The file is mapped memory that the worker counts into: reading it asks nothing o
 beside a busy one, and says when it is dead. A worker that starts again begins a new file.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -14,7 +13,7 @@ import msgspec
 from switch.native import meter
 from switch.observe.catalogue import PREFIX
 from switch.observe.percentiles import Percentiles
-from switch.observe.place import meter_files
+from switch.observe.place import GATEWAY, meter_files
 from switch.runtime.clock import BusinessDay, monotonic_ns, wall_ms, wall_s
 from switch.settings.schema import Settings
 
@@ -58,7 +57,8 @@ class Board(msgspec.Struct, kw_only=True):
     node: int
     at_ms: int
     worker: Literal["running", "silent", "dead", "not running"]
-    """silent: no heartbeat for `SILENT_S`; dead: its process has gone without a word."""
+    """silent: no heartbeat for `SILENT_S`; dead: its process has gone without a word, which the
+    kernel knows by its lock on the meter file, not a file that a worker told to end takes back."""
     silent_s: int
     """Since its last heartbeat; 0 while it has one."""
     up_s: int
@@ -126,7 +126,7 @@ class Sampler:
         elapsed_s = (now_ns - self._looked_ns) / 1e9 if again else max(1.0, beat - started)
         silent_s = max(0, wall_s() - beat) if reader else 0
         silent = silent_s > SILENT_S
-        dead = reader is not None and self._gone()
+        dead = reader is not None and not reader.owned()
         if reader is not None:
             self._ours.read(reader)
             for bank in self._banks.values():
@@ -159,27 +159,24 @@ class Sampler:
         self._counters, self._file, self._looked_ns = counters, found, now_ns
         return board
 
-    def _gone(self) -> bool:
-        """True when the process that said it was ready is there no more, or only its corpse."""
-        file = self._data / "run" / "worker.json"
-        try:
-            pid = int(json.loads(file.read_text(encoding="utf-8"))["pid"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return True
-        return stat.rpartition(")")[2].split()[:1] == ["Z"]
-
     def _open(self) -> tuple[meter.MeterReader | None, Path | None]:
-        """The meter of the worker; None when there is none. One lane per node."""
-        for file in meter_files(self._data):
-            try:
-                return meter.MeterReader.open(str(file)), file
-            except OSError:
-                continue
-        return None, None
+        """The meter of the worker; None when there is none. One lane per node.
+
+        One that nobody counts into is opened twice: it may have been replaced in between.
+        """
+        found: tuple[meter.MeterReader | None, Path | None] = None, None
+        for _ in range(2):
+            for file in meter_files(self._data):
+                if file.stem == GATEWAY:
+                    continue
+                try:
+                    found = meter.MeterReader.open(str(file)), file
+                except OSError:
+                    continue
+                break
+            if found[0] is None or found[0].owned():
+                break
+        return found
 
     def _acquirer(self, name: str, gauges: Mapping[str, int], grown: "_Grown", now_ns: int) -> Row:
         outcomes = {

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::histogram::{cumulative, quantile};
 use super::{BUCKETS, FIXED_WORDS, HISTOGRAM_WORDS, MAGIC, WORDS_MAX};
-use crate::buf::Words;
+use crate::buf::{lock_shared, unlock, Words};
 
 /// A read-only view. Each value is exact; values read together may lie some nanoseconds apart.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub struct Reader {
     gauges: Vec<String>,
     histograms: Vec<String>,
     values_at: usize,
+    file: File,
 }
 
 impl Reader {
@@ -52,7 +53,20 @@ impl Reader {
             histograms: take_names(&mut rest, histograms)?,
             words: Words::map(&file, words, false)?,
             values_at: header,
+            file,
         })
+    }
+
+    /// Whether a process still counts into it. False once it has ended, in whatever way, or counts into another file.
+    ///
+    /// The lock taken to find out is given back at once, and is in no owner's way: an owner has its lock before anyone
+    /// can open the file.
+    pub fn owned(&self) -> io::Result<bool> {
+        if !lock_shared(&self.file)? {
+            return Ok(true);
+        }
+        unlock(&self.file)?;
+        Ok(false)
     }
 
     /// Names and values of all counters.
@@ -175,6 +189,25 @@ mod tests {
         let reader = Reader::open(&path)?;
         assert!(reader.counters().all(|(_, v)| v == 0) && reader.gauges().all(|(_, v)| v == 0));
         assert_eq!(reader.buckets("h", &[60_000_000]), Some((vec![0], 0, 0)));
+        std::fs::remove_file(&path)
+    }
+
+    #[test]
+    fn a_reader_knows_whether_somebody_counts() -> io::Result<()> {
+        let path = place("d.meter");
+        let meter = Meter::create(&path, &names(&["a"]), &[], &[])?;
+        let (reader, other) = (Reader::open(&path)?, Reader::open(&path)?);
+        assert!(reader.owned()? && other.owned()? && reader.owned()?);
+        let given_up = Meter::draft(&path, &names(&["a"]), &[], &[])?;
+        let next = Meter::draft(&path, &names(&["a", "b"]), &[], &[])?;
+        next.succeed(&meter)?;
+        drop(given_up);
+        let successor = Reader::open(&path)?;
+        assert!(reader.owned()? && successor.owned()?);
+        drop(meter);
+        assert!(!reader.owned()? && !other.owned()? && successor.owned()?);
+        drop(next);
+        assert!(!successor.owned()?);
         std::fs::remove_file(&path)
     }
 

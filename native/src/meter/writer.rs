@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::histogram::bucket_of;
 use super::{BUCKETS, FIXED_WORDS, HISTOGRAM_WORDS, MAGIC, WORDS_MAX};
-use crate::buf::Words;
+use crate::buf::{lock_exclusive, Words};
 
 /// Counters, gauges and histograms under fixed names. Counting is one relaxed atomic addition; an index that does
 /// not exist is ignored (`false`), so that no caller on the walk has an error to handle.
@@ -23,6 +23,8 @@ pub struct Meter {
     values_at: usize,
     draft: PathBuf,
     path: PathBuf,
+    /// Locked as long as somebody counts into it: how a reader tells a live process from one that was killed.
+    _owned: File,
 }
 
 impl Meter {
@@ -66,6 +68,7 @@ impl Meter {
             values_at: header.len() / 8,
             draft,
             path: path.to_owned(),
+            _owned: file,
         })
     }
 
@@ -203,14 +206,21 @@ fn header(
     Ok(header)
 }
 
+/// A file that is nobody else's: a draft that was given up, and may still be held, keeps what it wrote to.
 fn write_draft(draft: &Path, header: &[u8], words: usize) -> io::Result<File> {
+    match std::fs::remove_file(draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o640)
         .open(draft)?;
+    if !lock_exclusive(&file)? {
+        return Err(io::Error::other("somebody else has the meter file that was just made"));
+    }
     file.write_all(header)?;
     file.set_len((words * 8) as u64)?;
     Ok(file)

@@ -86,6 +86,10 @@ impl PyMeterReader {
         Reader::open(&path).map(PyMeterReader)
     }
 
+    fn owned(&self) -> io::Result<bool> {
+        self.0.owned()
+    }
+
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.0.counters().into_py_dict(py)
     }

@@ -1,9 +1,9 @@
 """The board of `top`, read from a meter file as a worker leaves it."""
 
 import io
-import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from switch.apps.board import KEYS, head, plain, screen
 from switch.apps.top import SILENT_S, SORTS, Board, Sampler, ordered
 from switch.observe.catalogue import Members
 from switch.observe.metrics import Metrics
-from switch.observe.place import meter_file
+from switch.observe.place import GATEWAY, meter_file
 from switch.settings.load import load
 from switch.settings.schema import Settings
 from tests.support.config import SWITCH, write_config
@@ -109,19 +109,46 @@ def test_a_worker_without_a_heartbeat_is_dead(settings: Settings, metrics: Metri
     assert "DEAD OR STANDS STILL" in head(board)
 
 
-def test_a_worker_whose_process_has_gone_is_dead_at_once(
+def test_a_worker_that_was_told_to_end_and_then_killed_is_dead_at_once(
     settings: Settings, metrics: Metrics
 ) -> None:
-    run = Path(settings.node.data_dir) / "run"
-    run.mkdir(parents=True, exist_ok=True)
-    child = subprocess.Popen(["true"])
-    child.wait()
-    (run / "worker.json").write_text(json.dumps({"ready": True, "pid": child.pid}))
-    board = Sampler(settings).look()
+    metrics.close()  # The file goes; the child makes it anew.
+    with subprocess.Popen(
+        [sys.executable, "-c", COUNTS, settings.node.data_dir, str(int(time.time()))],
+        stdout=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"counts\n"
+        assert Sampler(settings).look().worker == "running"
+        child.kill()
+        # It has ended, and is not waited for: its number is still taken.
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        board = Sampler(settings).look()
     assert board.worker == "dead"
     assert "THE WORKER IS DEAD" in head(board)
-    (run / "worker.json").write_text(json.dumps({"ready": True, "pid": os.getpid()}))
-    assert Sampler(settings).look().worker == "running"
+
+
+COUNTS = """
+import sys, time
+from pathlib import Path
+from switch.observe.catalogue import Members
+from switch.observe.metrics import Metrics
+from switch.observe.place import meter_file
+made = Metrics(meter_file(sys.argv[1], "w0"), Members([], []))
+made.set("worker_start_timestamp_seconds", int(sys.argv[2]))
+made.set("worker_heartbeat_timestamp_seconds", int(sys.argv[2]))
+print("counts", flush=True)
+time.sleep(60)
+"""
+"""A worker's meter without a worker."""
+
+
+def test_the_gateway_is_no_worker(settings: Settings, metrics: Metrics) -> None:
+    gateway = Metrics(meter_file(settings.node.data_dir, GATEWAY), Members([], []), GATEWAY)
+    assert Sampler(settings).look().up_s == 60
+    metrics.close()
+    assert Sampler(settings).look().worker == "not running"
+    gateway.close()
 
 
 def test_without_a_meter_no_worker_runs(settings: Settings) -> None:
