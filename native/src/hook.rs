@@ -69,16 +69,18 @@ points! {
     CheckpointEnded => "checkpoint.ended",
     /// A request's record is durable; its bank leg has not been handed to a socket.
     RequestBefore => "release.request.before",
-    /// A request's bank leg was handed to a socket.
+    /// A request's bank leg is with the kernel.
     RequestAfter => "release.request.after",
     /// An answer's record is durable; the answer has not been handed to a socket.
     AnswerBefore => "release.answer.before",
-    /// An answer was handed to a socket.
+    /// An answer is with the kernel.
     AnswerAfter => "release.answer.after",
     /// A reversal's record is durable; its bank leg has not been handed to a socket.
     ReversalBefore => "release.reversal.before",
-    /// A reversal's bank leg was handed to a socket.
+    /// A reversal's bank leg is with the kernel.
     ReversalAfter => "release.reversal.after",
+    /// What one peer gets of a release is with the kernel; of what the next one gets, not a byte.
+    Between => "release.between",
     /// The worker has replayed its journal; STARTED is not recorded.
     WorkerRecovered => "worker.recovered",
     /// The worker has recorded STARTED and settled nothing yet; no link is open.
@@ -250,7 +252,23 @@ pub fn giving(kind: Handed) -> Result<(), Crashed> {
     })
 }
 
-/// What was given out since the last call has been handed to its sockets.
+/// A point is armed that lies at or behind the hand-over to the kernel: a release must be handed over one peer at a
+/// time, and each waited for. A loop that keeps bytes until its next turn would lose them with the process.
+#[inline]
+#[must_use]
+pub fn handing() -> bool {
+    let armed = ARMED.load(Ordering::Relaxed);
+    armed != NONE && HANDING.iter().any(|point| *point as u32 == armed)
+}
+
+const HANDING: [Point; 4] = [
+    Point::RequestAfter,
+    Point::AnswerAfter,
+    Point::ReversalAfter,
+    Point::Between,
+];
+
+/// What was given out since the last call is with the kernel.
 ///
 /// # Errors
 /// As `at`.

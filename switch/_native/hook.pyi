@@ -2,7 +2,7 @@
 
 from typing import final
 
-__all__ = ["Crashed", "arm", "armed", "given", "points", "reach", "reached"]
+__all__ = ["Crashed", "arm", "armed", "given", "handing", "points", "reach", "reached"]
 
 @final
 class Crashed(BaseException):
@@ -23,8 +23,11 @@ def armed() -> bool: ...
 def reach(point: str) -> None:
     """Python code has come to this point. Unarmed it looks at nothing, not even the name."""
 
+def handing() -> bool:
+    """A point is armed at or behind the hand-over to the kernel: hand over one peer at a turn of the loop."""
+
 def given() -> None:
-    """What the gate's last release gave out was handed to its sockets."""
+    """What the gate's releases gave out so far is with the kernel."""
 
 def reached() -> str | None:
     """The point at which the simulated process died, since the last `arm`."""

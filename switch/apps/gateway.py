@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 import uvicorn
 
-from switch.apps.start import arm
+from switch.apps.drill import arm
 from switch.control.tokens import of_settings, socket_file
 from switch.crypto.keyfile import open_keys
 from switch.errors import OperatorError, TapswitchError, TokenError, UsageError, VaultError

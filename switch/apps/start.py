@@ -2,41 +2,19 @@
 
 import contextlib
 import json
-import os
 from pathlib import Path
-from typing import Final
 
 import structlog
 
 from switch.control.check import check_placed
 from switch.control.check_tls import RUNS_ALL_THE_SAME
-from switch.errors import OperatorError, SettingsError, TapswitchError, UsageError
-from switch.native import hook
+from switch.errors import SettingsError, TapswitchError
 from switch.settings.load import load_placed
 from switch.settings.schema import Settings
 
-__all__ = ["arm", "checked", "compare_with_files", "where_before"]
+__all__ = ["checked", "compare_with_files", "where_before"]
 
 log = structlog.get_logger("worker")
-
-CRASH_AT: Final = "TAPSWITCH_CRASH_AT"
-"""Environment variable: a crash point and a count, ``name:n``. For drills and tests; see
-docs/reference/crash-points.md."""
-
-
-def arm() -> None:
-    """Arms the crash point that the environment names, if any. Raises: OperatorError."""
-    named = os.environ.get(CRASH_AT, "")
-    try:
-        hook.arm(named)
-    except UsageError as error:
-        raise OperatorError(
-            f"{CRASH_AT}: {error}", help="docs/reference/crash-points.md has the names"
-        ) from None
-    if named:
-        log.warning(
-            "crash.armed", at=named, help=f"this process will kill itself: unset {CRASH_AT}"
-        )
 
 
 def checked(path: str) -> Settings:

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import structlog
 
+from switch.apps.drill import Lives
 from switch.apps.handover import Estate, pair
 from switch.constants import DRAIN_S_MAX
 from switch.errors import OperatorError
@@ -103,6 +104,7 @@ class _Life:
 class _Beside:
     command: Sequence[str]
     inherit: Sequence[int] = ()
+    keyed: bool = False
     process: asyncio.subprocess.Process | None = None
     task: asyncio.Task[None] | None = None
 
@@ -124,6 +126,7 @@ class Supervisor:
     _bound: dict[str, str] = field(default_factory=dict)
     _beside: list[_Beside] = field(default_factory=list)
     _estate: Estate = field(default_factory=Estate)
+    _lives: Lives = field(default_factory=lambda: Lives(os.environ))
     _next: _Life | None = None
     """Stands ready to take the place of the worker that runs."""
     _replacing: "asyncio.Task[None] | None" = None
@@ -267,7 +270,7 @@ class Supervisor:
             passed += [theirs.fileno(), *self._estate.descriptors, *([held] if wait else [])]
         try:
             process = await asyncio.create_subprocess_exec(
-                *command, pass_fds=tuple(passed), process_group=0
+                *command, pass_fds=tuple(passed), process_group=0, env=self._lives.worker()
             )
         finally:
             os.close(writer)
@@ -373,7 +376,7 @@ class Supervisor:
         if self._beside:
             return
         children = [_Beside(command) for command in self.plan.beside]
-        children += [_Beside(command, self.plan.inherit) for command in self.plan.keyed]
+        children += [_Beside(command, self.plan.inherit, keyed=True) for command in self.plan.keyed]
         for child in children:
             child.task = asyncio.ensure_future(self._keep_beside(child))
             self._beside.append(child)
@@ -382,7 +385,10 @@ class Supervisor:
         failures = 0
         while not self._stopping.is_set():
             child.process = await asyncio.create_subprocess_exec(
-                *child.command, pass_fds=tuple(child.inherit), process_group=0
+                *child.command,
+                pass_fds=tuple(child.inherit),
+                process_group=0,
+                env=self._lives.beside(keyed=child.keyed),
             )
             code = await child.process.wait()
             if self._stopping.is_set():

@@ -24,6 +24,7 @@ from typing import Any, Final
 import structlog
 import uvloop
 
+from switch.apps.drill import arm
 from switch.apps.ground import REAL, Ground, journal_directory
 from switch.apps.handover import Heir, inherited
 from switch.apps.links import Links, terms_of
@@ -38,7 +39,7 @@ from switch.apps.rules import (
     seals_of,
     window_of,
 )
-from switch.apps.start import arm, checked, compare_with_files, where_before
+from switch.apps.start import checked, compare_with_files, where_before
 from switch.apps.told import Told, next_txn, open_with_room, parsed, terminals_of
 from switch.constants import DRAIN_S_MAX
 from switch.control.audit import Audit, audit_file

@@ -52,6 +52,7 @@ from switch.runtime.intake import Intake
 from switch.runtime.member import Acquirer, Bank
 from switch.runtime.quiet import Quiet
 from switch.runtime.transport import Connection
+from switch.runtime.turns import ByTurns
 
 if TYPE_CHECKING:
     from switch.engine.effects import Effect
@@ -62,7 +63,7 @@ __all__ = ["Driver"]
 
 log = structlog.get_logger("driver")
 
-given = hook.given
+handing = hook.handing
 
 Write = Callable[[bytes], None]
 
@@ -101,6 +102,7 @@ class Driver:
         self._closing: list[tuple[Connection, str]] = []
         self._quiet = Quiet()
         self.intake = Intake(self)
+        self._by_turns = ByTurns(loop, self._hand)
         self._commit = native.commit
         self._release = native.release
 
@@ -165,14 +167,23 @@ class Driver:
         """One joined write for each peer that something durable waits for. Never raises for a
         peer."""
         writers = self.writers
-        for slot, data in self._release(monotonic_ns()):
+        parts = self._release(monotonic_ns())
+        if handing():
+            self._by_turns.take(parts)
+            return
+        for slot, data in parts:
             try:
                 writers[slot](data)
             except (KeyError, RuntimeError, OSError):
                 # The connection has gone or is going: a sink. What it was to get is the engine's
                 # matter when connection_lost arrives; nobody behind it in this list may suffer.
                 self.counts["write_to_gone_peer"] += 1
-        given()
+
+    def _hand(self, slot: int, data: bytes) -> None:
+        try:
+            self.writers[slot](data)
+        except (KeyError, RuntimeError, OSError):
+            self.counts["write_to_gone_peer"] += 1
 
     def run(self, effects: "Iterable[Effect]", now_ns: int) -> None:
         """Executes the effects of a rare path, and sends the reversals that they left owed."""

@@ -6,6 +6,7 @@ it. Points of worker and gate are met by a real worker under real traffic; those
 deletion and checkpoints, and those of the vault, by a process that does nothing else.
 """
 
+import asyncio
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from switch.apps.drill import CRASH_AT
 from switch.crypto.keyfile import open_keys
 from switch.journal.reader import open_reader
 from switch.model.state import KeyState
@@ -26,7 +28,7 @@ from switch.native import hook, journal, walk
 from switch.sim.cards import Mixture
 from switch.sim.magic import Act
 from tests.faults.test_token_crash import completed_after_the_repair, prepared
-from tests.support.peer import until
+from tests.support.peer import Acquirer, purchase, until
 from tests.support.tree import ROOT
 from tests.support.vault import differences, opened
 from tests.support.walk import NOW_S, keys_in
@@ -44,7 +46,10 @@ CHAIN: Final = 1 if WHOLE else 5
 """Deaths before the ledgers are compared."""
 
 MIXTURE: Final[Mixture] = {Act.SILENT: 0.03, Act.LATE: 0.03, Act.DECLINE: 0.03}
-AIM: Final = {"journal.appended": 40, "release.reversal.before": 2, "release.reversal.after": 2}
+AIM: Final = {
+    "journal.appended": 40, "release.reversal.before": 2, "release.reversal.after": 2,
+    "release.between": 4,
+}  # fmt: skip
 """At which arrival, so that traffic is well under way; 12 for the others, 1 at a start."""
 
 
@@ -137,7 +142,7 @@ async def test_workers_that_die_at_any_point_are_followed_by_one_that_goes_on(
 async def dies(shared: World, point: str, count: int) -> None:
     """One life, which ends at that point."""
     node = shared.bare
-    node.environment = {"TAPSWITCH_CRASH_AT": aimed(point, count)}
+    node.environment = {CRASH_AT: aimed(point, count)}
     process = await node.launch()
     await until(lambda: bool(node.told()) or process.returncode is not None, 30, "ready")
     if process.returncode is None:
@@ -147,6 +152,81 @@ async def dies(shared: World, point: str, count: int) -> None:
             process.send_signal(signal.SIGTERM)
     assert await node.ended() == -signal.SIGKILL, f"{point} was not reached"
     assert node.events("crash.armed")[-1]["at"].startswith(f"{point}:")
+
+
+async def test_an_answer_at_whose_hand_over_the_worker_died_has_left(tmp_path: Path) -> None:
+    """Else the points behind a hand-over would be those before it under another name."""
+    async with world(tmp_path, started=False) as w:
+        for links, point, told in (
+            (2, "release.answer.before", False),
+            (4, "release.answer.after", True),
+        ):
+            w.bare.environment = {CRASH_AT: f"{point}:1"}
+            await w.start()
+            await until(lambda: w.node.opened("BANK01") >= links, 10, "the bank")  # noqa: B023
+            acquirer = await Acquirer.connect(w.node.acquirer)
+            acquirer.send("0200", purchase())
+            await asyncio.wait_for(acquirer.ended.wait(), 10)
+            codes = [m.get("response_code") for m in acquirer.received if m.mti == "0210"]
+            assert codes == ["00"] * told, point
+            assert await w.bare.ended() == -signal.SIGKILL
+
+
+# ---------------------------------------------------------------- lives of a node, one by one
+
+STARTING: Final = [p for p in IN_WORKER if p.startswith((*AT_START, "journal.prepare."))]
+RUNNING: Final = [p for p in IN_WORKER if p not in {*STARTING, "worker.drained"}]
+HALF: Final = (len(RUNNING) + 1) // 2
+ROWS: Final = [
+    # Two under traffic, followed by those that die at their start: a node whose very first worker
+    # cannot start ends, and one whose worker dies often waits ever longer.
+    [*RUNNING[at::HALF], *STARTING[at::HALF]]
+    for at in range(HALF)
+]
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("row", ROWS if WHOLE else ROWS[:1], ids=" ".join)
+async def test_a_node_whose_workers_die_one_after_the_other_goes_on_by_itself(
+    tmp_path: Path, row: list[str]
+) -> None:
+    """Nobody unsets anything and nobody starts anything: each life has its own death, and the
+    supervisor begins the next."""
+    deaths = [aimed(point, 1) for point in row]
+    async with world(
+        tmp_path, supervised=True, mixture=MIXTURE, rate=120, patience_s=0.7, late_ms=350,
+        started=False, deadline="deadline_ms = 250",
+    ) as w:  # fmt: skip
+        w.node.environment = {CRASH_AT: ",".join(deaths)}
+        await w.start()
+        await w.begin(wait=False)
+        await until(lambda: len(w.node.events("worker.restarting")) == len(row), 60, "all deaths")
+        assert [e["at"] for e in w.node.events("crash.armed")] == deaths
+        assert {e["exit_code"] for e in w.node.events("worker.restarting")} == {128 + 9}
+        await until(lambda: bool(w.node.told()), 20, "the one that goes on")
+        await w.sold(20)
+        await w.conserved()
+
+
+@pytest.mark.system
+async def test_a_worker_that_dies_at_the_end_of_its_drain_has_handed_over(tmp_path: Path) -> None:
+    async with world(tmp_path, supervised=True, started=False) as w:
+        w.node.environment = {CRASH_AT: "worker.drained:1"}
+        await w.start()
+        await w.begin()
+        await w.sold(10)
+        first = w.node.worker_pid
+        ordered = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "switch", "restart", "--config", str(w.node.directory),
+            "--reason", "drill", "--wait",
+            cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await ordered.communicate()
+        assert ordered.returncode == 0, said.decode()
+        await until(lambda: w.node.told().get("pid", first) != first, 20, "the next worker")
+        assert [e["exit_code"] for e in w.node.events("worker.replaced")] == [128 + 9]
+        await w.sold(20)
+        await w.conserved()
 
 
 # ------------------------------------------------------------- rotation, deletion, checkpoints
@@ -172,7 +252,7 @@ while stan < 2_000:
 """
 
 
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", (1, 2, 5, 17) if WHOLE else (1,))
 @pytest.mark.parametrize("point", [p for p in POINTS if p.startswith(ALONE)])
 def test_rotation_deletion_and_checkpoints_may_be_cut_off_anywhere(
     tmp_path: Path, point: str, count: int

@@ -9,7 +9,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +63,9 @@ reconnect_max_ms = 200
 class Node:
     """One node in a directory of its own. Banks are named BANK01, BANK02, …; cards 629900…,
     629901…"""
+
+    environment: Mapping[str, str] = {}
+    """Added to the next start's."""
 
     def __init__(
         self,
@@ -138,7 +141,7 @@ class Node:
                 stdout=output,
                 stderr=output,
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
             )
         process = self.process
         await until(

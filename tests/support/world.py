@@ -42,8 +42,6 @@ SOURCE: Final = Source(FILE, FILE.read_text(encoding="utf-8"))
 class BareNode(Node):
     """A worker without a supervisor: when it ends, it stays ended until it is started again."""
 
-    environment: Mapping[str, str] = {}
-    """Added to the next start's."""
     wrapped: tuple[str, ...] = ()
     """A command that is given the worker's command line, such as strace."""
 

@@ -59,6 +59,11 @@ fn reach(point: &Bound<'_, PyString>) -> PyResult<()> {
 }
 
 #[pyfunction]
+fn handing() -> bool {
+    hook::handing()
+}
+
+#[pyfunction]
 fn given() -> PyResult<()> {
     hook::given().map_err(crashed)
 }
@@ -73,13 +78,14 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(arm, m)?)?;
     m.add_function(wrap_pyfunction!(armed, m)?)?;
     m.add_function(wrap_pyfunction!(given, m)?)?;
+    m.add_function(wrap_pyfunction!(handing, m)?)?;
     m.add_function(wrap_pyfunction!(points, m)?)?;
     m.add_function(wrap_pyfunction!(reach, m)?)?;
     m.add_function(wrap_pyfunction!(reached, m)?)?;
     m.add(
         "__all__",
         [
-            "Crashed", "arm", "armed", "given", "points", "reach", "reached",
+            "Crashed", "arm", "armed", "given", "handing", "points", "reach", "reached",
         ],
     )
 }

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from switch.apps.start import CRASH_AT, arm
+from switch.apps.drill import CRASH_AT, Lives, arm
 from switch.errors import OperatorError, UsageError
 from switch.native import hook
 from tests.support.tree import ROOT
@@ -29,7 +29,8 @@ def test_python_reaches_only_points_that_there_are_and_all_that_are_its_own() ->
         reached |= set(REACHED.findall(path.read_text()))
     names = {name for name, _ in hook.points()}
     assert reached <= names
-    assert {name for name in names if name.startswith(("worker.", "vault.", "index."))} == reached
+    own = ("worker.", "vault.", "index.", "release.between")
+    assert {name for name in names if name.startswith(own)} == reached
 
 
 def test_a_real_process_kills_itself_at_the_nth_arrival() -> None:
@@ -63,6 +64,30 @@ def test_the_environment_arms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CRASH_AT, "worker:started")
     with pytest.raises(OperatorError, match=r"TAPSWITCH_CRASH_AT: .*is not NAME:N"):
         arm()
+
+
+def test_each_life_of_a_node_has_a_death_of_its_own_and_the_last_has_none() -> None:
+    asked = "journal.appended:3, vault.commit.after:1,worker.resumed:1"
+    lives = Lives({"PATH": "/bin", CRASH_AT: asked})
+    assert lives.beside(keyed=False) == {"PATH": "/bin"}
+    assert lives.worker() == {"PATH": "/bin", CRASH_AT: "journal.appended:3"}
+    assert lives.beside(keyed=True) == {"PATH": "/bin", CRASH_AT: "vault.commit.after:1"}
+    assert lives.worker() == {"PATH": "/bin", CRASH_AT: "worker.resumed:1"}
+    for left in (lives.worker(), lives.beside(keyed=True), Lives({"PATH": "/bin"}).worker()):
+        assert left == {"PATH": "/bin"}
+
+
+def test_a_release_is_handed_over_by_turns_only_for_points_behind_the_hand_over() -> None:
+    try:
+        for name, _ in hook.points():
+            hook.arm(f"{name}:999")
+            assert hook.handing() == (
+                name == "release.between"
+                or name.endswith(("request.after", "answer.after", "reversal.after"))
+            )
+    finally:
+        hook.arm("")
+    assert not hook.handing()
 
 
 @pytest.mark.parametrize("app", ["worker", "gateway"])
