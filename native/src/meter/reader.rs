@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::histogram::{cumulative, quantile};
 use super::{BUCKETS, FIXED_WORDS, HISTOGRAM_WORDS, MAGIC, WORDS_MAX};
-use crate::buf::{lock_shared, unlock, Words};
+use crate::buf::{Words, lock_shared, unlock};
 
 /// A read-only view. Each value is exact; values read together may lie some nanoseconds apart.
 #[derive(Debug)]

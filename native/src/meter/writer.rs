@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::histogram::bucket_of;
 use super::{BUCKETS, FIXED_WORDS, HISTOGRAM_WORDS, MAGIC, WORDS_MAX};
-use crate::buf::{lock_exclusive, Words};
+use crate::buf::{Words, lock_exclusive};
 
 /// Counters, gauges and histograms under fixed names. Counting is one relaxed atomic addition; an index that does
 /// not exist is ignored (`false`), so that no caller on the walk has an error to handle.
@@ -219,7 +219,9 @@ fn write_draft(draft: &Path, header: &[u8], words: usize) -> io::Result<File> {
         .mode(0o640)
         .open(draft)?;
     if !lock_exclusive(&file)? {
-        return Err(io::Error::other("somebody else has the meter file that was just made"));
+        return Err(io::Error::other(
+            "somebody else has the meter file that was just made",
+        ));
     }
     file.write_all(header)?;
     file.set_len((words * 8) as u64)?;
