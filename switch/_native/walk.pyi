@@ -37,7 +37,7 @@ class Entry:
         """switch.model.state.KeyState."""
     @property
     def same_body(self) -> bool:
-        """The asking message has the same body."""
+        """The asking message is of the same kind and has the same body."""
     @property
     def card_agrees(self) -> bool:
         """The asking message names the same card."""
@@ -89,7 +89,7 @@ class Duplicates:
         """Seconds that the business zone is east of UTC now: for local times that a dialect supplies."""
     def claim(self, message: Message, institution: int, txn: int, now_s: int) -> int:
         """0 (KeyState.NEW) and the key is now IN_FLIGHT under `txn`; else the KeyState of the key that stands
-        there, +16 when the body differs. Key: institution, class, dialect key fields, year inferred from
+        there, +16 when kind or body differ. Key: institution, class, dialect key fields, year inferred from
         `now_s` (Unix seconds). The message keeps its place in the table: it is the one to give to the gate."""
     def look(self, message: Message, institution: int, now_s: int) -> Entry | None:
         """The entry under the message's own key."""

@@ -68,6 +68,21 @@ def test_another_body_under_the_key_is_refused_and_changes_nothing() -> None:
     play.ends()
 
 
+def test_a_completion_is_no_repeat_of_the_purchase_whose_numbers_it_bears() -> None:
+    play = Play()
+    play.request("tea")
+    play.request("tea", condition_code="06")
+    play.sees("forward tea", "refuse tea 94 DR")
+    play.reply("tea", "00")
+    play.request("tea", condition_code="06")
+    play.sees("answer tea 00", "refuse tea 94 DR")
+    play.restarts()
+    play.request("tea", condition_code="06")
+    play.request("tea")
+    play.sees("refuse tea 94 DR", "repeat tea 00")
+    play.ends()
+
+
 def test_a_repeat_after_a_restart_gets_the_stored_answer() -> None:
     play = Play()
     for name, code in (("yes", "00"), ("no", "51")):

@@ -82,7 +82,8 @@ class FakeDuplicates:
         key, body = _key(message, institution), _body(message)
         entry = self.entries.get(key)
         if entry is not None:
-            return int(entry.state) + (0 if entry.body == body else 16)
+            same = entry.body == body and _repeats(message.kind, entry.kind)
+            return int(entry.state) + (0 if same else 16)
         entry = FakeEntry(
             txn, KeyState.IN_FLIGHT, body, _reveal(message, "pan"), message.amount_minor
         )
@@ -107,6 +108,7 @@ class FakeDuplicates:
     def bury(self, reversal: Message, institution: int, txn: int) -> None:
         """A tombstone under the key that a reversal names."""
         entry = FakeEntry(txn, KeyState.TOMBSTONE, _body(reversal), "", -1, durable=True)
+        entry.kind = Kind.UNKNOWN
         self.entries[_original_key(reversal, institution)] = entry
 
     def forget_unrecorded(self) -> None:
@@ -369,6 +371,11 @@ def _original_key(reversal: Message, institution: int) -> Key:
 
 def _body(message: Message) -> Key:
     return tuple(_reveal(message, name) for name in _BODY)
+
+
+def _repeats(kind: int, first: int) -> bool:
+    undoes = {Kind.REVERSAL_REQUEST, Kind.REVERSAL_ADVICE}
+    return first in {kind, Kind.UNKNOWN} or {kind, first} <= undoes
 
 
 def _reveal(message: Message, name: str) -> str:

@@ -62,6 +62,14 @@ impl Kind {
             .find(|kind| *kind as u8 == number)
     }
 
+    /// A message of this kind may be the repeat of one whose kind is `first`, as a record holds it. A reversal that is
+    /// sent on as an advice is still the same one; nothing else becomes something else. 0: a record that does not say.
+    pub fn repeats(self, first: u8) -> bool {
+        let undoes =
+            |kind: u8| kind == Kind::ReversalRequest as u8 || kind == Kind::ReversalAdvice as u8;
+        first == self as u8 || first == Kind::Unknown as u8 || undoes(self as u8) && undoes(first)
+    }
+
     /// It stands on an earlier transaction of the card, and the bank is told which.
     pub fn follows(self) -> bool {
         matches!(

@@ -73,6 +73,13 @@ pub struct Entry {
 pub const NO_ISSUER: u16 = u16::MAX;
 
 impl Entry {
+    /// `message`, whose body has this digest, says the same as the request that stands here: equal fields alone do not
+    /// make a purchase the repeat of a completion.
+    #[inline]
+    pub fn same_as(&self, message: &Message, body: &Digest) -> bool {
+        self.body == *body && message.kind().repeats(self.kind)
+    }
+
     /// A key that has just been claimed.
     pub fn claimed(key: Digest, body: Digest, card: CardRef, txn: u64, at_s: u32) -> Entry {
         Entry {

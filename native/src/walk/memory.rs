@@ -37,7 +37,7 @@ pub struct Institution {
 #[derive(Clone, Copy, Debug)]
 pub struct View {
     pub entry: Entry,
-    /// The asking message has the same body.
+    /// The asking message has the same body, and is of the same kind.
     pub same_body: bool,
     /// The asking message names the same card.
     pub card_agrees: bool,
@@ -221,8 +221,8 @@ impl Memory {
         with_pan(message, |pan| self.digester.card(pan)).unwrap_or([0; 8])
     }
 
-    /// Claims the message's key for `txn`. New: the message keeps the handle. Else what stands there, and whether the
-    /// body is the same.
+    /// Claims the message's key for `txn`. New: the message keeps the handle. Else what stands there, and whether kind
+    /// and body are the same.
     pub fn claim(
         &mut self,
         message: &Message,
@@ -241,7 +241,7 @@ impl Memory {
             .filter(|_| !forgets)
             .and_then(|handle| self.table.get(handle))
         {
-            return (entry.state, entry.body == body);
+            return (entry.state, entry.same_as(message, &body));
         }
         if is_request(message) && self.turned_away.told(&key, now_s).is_some() {
             return (KeyState::TurnedAway, true);
@@ -278,7 +278,7 @@ impl Memory {
         let entry = *self.table.get(self.table.find(key)?)?;
         Some(View {
             entry,
-            same_body: self.body_of(message) == entry.body,
+            same_body: entry.same_as(message, &self.body_of(message)),
             card_agrees: self.card_of(message) == entry.card,
         })
     }

@@ -8,7 +8,7 @@ import pytest
 from switch.errors import UsageError
 from switch.model.state import KeyState
 from switch.native import walk
-from tests.support.walk import NOW_S, World, open_world
+from tests.support.walk import NOW_S, World, open_world, restarted
 
 HALF_A_YEAR_S = 183 * 86_400
 
@@ -55,6 +55,39 @@ def test_whatever_is_in_the_body_makes_another_body(
 ) -> None:
     assert world.claim(world.purchase(1), 1) == KeyState.NEW
     assert world.claim(world.purchase(1, **changes), 2) == KeyState.IN_FLIGHT + 16
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({}, {"condition_code": "06"}),
+        ({"condition_code": "06"}, {}),
+        ({}, {"mti": "0220"}),
+        ({"mti": "0220"}, {"mti": "0220", "condition_code": "06"}),
+    ],
+)
+def test_another_kind_is_another_body(
+    world: World, first: dict[str, str], second: dict[str, str]
+) -> None:
+    assert world.purchase(1, **first).kind != world.purchase(1, **second).kind
+    assert world.claim(world.purchase(1, **first), 1) == KeyState.NEW
+    assert world.claim(world.purchase(1, **second), 2) == KeyState.IN_FLIGHT + 16
+    assert world.claim(world.purchase(1, **first), 3) == KeyState.IN_FLIGHT
+
+
+def test_a_kind_is_told_from_another_after_a_restart(tmp_path: Path) -> None:
+    with open_world(tmp_path) as world:
+        world.approved(1)
+        with restarted(world) as (second, _):
+            completion = second.purchase(1, condition_code="06")
+            assert second.claim(completion, 7) == KeyState.APPROVED + 16
+            assert second.claim(second.purchase(1, mti="0201"), 8) == KeyState.APPROVED
+
+
+def test_a_reversal_that_is_sent_on_as_an_advice_is_the_same(world: World) -> None:
+    assert world.claim(world.reversal_of(1, 2, mti="0400"), 1) == KeyState.NEW
+    assert world.claim(world.reversal_of(1, 2, mti="0420"), 2) == KeyState.IN_FLIGHT
+    assert world.claim(world.reversal_of(1, 2, mti="0421"), 3) == KeyState.IN_FLIGHT
 
 
 def test_two_institutions_never_share_a_key(world: World) -> None:
