@@ -72,6 +72,12 @@ class Disk:
         """Flips bits of one byte, at rest."""
     def copy(self) -> Disk:
         """Another disk with the same images, and no faults."""
+    def archive(self) -> Disk:
+        """As `copy`, with the oldest segments that the product has removed put back: what an archive of them holds."""
+    def forge(self, name: str, nth: int) -> tuple[int, int] | None:
+        """Puts an earlier record of a segment in the place of a later one as long as it, with the checksum that fits
+        there: what somebody can do who may write to the file and has no key. `nth` chooses the pair; its two offsets,
+        None when there is no pair."""
     def export(self, directory: str) -> None:
         """The durable images as files, for `tapswitch journal verify`. Raises OSError."""
     def verify(self, keys: Keys) -> list[dict[str, Any]]:

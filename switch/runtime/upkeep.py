@@ -40,6 +40,8 @@ class Upkeep:
         self._native = native
         self._journal = records
         self._retention_ms = retention_h * HOUR_MS
+        self.delete_after_ns = DELETE_EVERY_NS
+        """From the end of a checkpoint to the removal of what it covers."""
         self._delete_at_ns = 0
         self._deleting: asyncio.Future[int] | None = None
         self._shortage: str | None = None
@@ -55,7 +57,7 @@ class Upkeep:
             if self._native.checkpoint(now_ms):
                 log.info("journal.checkpoint")
                 # The checkpoint's last record must be durable first; a while later it is.
-                self._delete_at_ns = monotonic_ns() + DELETE_EVERY_NS
+                self._delete_at_ns = monotonic_ns() + self.delete_after_ns
             self._driver.arm()
         if self._delete_at_ns:
             self._delete()

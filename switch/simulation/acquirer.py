@@ -15,7 +15,7 @@ from switch.model.time import transmission_time
 from switch.simulation.ledgers import Asked, Body, Slot, Told, Undoing
 from switch.simulation.network import Network
 from switch.simulation.plan import Plan, Script, noise
-from switch.simulation.script import KINDS
+from switch.simulation.script import AMOUNTS, KINDS, MOMENTS
 from switch.simulation.wallet import card
 from switch.wire import Dialect, Framer, Message
 
@@ -280,6 +280,12 @@ class Acquirer:
     def send(self, body: Body, slot: Slot, wanted: int) -> None:
         """The same request once more."""
         self._send(body, slot, wanted, True)
+
+    def replay(self, number: int, bank: int, of_bank: int) -> None:
+        """A tap whose counter the device has used before, as a transaction of its own."""
+        faults, draws = ("replay_counter",), (0.5,) * MOMENTS
+        amount = AMOUNTS[0]
+        self.begin(Script(number, 0, 0, "purchase", bank, of_bank, amount, 0, True, faults, draws))
 
     def _other_body(self, script: Script, slot: Slot) -> None:
         """The same key with another amount: must be refused, whichever comes second."""

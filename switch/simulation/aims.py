@@ -20,6 +20,9 @@ __all__ = ["Aims"]
 
 LENGTH_BYTES: Final = 2
 MTI: Final = slice(2, 6)
+HALF_S: Final = 0.03
+"""From the first half of a group to a cut that is aimed between its halves: time enough for whoever
+believes that it is whole to say so."""
 _WROTE: Final = {
     b"0100": "request_sent", b"0200": "request_sent", b"0220": "request_sent",
     b"0420": "reversal_sent", b"0421": "reversal_sent",
@@ -51,12 +54,13 @@ class Aims:
         if self._waiting:
             network.wrote = self._wrote
             network.read = self._read
+            self._world.node.half = self._half
         self._next_point()
 
     def disarm(self) -> None:
         """No more."""
         network = self._world.network
-        network.wrote = network.read = None
+        network.wrote = network.read = self._world.node.half = None
         self._waiting, self._points, self._armed = [], [], None
 
     def _next_point(self) -> None:
@@ -70,6 +74,13 @@ class Aims:
         self._world.counts[f"crashed: {point}"] += 1
         self._world.power_cut(power=aim is None or aim.power, why=f"at {point}")
         self._next_point()
+
+    def _half(self) -> float:
+        """For how long the device stalls before the second half: as long as a cut is due, so that
+        the cut falls between."""
+        before = len(self._waiting)
+        self._moment("half_group")
+        return 2 * HALF_S if len(self._waiting) < before else 0.0
 
     def _wrote(self, _end: Endpoint, data: bytes) -> None:
         self._frames(data, _WROTE)
@@ -105,8 +116,9 @@ class Aims:
             if waiting[1] == 0:
                 self._waiting.remove(waiting)
                 self._world.counts[f"aimed: {what}"] += 1
+                after = HALF_S if what == "half_group" else 0.0
                 self._world.loop.call_later(
-                    aim.delay_us * 1e-6, self._strike, aim, context=self._outside
+                    after + aim.delay_us * 1e-6, self._strike, aim, context=self._outside
                 )
 
     def _strike(self, aim: Aim) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections import Counter
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, Final
 
 import structlog
@@ -70,7 +70,13 @@ class Node:
         self.retired = False
         self._pumping = False
         self._graves: list[Any] = []
-        self._outside = copy_context()
+        self.context: Context | None = None
+        """That of the life of now, or of the last one."""
+        self.half: Callable[[], float] | None = None
+        """Asked, when the first part of a group is durable and the rest belongs into the next
+        segment, how many seconds the device stalls there."""
+        self._stall_s = 0.0
+        self.outside = copy_context()
         """Where whoever survives the node's lives works."""
 
     # -- beginnings -------------------------------------------------------------------------------
@@ -81,7 +87,7 @@ class Node:
             return
         self.lives += 1
         self.life = life = Life(f"w0/{self.lives}")
-        context = copy_context()
+        self.context = context = copy_context()
         context.run(LIFE.set, life)
         task = context.run(self.loop.create_task, self._live(life))
         task._log_destroy_pending = False  # type: ignore[attr-defined]
@@ -139,6 +145,7 @@ class Node:
         told = pump.begin()
         after = self.disk.spent_us() * US
         if told == "written":
+            after, self._stall_s = after + self._stall_s, 0.0
             self.loop.call_later(after + self._sync_s(), self._finish, life)
         elif told == "stalled":
             pump.prepare()
@@ -156,6 +163,8 @@ class Node:
         if pump.wants_segment:
             pump.prepare()
         self.disk.spent_us()
+        if told == "more" and self.half is not None:
+            self._stall_s = self.half()
         if told == "more" or pump.waiting:
             self._begin(life)
         else:
@@ -168,7 +177,7 @@ class Node:
     # -- ends -------------------------------------------------------------------------------------
 
     def _over(self, life: Life, how: str, why: str) -> None:
-        self.loop.call_soon(self._exited, life, how, why, context=self._outside)
+        self.loop.call_soon(self._exited, life, how, why, context=self.outside)
 
     def _exited(self, life: Life, how: str, why: str) -> None:
         """The process has ended by itself."""
@@ -206,7 +215,7 @@ class Node:
             for name in Taps.__slots__:
                 delattr(worker.taps, name)
         if not self.retired:
-            self.loop.call_later(self._restart_s(), self.start, context=self._outside)
+            self.loop.call_later(self._restart_s(), self.start, context=self.outside)
 
     def stop(self) -> None:
         """SIGTERM."""

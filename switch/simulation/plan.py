@@ -75,6 +75,9 @@ WORLD_FAULTS: Final = (
     "kill",
     "power_cut",
     "stop",
+    "checkpoint",
+    "flip",
+    "old_record",
 )
 """What happens to network, disk, clock and process."""
 FAULTS: Final = (*ACQUIRER_FAULTS, *BANK_FAULTS, *WORLD_FAULTS)
@@ -90,6 +93,10 @@ AIMS: Final = (
     "reversal_acknowledged",
 )
 """Moments that a power cut can be aimed at: what the switch has just read or written."""
+
+HALVES: Final = 0.4
+"""Share of worlds with a cut between the two halves of a group that lies in two segments; a world
+has only a few such groups."""
 
 START_NS: Final = 1_000_000_000_000
 DATES_S: Final = (
@@ -204,6 +211,9 @@ _SHARE: Final = {
     "sync_dropped": 1.0,
     "write_error": 1.0,
     "no_space": 1.0,
+    "checkpoint": 4.0,
+    "flip": 1.0,
+    "old_record": 1.0,
     "slow_disk": 1.0,
     "disconnect": 0.05,
 }
@@ -227,6 +237,8 @@ def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Pl
         nth = int(aim.choice((1, 3, 10, 40, 100)) * (0.5 + aim.random())) + 1
         delay = aim.choice((0, 0, aim.randint(1, 300), aim.randint(1, 10_000)))
         aims.append(Aim(at, nth, delay, aim.random() < 0.8))
+    if aim.random() < HALVES:
+        aims.append(Aim("half_group", aim.randint(1, 3), aim.randint(1, 10_000), power=True))
     deadline_ms = shape.choice((150, 300, 600, 1_200))
     return Plan(
         seed=seed,
@@ -245,7 +257,7 @@ def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Pl
         grain_s=shape.choice((1, 10, 60)),
         in_flight_max=shape.choice((8, 64, 512)),
         undeliverable=shape.choice(("keep", "keep", "reverse")),
-        segment_bytes=shape.choice((16_384, 65_536, 262_144)),
+        segment_bytes=shape.choice((16_384, 16_384, 65_536, 262_144)),
         here=shape.random() < 0.5,
         disk_us=shape.choice(((10, 100, 300), (30, 300, 1_000), (100, 3_000, 5_000))),
         latency_us=shape.choice(((30, 80), (50, 400), (500, 5_000))),

@@ -8,7 +8,7 @@ import msgspec
 from switch.simulation.chance import rounded, stream
 from switch.simulation.plan import ACQUIRER_FAULTS, Plan, Script
 
-__all__ = ["AMOUNTS", "CARDS", "KINDS", "Kind", "scripts"]
+__all__ = ["AMOUNTS", "CARDS", "KINDS", "MOMENTS", "Kind", "scripts"]
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -34,6 +34,7 @@ AMOUNTS: Final = (100, 250, 999, 1_000, 5_000)
 CARDS: Final = 4
 """Of each bank, for the same reason."""
 MOMENTS: Final = 12
+"""Draws that a transaction has for when what happens."""
 
 
 def scripts(plan: Plan) -> Iterator[Script]:

@@ -116,7 +116,12 @@ class Wallet:
         self.cards = tokens.cards
         self._masters = tokens.masters
         self._devices: dict[str, Any] = {}
-        self._used: dict[str, int] = {}
+        self._used: dict[str, list[int]] = {}
+
+    def used(self) -> list[tuple[int, int]]:
+        """Bank and card of every device that has tapped."""
+        places = ((bank, number) for bank in range(BANKS) for number in range(TOKENS))
+        return [place for place in places if _token(*place) in self._used]
 
     def tap(self, script: Any, amount: int, wall_s: int, plan: Plan) -> Tap:
         """A tap as a script wants it: genuine, with a counter that was used, or forged."""
@@ -130,7 +135,10 @@ class Wallet:
             self._devices[token] = device
         forged = "forge" in script.faults
         used = self._used.get(token)
-        replayed = used if "replay_counter" in script.faults else None
+        replayed = None
+        if used is not None and "replay_counter" in script.faults:
+            # The last one, or the first, which only a checkpoint may still tell of.
+            replayed = used[-(script.number % 2)]
         month_day = transmission_time(wall_s)[:4]
         tapped = device.tap(
             amount=amount,
@@ -143,5 +151,5 @@ class Wallet:
             counter=replayed,
         )
         if not forged:
-            self._used[token] = tapped.counter
+            self._used.setdefault(token, []).append(tapped.counter)
         return Tap(token, EXPIRY, 1, tapped.field, tapped.counter, forged)

@@ -17,6 +17,7 @@ from switch.runtime.member import Bank as Member
 from switch.simulation import mutants
 from switch.simulation.acquirer import Acquirer
 from switch.simulation.aims import Aims
+from switch.simulation.audit import WARM_S, audit
 from switch.simulation.chance import Choices, rounded
 from switch.simulation.fold import fold
 from switch.simulation.ground import (
@@ -34,14 +35,13 @@ from switch.simulation.loop import DeadlockError, EndlessError, VirtualLoop
 from switch.simulation.network import Network, Weather
 from switch.simulation.node import Node
 from switch.simulation.oracles import Broken, Evidence, judge
+from switch.simulation.ordeals import DAMAGE, Ordeals
 from switch.simulation.plan import Plan, Script, noise, stream
 from switch.simulation.script import scripts
 
 __all__ = ["Outcome", "World", "run"]
 
 SECOND: Final = 1_000_000_000
-WARM_S: Final = 8.0
-"""Within so much virtual time the world must be up."""
 REST_S: Final = 60.0
 """Within so much virtual time after healing it must be at rest."""
 LOOK_S: Final = 0.05
@@ -117,6 +117,7 @@ class World:
         """What acquirers were asked to do."""
         self._syncs = self._cuts = 0
         self.aims = Aims(self, plan.aims)
+        self.ordeals = Ordeals(self)
         self._turn = 0
 
     def _make_banks(self, plan: Plan) -> dict[str, Bank]:
@@ -153,8 +154,12 @@ class World:
     def _wall_ns(self, now_ns: int) -> int:
         return self.plan.start_s * SECOND + (now_ns - START_NS) + self.step_s * SECOND
 
+    def wall_ns(self) -> int:
+        """The wall clock of now."""
+        return self._wall_ns(self.loop.now_ns)
+
     def _wall_s(self) -> int:
-        return self._wall_ns(self.loop.now_ns) // SECOND
+        return self.wall_ns() // SECOND
 
     def _advanced(self, now_ns: int) -> None:
         simulation.set_now(now_ns, self._wall_ns(now_ns))
@@ -231,6 +236,8 @@ class World:
         self.counts[f"node_{how}"] += 1
         self.ended.append((how, why))
         allowed = how == "stopped" or (how in {"failed", "refused"} and self._disk_failed())
+        if how == "refused" and self.ordeals.refused():
+            return
         if not allowed:
             self.breaks("halt", f"the node ended by itself: {how} {why}")
 
@@ -296,19 +303,19 @@ class World:
 
     async def _main(self) -> None:
         self._begin()
-        if not await self._until(self._warm, WARM_S):
+        if not await self.until(self.warm, WARM_S):
             self.breaks("rest", "the world does not come up")
             return
         await self._safety()
         self._heal()
-        rested = await self._until(self._at_rest, REST_S)
+        rested = await self.until(self._at_rest, REST_S)
         if not rested:
             self.breaks("rest", f"not at rest {REST_S} s after healing: {self._restless()}")
         await asyncio.sleep(0.3)
         if rested:
             self._caps()
             self.standing = self._standing()
-            await self._audit()
+            await audit(self)
 
     standing: frozenset[int] = frozenset()
 
@@ -319,7 +326,8 @@ class World:
         for acquirer in self.acquirers:
             acquirer.start()
 
-    async def _until(self, done: Callable[[], bool], within_s: float) -> bool:
+    async def until(self, done: Callable[[], bool], within_s: float) -> bool:
+        """Whether it was done within so much virtual time."""
         give_up = self.loop.time() + within_s
         while not done():
             if self.loop.time() > give_up:
@@ -327,7 +335,8 @@ class World:
             await asyncio.sleep(LOOK_S)
         return True
 
-    def _warm(self) -> bool:
+    def warm(self) -> bool:
+        """The node is up, and every acquirer signed on."""
         return self.node.up and all(one.pick(0) is not None for one in self.acquirers)
 
     async def _safety(self) -> None:
@@ -363,7 +372,8 @@ class World:
                 later(one.how[0] * 1e-6, self._happens, one.what, one.how[1])
             return
         rng = stream(self.plan.seed, "world")
-        for name in ("kill", "power_cut", "stop", "clock_step", *sorted(HALTS)):
+        timed = ("kill", "power_cut", "stop", "clock_step", *sorted(HALTS), "checkpoint", *DAMAGE)
+        for name in timed:
             times, when = rng.random(), [(rng.random(), rounded(rng.random())) for _ in range(3)]
             wanted = self.plan.faults.get(name, 0.0)
             count = int(wanted) + (times < wanted - int(wanted)) if wanted else 0
@@ -390,6 +400,10 @@ class World:
             self.stepped = True
             self.step_s += (HOUR_S, -HOUR_S, 61, -2)[int(how * 4)]
             self._advanced(self.loop.now_ns)
+        elif name == "checkpoint":
+            self.ordeals.checkpoint(how)
+        elif name in DAMAGE:
+            self.ordeals.damage(name, how)
         elif name == "no_space":
             self.disk.capacity_bytes = sum(self.disk.files().values()) + int(how * 20_000)
             self.loop.call_later(0.2 + how, self._room)
@@ -476,46 +490,14 @@ class World:
             if link is not None and link.ready and not link.transport.out.dark
         )
 
-    # -- the audit --------------------------------------------------------------------------------
-
-    async def _audit(self) -> None:
-        """J4, D1 over restarts: killed and recovered twice, it still tells the same."""
-        for power in (True, False):
-            before = self._remembered()
-            self.node.kill(power=power)
-            if not await self._until(self._warm, WARM_S):
-                self.breaks("J4", "it does not come up again")
-                return
-            after = self._remembered()
-            if before != after:
-                self.breaks("J4", f"recovered {after} from {before}")
-        rng = stream(self.plan.seed, "audit")
-        settled = [
-            (slot, body, acquirer)
-            for acquirer in self.acquirers
-            for slot in self.asked.slots.values()
-            if slot.acquirer == acquirer.code
-            for body in slot.bodies.values()
-            if body.told and body.sent
-        ]
-        for slot, body, acquirer in rng.sample(settled, min(len(settled), 40)):
-            acquirer.send(body, slot, 0)
-        await asyncio.sleep(0.2 + 4 * self.plan.latency_us[1] * 1e-6)
-        self.node.retired = True
-        self.node.stop()
-        if not await self._until(lambda: self.node.life is None, 30):
-            self.breaks("L1", "it does not come to its end when it is stopped")
-
-    def _remembered(self) -> tuple[int, ...]:
-        worker = self.node.worker
-        assert worker is not None
-        engine = worker.driver.engine
-        return engine.in_flight, engine.owed_count
+    # -- what is left ---------------------------------------------------------------------------------
 
     def _judge(self) -> int:
         """Reads what is left, and compares."""
         try:
-            recorded = fold(self.disk.records(self.ground.keys))
+            archive = self.disk.archive()
+            self.counts["segment removed"] += len(archive.files()) - len(self.disk.files())
+            recorded = fold(archive.records(self.ground.keys))
             findings = self.disk.verify(self.ground.keys)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
             self.breaks("J1", f"the journal cannot be read: {error}")
@@ -560,7 +542,7 @@ class World:
 
 _INJECTED: Final = (
     "read_error", "write_error", "sync_error", "sync_dropped", "create_no_space", "lost_write",
-    "misdirected_write", "flipped_bit", "failed",
+    "misdirected_write", "failed",
 )  # fmt: skip
 _IMPOSSIBLE: Final = ("impossible", "still_in_doubt")
 

@@ -48,6 +48,8 @@ pub const SEGMENT_BYTES_MIN: u64 = 16_384;
 
 const HEAD_MAGIC: &[u8; 8] = b"TSWJRNL1";
 const LINK_MAGIC: &[u8; 8] = b"TSWJLNK1";
+/// Where the salt of a segment's keys stands in its head.
+pub const SALT_AT: usize = 64;
 const HEAD_SEALED: usize = 96;
 const LINK_SEALED: usize = 104;
 /// A record that a checkpoint carried forward: the whole state of its item as of this LSN.
@@ -265,7 +267,8 @@ pub fn seed_of(salt: &[u8; SALT_BYTES]) -> u32 {
     crc32c::crc32c(salt)
 }
 
-fn checksum(seed: u32, offset: u64, bytes: &[u8]) -> u32 {
+/// What a frame's checksum must be at an offset of a segment; `bytes` are those behind it.
+pub fn checksum(seed: u32, offset: u64, bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(seed, &offset.to_le_bytes()), bytes)
 }
 

@@ -81,6 +81,14 @@ impl PyDisk {
         PyDisk(self.0.copy())
     }
 
+    fn archive(&self) -> PyDisk {
+        PyDisk(self.0.archive())
+    }
+
+    fn forge(&self, name: &str, nth: usize) -> Option<(usize, usize)> {
+        self.0.forge(name, nth)
+    }
+
     fn export(&self, directory: &str) -> std::io::Result<()> {
         std::fs::create_dir_all(directory)?;
         for (name, _) in self.0.files() {

@@ -17,6 +17,8 @@ use sha2::{Digest, Sha256};
 use super::faults::{Faults, Kind, Operation};
 use crate::hook::{self, Crashed, Point};
 use crate::journal::device::{Device, Store};
+use crate::journal::frame::{Frame, RECORDS_AT, SALT_AT, checksum, seed_of};
+use crate::journal::keys::SALT_BYTES;
 
 /// What a disk writes in one piece or not at all.
 pub const SECTOR_BYTES: usize = 512;
@@ -48,6 +50,8 @@ struct State {
     capacity_bytes: Option<u64>,
     speed: Speed,
     spent_us: u64,
+    /// What the product removed, as an archive has it.
+    removed: BTreeMap<String, Vec<u8>>,
 }
 
 /// What operations take; in virtual microseconds.
@@ -238,6 +242,29 @@ impl SimDisk {
         })))
     }
 
+    /// As `copy`, with the segments of before the oldest that the product has removed: what an archive of them holds.
+    #[must_use]
+    pub fn archive(&self) -> SimDisk {
+        let disk = self.copy();
+        let oldest = self.state().files.keys().next().cloned();
+        for (name, bytes) in &self.state().removed {
+            if oldest.as_ref().is_some_and(|oldest| name < oldest) {
+                disk.replace(name, bytes);
+            }
+        }
+        disk
+    }
+
+    /// Puts an earlier record of a segment in the place of a later one as long as it, with the checksum that its new
+    /// place wants: what somebody can do who may write to the file and has no key. `nth` chooses among all such pairs.
+    /// The two offsets; None when there is no pair.
+    pub fn forge(&self, name: &str, nth: usize) -> Option<(usize, usize)> {
+        let mut bytes = self.durable(name)?;
+        let pair = forged(&mut bytes, nth)?;
+        self.replace(name, &bytes);
+        Some(pair)
+    }
+
     /// What a power cut now would leave of the synced part, as a disk of its own.
     #[must_use]
     pub fn at_rest(&self) -> SimDisk {
@@ -319,6 +346,35 @@ impl Image {
             !here
         });
     }
+}
+
+/// Where frames of a segment stand, and how long they are.
+fn frames(bytes: &[u8], seed: u32) -> Vec<(usize, usize)> {
+    let mut all = Vec::new();
+    let mut at = RECORDS_AT as usize;
+    while let Some(frame) = Frame::read(bytes, at, 0, seed) {
+        all.push((at, frame.length()));
+        at += frame.length();
+    }
+    all
+}
+
+fn forged(bytes: &mut [u8], nth: usize) -> Option<(usize, usize)> {
+    let salt = bytes.get(SALT_AT..SALT_AT + SALT_BYTES)?.try_into().ok()?;
+    let seed = seed_of(salt);
+    let all = frames(bytes, seed);
+    let mut pairs = Vec::new();
+    for (place, &(from, length)) in all.iter().enumerate() {
+        let later = all.iter().skip(place + 1).filter(|(_, l)| *l == length);
+        pairs.extend(later.map(|&(to, _)| (from, to, length)));
+    }
+    let &(from, to, length) = pairs.get(nth.checked_rem(pairs.len())?)?;
+    bytes.copy_within(from..from + length, to);
+    let crc = checksum(seed, to as u64, bytes.get(to + 8..to + length)?);
+    bytes
+        .get_mut(to + 4..to + 8)?
+        .copy_from_slice(&crc.to_le_bytes());
+    Some((from, to))
 }
 
 impl State {
@@ -550,7 +606,10 @@ impl Store for Mounted {
         state.meet_power()?;
         state.faults.meet(Operation::Remove)?;
         match state.files.remove(name) {
-            Some(_) => Ok(()),
+            Some(file) => {
+                state.removed.insert(name.to_owned(), file.durable);
+                Ok(())
+            }
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }

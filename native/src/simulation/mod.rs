@@ -4,6 +4,7 @@
 //! is open, and none opens until `end`. A production process opens its journal before it serves and keeps it to its
 //! end, so nothing can turn its clocks, its random bytes or its defects (`hook`) from within.
 
+pub mod altered;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod damage;

@@ -72,6 +72,22 @@ mutants! {
     CheckpointForgetsAnswers => "checkpoint_forgets_answers",
     /// A segment that recovery still needs is removed.
     RemovedTooEarly => "segment_removed_too_early",
+    /// A checkpoint does not carry the counters of tokens.
+    CheckpointForgetsCounters => "checkpoint_forgets_counters",
+    /// A checkpoint does not carry what was approved in a bank's name.
+    CheckpointForgetsTotals => "checkpoint_forgets_stand_in",
+    /// A bank gets another amount than was asked.
+    AmountToBank => "amount_changed_to_bank",
+    /// An acquirer is told of another amount than it asked.
+    AmountInAnswer => "amount_changed_in_answer",
+    /// An approval in a bank's name counts against no limit.
+    StandInUncounted => "stand_in_not_counted",
+    /// What was approved in banks' names is forgotten at recovery.
+    StandInLost => "stand_in_not_recovered",
+    /// Each token of a card has an allowance of its own.
+    StandInPerToken => "stand_in_per_token",
+    /// A token is good in whatever state it is.
+    TokenStateIgnored => "token_state_ignored",
 }
 
 impl Mutant {
@@ -92,6 +108,13 @@ static ON: AtomicU32 = AtomicU32::new(0);
 #[must_use]
 pub fn on(mutant: Mutant) -> bool {
     ON.load(Ordering::Relaxed) & 1 << mutant as u8 != 0
+}
+
+/// Whether any defect is on.
+#[inline]
+#[must_use]
+pub fn any() -> bool {
+    ON.load(Ordering::Relaxed) != 0
 }
 
 /// For `simulation` only, which judges who may.

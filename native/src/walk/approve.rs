@@ -21,6 +21,7 @@ use crate::codec::name::{Name, Source};
 use crate::codec::wipe;
 use crate::journal::{Field, RecordKind};
 use crate::limits::{Allowance, Fit, Spending};
+use crate::simulation::mutant::{self, Mutant};
 use crate::tap::Tap;
 
 /// End code of what was answered in a bank's name.
@@ -183,7 +184,9 @@ impl<T: Ticket> Gate<T> {
         if let Some(place) = memory.entry_of_mut(request) {
             *place = entry;
         }
-        memory.stand_ins.add(spending);
+        if !mutant::on(Mutant::StandInUncounted) {
+            memory.stand_ins.add(spending);
+        }
         Ok(Recorded {
             lsn,
             entry,
@@ -278,7 +281,11 @@ fn named(paper: &mut Paper, entry: &Entry) {
 /// Keyed hash of the card that pays, the one behind the token where there is one.
 fn real_card(memory: &Memory, request: &Message) -> [u8; 8] {
     let mut pan = Vec::new();
-    Carded(request).normal(Name::Pan, &mut pan);
+    if mutant::on(Mutant::StandInPerToken) {
+        request.normal(Name::Pan, &mut pan);
+    } else {
+        Carded(request).normal(Name::Pan, &mut pan);
+    }
     let card = memory.digester.card(&pan);
     wipe(&mut pan);
     card

@@ -261,6 +261,9 @@ impl<T: Ticket> Gate<T> {
             if !any {
                 break;
             }
+            if mutant::on(Mutant::CheckpointForgetsCounters) {
+                continue;
+            }
             journal.checkpoint_carry(RecordKind::AtcWindows, paper.record.finish()?, None)?;
             open.carried += 1;
         }
@@ -286,7 +289,9 @@ impl<T: Ticket> Gate<T> {
                 Whose::Card(_) => "",
             };
             let payload = paper.total(of, used, issuer, wall_ms).finish()?;
-            journal.checkpoint_carry(RecordKind::StandInTotal, payload, None)?;
+            if !mutant::on(Mutant::CheckpointForgetsTotals) {
+                journal.checkpoint_carry(RecordKind::StandInTotal, payload, None)?;
+            }
             open.totals = Some(*of);
             open.carried += 1;
         }

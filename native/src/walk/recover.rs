@@ -68,6 +68,7 @@ impl Fold {
         let fields = &record.fields;
         self.records += 1;
         let counters = !mutant::on(Mutant::CountersLost);
+        let totals = !mutant::on(Mutant::StandInLost);
         if let Some((key, atc)) = claim_of(fields).filter(|_| counters) {
             memory.atc.claim(&key, atc);
         }
@@ -87,7 +88,7 @@ impl Fold {
             RecordKind::Advised => self.advised(record, &parties, &memory.veil),
             RecordKind::StoodIn => self.stood_in(record, &parties, memory),
             RecordKind::StandInTotal => {
-                if let Some((of, used)) = total_of(fields, issuer) {
+                if let Some((of, used)) = total_of(fields, issuer).filter(|_| totals) {
                     memory.stand_ins.set(of, used);
                 }
             }
@@ -182,7 +183,8 @@ impl Fold {
             entry.issuer = parties.issuer.unwrap_or(entry.issuer);
             entry.business_date = fields.array(Field::BusinessDate).unwrap_or([0; 8]);
         }
-        if let Some(spending) = spending_of(fields, parties.issuer) {
+        let lost = mutant::on(Mutant::StandInLost);
+        if let Some(spending) = spending_of(fields, parties.issuer).filter(|_| !lost) {
             memory.stand_ins.add(&spending);
         }
     }

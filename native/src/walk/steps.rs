@@ -20,6 +20,8 @@ use crate::codec::message::Message;
 use crate::codec::name::Source;
 use crate::codec::seal::Seal;
 use crate::journal::Journal;
+use crate::simulation::altered::altered;
+use crate::simulation::mutant;
 
 impl<T: Ticket> Gate<T> {
     /// The connection of a slot that is still open.
@@ -234,8 +236,12 @@ pub(super) fn build<T>(
         .buffer(slot)
         .ok_or(GateError::Usage("the connection is not open"))?;
     let start = buffer.len();
-    leg.build(mti, &sources, buffer)
-        .map_err(GateError::Encode)?;
+    let built = if mutant::any() {
+        altered(mti, &sources, |sources| leg.build(mti, sources, buffer))
+    } else {
+        leg.build(mti, &sources, buffer)
+    };
+    built.map_err(GateError::Encode)?;
     Ok(start)
 }
 
