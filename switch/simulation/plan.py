@@ -211,9 +211,9 @@ _SHARE: Final = {
     "sync_dropped": 1.0,
     "write_error": 1.0,
     "no_space": 1.0,
-    "checkpoint": 4.0,
-    "flip": 1.0,
-    "old_record": 1.0,
+    "checkpoint": 6.0,
+    "flip": 2.0,
+    "old_record": 2.0,
     "slow_disk": 1.0,
     "disconnect": 0.05,
 }

@@ -490,7 +490,7 @@ class World:
             if link is not None and link.ready and not link.transport.out.dark
         )
 
-    # -- what is left ---------------------------------------------------------------------------------
+    # -- what is left -----------------------------------------------------------------------------
 
     def _judge(self) -> int:
         """Reads what is left, and compares."""
