@@ -14,6 +14,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+from switch.observe import place
+
 settings.register_profile("fixed", deadline=None, derandomize=True, print_blob=True, database=None)
 settings.register_profile("search", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
@@ -60,3 +62,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.failed and not os.environ.get("PYTEST_XDIST_WORKER"):
         sys.stdout.write(f"\n{report.when} of {report.nodeid} failed:\n{report.longreprtext}\n")
         sys.stdout.flush()
+
+
+def pytest_sessionfinish() -> None:
+    """Nodes that tests have killed left their meters in memory, and no later node may start."""
+    place.sweep()

@@ -29,6 +29,7 @@ from switch.apps.handover import Estate, pair
 from switch.constants import DRAIN_S_MAX
 from switch.errors import OperatorError
 from switch.observe import log as observe_log
+from switch.observe.place import Hold, meter_directory, sweep
 from switch.settings.load import load
 from switch.settings.sources import in_force_file
 
@@ -456,7 +457,14 @@ def run_node(config: str, last_good: str = "") -> int:
         inherit=_inherited(settings.keys.sealing_key_file),
         handover=True,
     )
-    return asyncio.run(Supervisor(plan, lambda line: log.info("node.ready", pid=line["pid"])).run())
+    sweep()
+    # Over all lives of its processes: what one of them left for the next is not a dead node's.
+    hold = Hold(meter_directory(settings.node.data_dir))
+    node = Supervisor(plan, lambda line: log.info("node.ready", pid=line["pid"]))
+    code = asyncio.run(node.run())
+    if code in {0, INTERRUPTED}:
+        hold.release()
+    return code
 
 
 _MEND: Final = (

@@ -59,7 +59,7 @@ from switch.native import journal as journals
 from switch.observe import log as observe_log
 from switch.observe.catalogue import COMMIT_SERIES, Members
 from switch.observe.metrics import Metrics
-from switch.observe.place import meter_file
+from switch.observe.place import meter_file, sweep
 from switch.runtime.accept import DESCRIPTORS_KEPT, raise_descriptor_limit
 from switch.runtime.certificates import Certificates
 from switch.runtime.clock import BusinessDay, monotonic_ns, wall_ms
@@ -573,6 +573,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bound = dict(bind.split("=", 1) for bind in options.bind)
         if settings.sources.is_snapshot:
             bound |= where_before(told.file)
+        if not options.parent:
+            sweep()
         worker = Worker(settings, bound)
         worker.inherited = inherited(options.listening)
         worker.heir = Heir(options.heir_fd) if options.heir_fd >= 0 else None

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from switch.native import meter
 from switch.observe.catalogue import NOTES, OTHER, PREFIX, Members, Series, series_of
+from switch.observe.place import Hold
 
 __all__ = ["Draft", "Metrics"]
 
@@ -20,11 +21,12 @@ _CLASS: Final = {"1": "auth", "2": "financial", "4": "reversal", "8": "network"}
 class Metrics:
     """Counts and gauges by name and labels; an unknown series is our bug: KeyError."""
 
-    __slots__ = ("_counters", "_gauges", "_histograms", "_published", "meter", "path")
+    __slots__ = ("_counters", "_gauges", "_histograms", "_hold", "_published", "meter", "path")
 
     def __init__(self, path: Path, members: Members, process: str = "worker") -> None:
         """Makes the meter file at `path` anew; of the one that lay there, `KEPT` goes on."""
         series = series_of(members, process)
+        self._hold = Hold(path.parent)
         kept = _kept(path)
         self.path = path
         self.meter = meter.Meter(str(path), series.counters, series.gauges, series.histograms)
@@ -52,6 +54,7 @@ class Metrics:
     def close(self) -> None:
         """A clean end: the file goes, so that nobody takes its last values for live ones."""
         self.path.unlink(missing_ok=True)
+        self._hold.release()
 
     # -- by name ----------------------------------------------------------------------------------
 
