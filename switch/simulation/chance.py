@@ -7,7 +7,7 @@ is made smaller by taking lines out of a list.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
@@ -18,7 +18,7 @@ __all__ = ["Choice", "Choices", "Steady", "rounded", "stream"]
 DIGITS: Final = 4
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One fault at one place."""
 
     where: str
@@ -36,6 +36,8 @@ class Choices:
         self._listed = None if listed is None else {one.where: one for one in listed}
         self.made: list[Choice] = []
         """What happened, in order."""
+        self.seen: Callable[[Choice], None] | None = None
+        """Told of each as it happens."""
 
     @property
     def told(self) -> bool:
@@ -51,7 +53,10 @@ class Choices:
             one = self._listed.get(where)
             what, how = (one.what, one.how) if one is not None else ("", how)
         if what:
-            self.made.append(Choice(where, what, how))
+            one = Choice(where, what, how)
+            self.made.append(one)
+            if self.seen is not None:
+                self.seen(one)
         return what, how
 
     def under(self, room: str) -> list[Choice]:

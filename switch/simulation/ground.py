@@ -16,17 +16,15 @@ from switch.settings.load import parse
 from switch.settings.schema import Settings
 from switch.settings.sources import Sources
 from switch.simulation.plan import Plan
+from switch.simulation.ports import ACQUIRER_PORT, BANK_PORT, START_NS
 from switch.simulation.wallet import Tokens, Wallet
 from switch.wire import Dialect
 
 __all__ = ["ACQUIRER_PORT", "BANK_PORT", "DIALECT", "Shared", "acquirer_code", "shared"]
 
-ACQUIRER_PORT: Final = 4_100
-BANK_PORT: Final = 5_100
 DIALECT: Final = "iso87-ascii"
 KEY_SEED: Final = 6_299
 """The keys of every world are the same, so that a journal's bytes are."""
-START_NS: Final = 1_000_000_000_000
 
 _NODE: Final = """\
 [node]

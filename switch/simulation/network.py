@@ -180,6 +180,11 @@ class _Pipe:
         how = (float(at), float(round(later * 2_000)))
         return choices.of(f"cut/{self._name}/{self._puts}", what, how)
 
+    @property
+    def name(self) -> str:
+        """Port of who listens, number of the connection, direction."""
+        return self._name
+
     def end(self) -> None:
         """End of stream, behind everything."""
         if not self.dark:
@@ -268,6 +273,8 @@ class Endpoint(asyncio.Transport):
         """As of any transport."""
         if self._closing or self._ending or not data:
             return
+        if self.network.tap is not None:
+            self.network.tap(self, data, True)
         wrote = self.network.wrote
         if wrote is not None and self.life is not None:
             wrote(self, data)
@@ -333,6 +340,8 @@ class Endpoint(asyncio.Transport):
         """Bytes have come."""
         if self.gone or self._closing:
             return
+        if self.network.tap is not None:
+            self.network.tap(self, data, False)
         read = self.network.read
         if read is not None and self.life is not None:
             read(self, data)
@@ -456,6 +465,8 @@ class Network:
         """Told of each write of a process that has a life."""
         self.read: Callable[[Endpoint, bytes], None] | None = None
         """Likewise of what it reads, before it does."""
+        self.tap: Callable[[Endpoint, bytes, bool], None] | None = None
+        """Told of every write (True) and of all that arrives, at either end."""
         self.struck: Callable[[str], None] = lambda _fault: None
         """Told of each fault that may hurt."""
         self.made: dict[tuple[str, int], int] = {}

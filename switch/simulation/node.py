@@ -68,6 +68,10 @@ class Node:
         self.stopping: asyncio.Event | None = None
         self.up = False
         self.retired = False
+        self.marks: list[tuple[int, int]] = []
+        """When which LSN was known to be durable."""
+        self.told: Callable[[str], None] | None = None
+        """Of what the journal's device does, and of beginnings."""
         self._pumping = False
         self._graves: list[Any] = []
         self.context: Context | None = None
@@ -86,6 +90,8 @@ class Node:
         if self.retired or self.life is not None:
             return
         self.lives += 1
+        if self.told is not None:
+            self.told(f"life {self.lives} starts")
         self.life = life = Life(f"w0/{self.lives}")
         self.context = context = copy_context()
         context.run(LIFE.set, life)
@@ -111,6 +117,12 @@ class Node:
             self.stopping = stopping = asyncio.Event()
             await worker.start()
             self.up = True
+            if self.told is not None:
+                engine = worker.driver.engine
+                self.told(
+                    f"life {self.lives} is up: {engine.in_flight} in flight,"
+                    f" {engine.owed_count} owed, journal at LSN {worker.journal.synced}"
+                )
             waiting = asyncio.ensure_future(stopping.wait())
             either: set[asyncio.Future[Any]] = {waiting, worker.driver.failed}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -160,6 +172,10 @@ class Node:
         pump = self.pump
         told = pump.finish()
         self._tell()
+        synced = pump.journal.synced
+        self.marks.append((self.loop.now_ns, synced))
+        if self.told is not None:
+            self.told(f"synced to LSN {synced} of {pump.journal.appended} ({told})")
         if pump.wants_segment:
             pump.prepare()
         self.disk.spent_us()
@@ -190,6 +206,8 @@ class Node:
         synced."""
         if self.life is None:
             return
+        if self.told is not None:
+            self.told(f"life {self.lives} is killed{', and the power cut' if power else ''}")
         self._bury()
         if power:
             self._cut()

@@ -19,7 +19,7 @@ from switch.simulation.issuer import MOVES, Bank
 from switch.simulation.ledgers import Asked, Body, Held, Slot, Told
 from switch.simulation.plan import Plan
 
-__all__ = ["RULES", "Broken", "Evidence", "judge"]
+__all__ = ["RULES", "VAGUE", "Broken", "Evidence", "chief", "judge"]
 
 ZONE: Final = ZoneInfo("Asia/Shanghai")
 CUTOVER_H: Final = 23
@@ -37,6 +37,15 @@ class Broken(msgspec.Struct, frozen=True):
     rule: str
     text: str
     key: tuple[str, str, str, str, str] | None = None
+
+
+VAGUE: Final = frozenset({"raised", "halt", "assert", "rest", "hang", "J1", "J4"})
+"""Rules that many defects break."""
+
+
+def chief(broken: Sequence[Broken]) -> Broken:
+    """What a failure is called by: the first rule that says something of its own."""
+    return next((one for one in broken if one.rule not in VAGUE), broken[0])
 
 
 class Evidence(msgspec.Struct):

@@ -98,7 +98,6 @@ HALVES: Final = 0.4
 """Share of worlds with a cut between the two halves of a group that lies in two segments; a world
 has only a few such groups."""
 
-START_NS: Final = 1_000_000_000_000
 DATES_S: Final = (
     1_795_449_600,  # 2026-11-23 16:00:00 UTC
     1_798_761_597,  # 2026-12-31 23:59:57 UTC
@@ -119,7 +118,11 @@ class Aim(msgspec.Struct, frozen=True):
     """The disk loses what was not synced; else only the process is killed."""
 
 
-class Script(msgspec.Struct, frozen=True):
+MOMENTS: Final = 12
+MIDDLE: Final = (0.5,) * MOMENTS
+
+
+class Script(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What will be done with one transaction."""
 
     number: int
@@ -130,14 +133,16 @@ class Script(msgspec.Struct, frozen=True):
     bank: int
     card: int
     amount: int
-    link: int
-    tap: bool
-    faults: tuple[str, ...]
-    at: tuple[float, ...]
+    link: int = 0
+    tap: bool = False
+    faults: tuple[str, ...] = ()
+    at: tuple[float, ...] = MIDDLE
     """Draws for when what happens, each from 0 to 1."""
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Plan(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """One world. A field that is added has a default under which kept cases are what they were."""
 
     seed: int

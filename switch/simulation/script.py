@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from switch.simulation.chance import rounded, stream
-from switch.simulation.plan import ACQUIRER_FAULTS, Plan, Script
+from switch.simulation.plan import ACQUIRER_FAULTS, MOMENTS, Plan, Script
 
 __all__ = ["AMOUNTS", "CARDS", "KINDS", "MOMENTS", "Kind", "scripts"]
 
@@ -33,8 +33,6 @@ AMOUNTS: Final = (100, 250, 999, 1_000, 5_000)
 """Few, so that colliding requests are sometimes the same one."""
 CARDS: Final = 4
 """Of each bank, for the same reason."""
-MOMENTS: Final = 12
-"""Draws that a transaction has for when what happens."""
 
 
 def scripts(plan: Plan) -> Iterator[Script]:

@@ -1,45 +1,27 @@
-"""Many seeds in processes of their own; one seed twice; failing ones made small."""
+"""Many seeds in processes of their own; one seed twice; what comes of each."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Any, Final, Self
 
 import msgspec
 
+from switch.simulation.case import Case, plan_of
 from switch.simulation.oracles import Broken
-from switch.simulation.plan import Aim, Plan, draw
+from switch.simulation.plan import Plan
+from switch.simulation.trace import Event, Trace
 from switch.simulation.world import Outcome
 
-__all__ = ["Case", "Pool", "Result", "plan_of"]
+__all__ = ["SEED_S", "Case", "Pool", "Result"]
 
-SEED_S: Final = 60
+SEED_S: Final = 60.0
 """Real seconds for one seed: a hang is a failure."""
 HASH_SEED: Final = "0"
 QUEUE_AHEAD: Final = 4
-
-
-class Case(msgspec.Struct, frozen=True):
-    """What names a run: the seed, and what was taken away from its world."""
-
-    seed: int
-    transactions: int = 340
-    without: tuple[str, ...] = ()
-    """Faults that do not happen; ``aim:0`` is the first aimed cut."""
-    mutant: str = ""
-
-    def words(self) -> str:
-        """The options of `tapswitch simulate` that replay it."""
-        words = [f"--seed {self.seed}"]
-        if self.transactions != Case(0).transactions:
-            words.append(f"--transactions {self.transactions}")
-        words += [f"--without {name}" for name in self.without]
-        if self.mutant:
-            words.append(f"--mutant {self.mutant}")
-        return " ".join(words)
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -48,18 +30,13 @@ class Result(msgspec.Struct, frozen=True):
     case: Case
     outcome: Outcome
     history: list[str] = []
-
-
-def plan_of(case: Case) -> Plan:
-    """The plan that a case names."""
-    from switch.native import hook
-
-    plan = draw(case.seed, case.transactions, tuple(point for point, _ in hook.points()))
-    faults = {name: share for name, share in plan.faults.items() if name not in case.without}
-    aims: tuple[Aim, ...] = tuple(
-        aim for place, aim in enumerate(plan.aims) if f"aim:{place}" not in case.without
-    )
-    return plan.without(faults=faults, aims=aims, mutant=case.mutant)
+    """Of the transactions that rules name, from all three ledgers."""
+    plan: Plan | None = None
+    """Where a rule was broken: its world, with everything told that was drawn."""
+    suspects: tuple[int, ...] = ()
+    """Numbers of the transactions that rules name."""
+    events: list[Event] = []
+    """All that happened, when it was asked for."""
 
 
 class Pool:
@@ -99,62 +76,24 @@ class Pool:
                 if case is None:
                     more = False
                     break
-                waiting.add(self._pool.submit(_run, case, False))
+                waiting.add(self._pool.submit(_run, case, False, SEED_S))
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for one in sorted(done, key=lambda future: future.result().case.seed):
                 yield one.result()
 
     def one(self, case: Case, *, trace: bool = False) -> Result:
-        """One case; with `trace` its process prints what happens."""
-        return self._pool.submit(_run, case, trace).result()
+        """One case; with `trace` all its events come with it."""
+        return self._pool.submit(_run, case, trace, SEED_S).result()
 
-    def shrink(self, result: Result, runs: int = 60) -> Result:
-        """The smallest case found in so many runs that breaks the same rule: fewer transactions,
-        then fault kinds and aims off one by one."""
-        rule = result.outcome.broken[0].rule
-        best = result
+    def many(self, cases: Iterable[Case], seconds: float) -> list[Result]:
+        """As many cases as there are processes, side by side; none may take longer than that."""
+        running = [self._pool.submit(_run, case, False, seconds) for case in cases]
+        return [one.result() for one in running]
 
-        def breaks(case: Case) -> Result | None:
-            nonlocal runs
-            runs -= 1
-            found = self.one(case)
-            same = any(one.rule == rule for one in found.outcome.broken)
-            return found if same else None
-
-        while runs > 0:
-            smaller = next(
-                (
-                    found
-                    for share in (0.5, 0.75, 0.9)
-                    if runs > 0
-                    and (wanted := int(best.case.transactions * share)) > 0
-                    and (found := breaks(replaced(best.case, transactions=wanted)))
-                ),
-                None,
-            )
-            if smaller is None:
-                break
-            best = smaller
-        plan = plan_of(best.case)
-        names = [*plan.faults, *(f"aim:{place}" for place in range(len(plan.aims)))]
-        for name in names:
-            if runs <= 0 or name in best.case.without:
-                continue
-            found = breaks(replaced(best.case, without=(*best.case.without, name)))
-            best = found or best
-        return best
-
-
-def replaced(case: Case, **changes: Any) -> Case:
-    """A case with changes."""
-    return msgspec.structs.replace(case, **changes)
-
-
-def added(totals: Counter[str], outcomes: Sequence[Outcome]) -> Counter[str]:
-    """Counts of runs, together."""
-    for outcome in outcomes:
-        totals.update(outcome.counts)
-    return totals
+    @property
+    def jobs(self) -> int:
+        """How many processes there are."""
+        return self._jobs
 
 
 # -- in the process of a pool ---------------------------------------------------------------------
@@ -180,24 +119,27 @@ def _hung(_number: int, _frame: Any) -> None:
     raise _HungError
 
 
-def _run(case: Case, trace: bool) -> Result:
-    from switch.simulation.history import history
+def _run(case: Case, trace: bool, seconds: float) -> Result:
+    from switch.simulation.history import history, suspects
     from switch.simulation.world import World, run
 
     worlds: list[World] = []
-    say: Callable[[str], None] | None = _say if trace else None
+    told = Trace() if trace else None
     signal.signal(signal.SIGALRM, _hung)
-    signal.alarm(SEED_S)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        outcome = run(plan_of(case), say, worlds.append)
+        outcome = run(plan_of(case), told, worlds.append)
     except _HungError:
-        broken = [Broken("hang", f"no end within {SEED_S} s")]
+        broken = [Broken("hang", f"no end within {seconds:g} s")]
         outcome = Outcome(case.seed, "", 0, case.transactions, 0, 0, 0, broken, {})
     finally:
-        signal.alarm(0)
-    lines = history(worlds[0], outcome.broken) if worlds and outcome.broken else []
-    return Result(case, outcome, lines)
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - what --trace is for
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    events = told.events if told is not None else []
+    if not outcome.broken or not worlds:
+        return Result(case, outcome, events=events)
+    world = worlds[0]
+    lines: list[str] = []
+    numbers: tuple[int, ...] = ()
+    with contextlib.suppress(_HungError):
+        lines, numbers = history(world, outcome.broken), suspects(world, outcome.broken)
+    return Result(case, outcome, lines, world.explicit(), numbers, events)

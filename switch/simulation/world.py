@@ -6,7 +6,7 @@ import gc
 import random
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,11 +19,10 @@ from switch.simulation.acquirer import Acquirer
 from switch.simulation.aims import Aims
 from switch.simulation.audit import WARM_S, audit
 from switch.simulation.chance import Choices, rounded
-from switch.simulation.fold import fold
+from switch.simulation.fold import Recorded, fold
 from switch.simulation.ground import (
     ACQUIRER_PORT,
     BANK_PORT,
-    START_NS,
     Shared,
     acquirer_code,
     shared,
@@ -37,7 +36,9 @@ from switch.simulation.node import Node
 from switch.simulation.oracles import Broken, Evidence, judge
 from switch.simulation.ordeals import DAMAGE, Ordeals
 from switch.simulation.plan import Plan, Script, noise, stream
+from switch.simulation.ports import START_NS
 from switch.simulation.script import scripts
+from switch.simulation.trace import Trace
 
 __all__ = ["Outcome", "World", "run"]
 
@@ -72,7 +73,7 @@ class World:
     """Everything that a seed makes. `run` once."""
 
     def __init__(
-        self, plan: Plan, ground: Shared | None = None, trace: Callable[[str], None] | None = None
+        self, plan: Plan, ground: Shared | None = None, trace: Trace | None = None
     ) -> None:
         self.plan = plan
         self.ground = ground or shared()
@@ -116,6 +117,8 @@ class World:
         self.scripts: list[Script] = []
         """What acquirers were asked to do."""
         self._syncs = self._cuts = 0
+        if trace is not None:
+            trace.plug(self)
         self.aims = Aims(self, plan.aims)
         self.ordeals = Ordeals(self)
         self._turn = 0
@@ -189,8 +192,7 @@ class World:
     def note(self, what: str) -> None:
         """Something that happened, for the trace."""
         if self.trace is not None:
-            at = (self.loop.now_ns - START_NS) / 1e6
-            self.trace(f"{at:12.3f} ms  {what}")
+            self.trace.note(what)
 
     # -- the node ---------------------------------------------------------------------------------
 
@@ -296,6 +298,17 @@ class World:
         self._close()
         return outcome
 
+    def explicit(self) -> Plan:
+        """This world with everything told that was drawn: it runs to the same end."""
+        told = {one.where: one for one in self.choices.made}
+        return self.plan.without(
+            script=tuple(self.scripts),
+            choices=tuple(told.values()),
+            span_us=self.span_us,
+            faults={},
+            transactions=len(self.scripts),
+        )
+
     def _requests(self) -> Iterator[int]:
         for slot in self.asked.slots.values():
             yield from (len(body.sent) for body in slot.bodies.values())
@@ -351,6 +364,8 @@ class World:
         begun = self.loop.time()
         for script in self.scripts:
             await self._sleep_until(begun + script.at_us * 1e-6)
+            if self.trace is not None:
+                self.trace.begins(script)
             self.acquirers[script.acquirer].begin(script)
             self._caps()
         await self._sleep_until(begun + self.span_us * 1e-6)
@@ -497,11 +512,13 @@ class World:
         try:
             archive = self.disk.archive()
             self.counts["segment removed"] += len(archive.files()) - len(self.disk.files())
-            recorded = fold(archive.records(self.ground.keys))
+            self.records = archive.records(self.ground.keys)
+            recorded = fold(self.records)
             findings = self.disk.verify(self.ground.keys)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
             self.breaks("J1", f"the journal cannot be read: {error}")
             return 0
+        self.recorded = recorded
         if self.broken and any(one.rule == "rest" for one in self.broken):
             return recorded.records
         evidence = Evidence(
@@ -517,10 +534,11 @@ class World:
             self.wallet.cards if self.wallet is not None else {},
         )
         self.broken += judge(evidence)
-        self.recorded = recorded
         return recorded.records
 
-    recorded: Any = None
+    recorded: Recorded | None = None
+    records: Sequence[dict[str, Any]] = ()
+    """What the switch left behind."""
 
     def _counted(self) -> dict[str, int]:
         counts = self.counts + self.network.counts
@@ -549,7 +567,7 @@ _IMPOSSIBLE: Final = ("impossible", "still_in_doubt")
 
 def run(
     plan: Plan,
-    trace: Callable[[str], None] | None = None,
+    trace: Trace | None = None,
     made: Callable[["World"], None] | None = None,
 ) -> Outcome:
     """Runs one world in this process. Deterministic: the same plan, the same outcome. `made` gets

@@ -2,16 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from switch.simulation.report import regressions
 from switch.simulation.swarm import Case, Pool, Result
 
 SEEDS = range(1, 61)
 TWICE = range(1, 21)
-FOUND = Path(__file__).with_name("regressions.toml")
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +62,3 @@ def test_a_seed_is_the_same_world_in_another_process(results: list[Result]) -> N
     assert {seed: one.end_ns for seed, one in first.items()} == {
         seed: one.end_ns for seed, one in second.items()
     }
-
-
-def test_worlds_that_once_failed_are_sound(pool: Pool) -> None:
-    cases = regressions(FOUND)
-    assert cases
-    failed = [result for result in pool.each(cases) if result.outcome.broken]
-    assert not failed, told(failed)
