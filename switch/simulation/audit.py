@@ -52,8 +52,9 @@ def _ask_again(world: "World") -> None:
         acquirer.send(body, slot, 0)
     used = world.wallet.used() if world.wallet is not None else []
     twice = [place for place in used for _ in range(2)]
-    for number, (bank, card) in enumerate(twice):
-        world.acquirers[0].replay(world.plan.transactions + number, bank, card)
+    first = 1 + max((script.number for script in world.scripts), default=0)
+    for number, (bank, card) in enumerate(twice, first):
+        world.acquirers[0].replay(number, bank, card)
 
 
 def _remembered(world: "World") -> tuple[int, ...]:
