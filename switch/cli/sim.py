@@ -149,7 +149,7 @@ def issuer(
 )
 @click.option(
     "--counter",
-    type=click.IntRange(0, 65_534),
+    type=click.IntRange(0, 65_533),
     default=0,
     show_default=True,
     help="Last transaction counter that the devices used in an earlier run.",

@@ -117,6 +117,7 @@ TAPS: Final = {
     "atc_seen": _COUNTER,
     "atc_old": _COUNTER,
     "atc_gap": _PROOF,
+    "atc_spent": _PROOF,
     "field_format": _PROOF,
     "tag_missing": _PROOF,
     "tag_twice": _PROOF,

@@ -15,6 +15,8 @@ use crate::journal::record::{WINDOW_BYTES, WINDOW_MARK};
 
 /// Counters up to the highest that are told apart, the highest among them.
 pub const WINDOW: u16 = 64;
+/// Accepted from nobody: a counter does not wrap, and a device blocks itself when it gets here.
+pub const SPENT: u16 = u16::MAX;
 /// Most devices for which there is room from the start.
 pub const CAPACITY_MAX: usize = 1 << 28;
 /// Least room of a table that grows.
@@ -40,6 +42,8 @@ pub enum Freshness {
     Old,
     /// Further above the highest than the setting allows.
     Gap,
+    /// The last one that there is: a device that has come to it has ended, and nothing could follow it but zero.
+    Spent,
 }
 
 /// What is remembered of one device.
@@ -189,6 +193,9 @@ impl AtcTable {
     /// most `gap_max` above the highest.
     #[inline]
     pub fn check(&self, key: &AtcKey, atc: u16, gap_max: u16) -> Freshness {
+        if atc == SPENT {
+            return Freshness::Spent;
+        }
         self.get(key)
             .map_or(Freshness::Fresh, |window| window.judge(atc, gap_max))
     }
@@ -331,7 +338,8 @@ mod tests {
             (501, Freshness::Fresh),
             (510, Freshness::Fresh),
             (511, Freshness::Gap),
-            (u16::MAX, Freshness::Gap),
+            (u16::MAX - 1, Freshness::Gap),
+            (u16::MAX, Freshness::Spent),
         ] {
             assert_eq!(table.check(&key(1, 0), atc, 10), expected, "{atc}");
         }
@@ -345,19 +353,24 @@ mod tests {
     }
 
     #[test]
-    fn counters_do_not_wrap() {
+    fn counters_do_not_wrap_and_end_before_the_last() {
         let mut table = AtcTable::new(1);
-        table.claim(&key(1, 0), u16::MAX - 2);
-        assert_eq!(table.check(&key(1, 0), u16::MAX, ANY), Freshness::Fresh);
-        table.claim(&key(1, 0), u16::MAX);
-        assert_eq!(table.check(&key(1, 0), u16::MAX, ANY), Freshness::Seen);
-        assert_eq!(table.check(&key(1, 0), u16::MAX - 1, ANY), Freshness::Fresh);
+        let device = key(1, 0);
+        assert_eq!(table.check(&device, SPENT, ANY), Freshness::Spent);
+        table.claim(&device, SPENT - 3);
+        assert_eq!(table.check(&device, SPENT, ANY), Freshness::Spent);
+        table.claim(&device, SPENT - 1);
+        assert_eq!(table.check(&device, SPENT - 2, ANY), Freshness::Fresh);
         for atc in [0, 1, 63, 64, 1_000] {
-            assert_eq!(table.check(&key(1, 0), atc, ANY), Freshness::Old, "{atc}");
+            assert_eq!(table.check(&device, atc, ANY), Freshness::Old, "{atc}");
             // Whatever is claimed below, the highest stays.
-            table.claim(&key(1, 0), atc);
-            assert_eq!(table.check(&key(1, 0), u16::MAX, ANY), Freshness::Seen);
+            table.claim(&device, atc);
+            assert_eq!(table.check(&device, SPENT - 1, ANY), Freshness::Seen);
         }
+        // A journal from before this rule may tell of one; nothing follows it.
+        table.claim(&device, SPENT);
+        assert_eq!(table.check(&device, SPENT, ANY), Freshness::Spent);
+        assert_eq!(table.check(&device, 0, ANY), Freshness::Old);
     }
 
     #[test]
@@ -422,6 +435,9 @@ mod tests {
     type Model = BTreeMap<(u8, u8), BTreeSet<u16>>;
 
     fn expected(model: &Model, device: (u8, u8), atc: u16, gap_max: u16) -> Freshness {
+        if atc == u16::MAX {
+            return Freshness::Spent;
+        }
         let Some(claimed) = model.get(&device) else {
             return Freshness::Fresh;
         };

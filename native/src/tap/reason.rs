@@ -52,10 +52,12 @@ pub enum Reason {
     AtcSeen,
     AtcOld,
     AtcGap,
+    /// FFFF: the device has no counter left.
+    AtcSpent,
 }
 
 /// Words of `Reason` in its order.
-const OWN: [&str; 31] = [
+const OWN: [&str; 32] = [
     "index_missing",
     "index_stale",
     "index_damaged",
@@ -87,6 +89,7 @@ const OWN: [&str; 31] = [
     "atc_seen",
     "atc_old",
     "atc_gap",
+    "atc_spent",
 ];
 
 /// Number of reasons, those of the cryptogram included.
@@ -157,6 +160,7 @@ pub fn of_counter(freshness: Freshness) -> Option<Reason> {
         Freshness::Seen => Some(Reason::AtcSeen),
         Freshness::Old => Some(Reason::AtcOld),
         Freshness::Gap => Some(Reason::AtcGap),
+        Freshness::Spent => Some(Reason::AtcSpent),
     }
 }
 
@@ -171,7 +175,7 @@ mod tests {
         let words: HashSet<&str> = REASONS.into_iter().collect();
         assert_eq!(words.len(), COUNT);
         assert!(REASONS.iter().all(|word| !word.is_empty()));
-        assert_eq!(Reason::AtcGap as usize, OWN.len() - 1);
+        assert_eq!(Reason::AtcSpent as usize, OWN.len() - 1);
         assert_eq!(
             Refused::from(Reason::AboveCeiling).reason(),
             "above_ceiling"

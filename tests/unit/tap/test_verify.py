@@ -184,6 +184,19 @@ def test_counters(tmp_path: Path) -> None:
             assert taps.verdict(taps.message(stan, device.tags(atc=atc))) == expected, atc
 
 
+def test_the_last_counter_there_is_is_accepted_from_nobody(tmp_path: Path) -> None:
+    """Row 45: it does not wrap. Neither as a device's first one, nor from one that comes to it; and
+    it claims nothing, so that the device's earlier ones that are still under way may pass."""
+    with open_taps(tmp_path) as taps:
+        device = taps.device
+        steps = [
+            (0xFFFF, "atc_spent"), (0xFFF0, "genuine"), (0xFFFE, "genuine"), (0xFFFF, "atc_spent"),
+            (0xFFFD, "genuine"), (0xFFFE, "atc_seen"), (1, "atc_old"),
+        ]  # fmt: skip
+        for stan, (atc, expected) in enumerate(steps, 1):
+            assert taps.verdict(taps.message(stan, device.tags(atc=atc))) == expected, atc
+
+
 @pytest.mark.parametrize("reason", UNAVAILABLE)
 def test_an_index_without_answers_is_no_word_about_the_token(tmp_path: Path, reason: str) -> None:
     with open_taps(tmp_path) as taps:
@@ -219,6 +232,6 @@ def test_every_reason_is_met_here() -> None:
     and native tests have them."""
     tables = [*STATES, *DOMAINS, *MESSAGES, *CHIPS]
     met = {row[0] for row in tables} | {f"index_{word}" for word in UNAVAILABLE}
-    met |= {"atc_seen", "atc_old", "atc_gap", "results"}
+    met |= {"atc_seen", "atc_old", "atc_gap", "atc_spent", "results"}
     assert set(tap.REASONS) - met == {"field_format", "tag_twice"}
     assert met - set(tap.REASONS) == {"plain", "genuine"}
