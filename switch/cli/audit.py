@@ -241,6 +241,10 @@ def _line(record: "Record") -> str:
                 f"{head}{member} sent {kind.replace('_', ' ')}, {told.get('count', 1)} times, the "
                 f"last from {told.get('peer', '?')}"
             )
+        case "refused":
+            who = record.user or str(record.uid)
+            times = record.order.get("times", 1)
+            return f"{head}refused, and no order, {times} times  by {who}{_code(record)}"
         case "continued":
             return f"{head}goes on behind the file before"
         case _:

@@ -153,6 +153,21 @@ class Audit:
         self._ready(at_ms)
         self._guarded(at_ms, {"kind": "incident", "order": told})
 
+    def no_order(self, at_ms: int, caller: Caller, code: str, times: int) -> None:
+        """What a caller sent was refused before it was an order. Raises: AuditError."""
+        self._ready(at_ms)
+        who = {"pid": caller.pid, "uid": caller.uid, "user": caller.user}
+        self._guarded(
+            at_ms,
+            {
+                "kind": "refused",
+                **who,
+                "order": {"times": times},
+                "outcome": "refused",
+                "code": code,
+            },
+        )
+
     def close(self, at_ms: int) -> None:
         """Says that the worker ends, if it can."""
         if self._descriptor >= 0:

@@ -51,8 +51,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """UTC, ISO 8601 with milliseconds."""
     kind: str
     """opened, order, result, look (an order that changes nothing, and its result), incident (what
-    no payment system does by mistake, counted since the last record of it), resumed, continued,
-    closed."""
+    no payment system does by mistake, counted since the last record of it), refused (what was
+    refused before it was an order: a user who may give none, something that is none), resumed,
+    continued, closed."""
     pid: int = 0
     uid: int = -1
     user: str = ""

@@ -62,6 +62,8 @@ class Server:
         self._server: asyncio.Server | None = None
         self._callers: set[asyncio.Task[None]] = set()
         self._orders: set[asyncio.Task[Answer]] = set()
+        self._no_orders: dict[int, int] = {}
+        """What came that was no order, since the audit was told last; by uid."""
 
     async def start(self) -> None:
         """Listens. Raises: OperatorError."""
@@ -116,7 +118,12 @@ class Server:
 
     async def incidents(self) -> None:
         """Tells the audit what members did that no payment system does by mistake, since it was
-        told last: a record a member and kind, however often it came."""
+        told last: a record a member and kind, however often it came. And how much more came from
+        whom that was no order."""
+        no_orders, self._no_orders = self._no_orders, {}
+        for uid, times in no_orders.items():
+            if times > 1:
+                await self._tell_no_orders(Caller(0, uid, local.user_of(uid)), times - 1)
         members: tuple[Any, ...] = (*self._node.acquirers.values(), *self._node.banks.values())
         for member in members:
             abuses, member.faults.abuses = member.faults.abuses, {}
@@ -137,12 +144,17 @@ class Server:
             caller = _caller(writer)
             refused = self._refuse(caller)
             if refused is not None:
-                await _say(writer, of_error(refused))
+                await _say(writer, await self._no_order(caller, refused))
                 return
-            while (line := await _line(reader, writer)) is not None:
-                await _say(writer, await self._answer(line, caller))
+            try:
+                while (line := await _line(reader)) is not None:
+                    await _say(writer, await self._answer(line, caller))
+            except OrderError as error:
+                await _say(writer, await self._no_order(caller, error))
         except (OSError, TimeoutError):
             pass  # It went away, or sends nothing, or does not read: that is its own matter.
+        except Exception as error:  # noqa: BLE001 - whatever a caller brings about, the worker stays
+            log.error("control.caller_failed", error=type(error).__name__, at=places(error))  # noqa: TRY400
         finally:
             self._callers.discard(task)
             writer.close()
@@ -165,14 +177,30 @@ class Server:
         try:
             order = decode_order(line)
         except msgspec.ValidationError as error:
-            # msgspec names the place and the types, never the value.
-            return of_error(OrderError(f"this is no order: {error}"))
-        except msgspec.DecodeError:
-            return of_error(OrderError("this is no JSON"))
+            # msgspec names the place and the types; of an order's name, the name.
+            return await self._no_order(caller, OrderError(f"this is no order: {error}"))
+        except (ValueError, RecursionError):
+            # Of msgspec's too: no JSON, no UTF-8, or deeper than anything means.
+            return await self._no_order(caller, OrderError("this is no JSON"))
         task = asyncio.ensure_future(self._perform(order, caller))
         self._orders.add(task)
         task.add_done_callback(self._orders.discard)
         return await asyncio.shield(task)
+
+    async def _no_order(self, caller: Caller, error: OrderError) -> Answer:
+        """What came is refused before it is an order of anybody's, and the audit is told: of each
+        user at once, and how often within a minute. Not what it was: it may be anything."""
+        told = self._no_orders.get(caller.uid, 0)
+        self._no_orders[caller.uid] = told + 1
+        if told == 0:
+            await self._tell_no_orders(caller, 1)
+        return of_error(error)
+
+    async def _tell_no_orders(self, caller: Caller, times: int) -> None:
+        try:
+            await self._recorded(self._audit.no_order, caller, OrderError.code, times)
+        except AuditError as error:
+            log.error("audit.refusal_unwritten", uid=caller.uid, times=times, reason=str(error))  # noqa: TRY400
 
     async def _perform(self, order: Order, caller: Caller) -> Answer:
         """The order, its record before it and its result behind it."""
@@ -227,7 +255,10 @@ class Server:
             return of_error(UsageError(f"it failed in the worker ({name}); see its log")), "failed"
 
     def _count(self, order: Order, result: str) -> None:
-        self._node.driver.gauges.ordered(order.action, result)
+        try:
+            self._node.driver.gauges.ordered(order.action, result)
+        except KeyError:
+            log.error("control.uncounted", action=order.action, help="enter it into ACTIONS")  # noqa: TRY400
 
     async def _recorded(self, write: Callable[..., T], *told: Any) -> T:
         """One record at a time, written by a thread: a disk that stands still stops no payment."""
@@ -240,24 +271,32 @@ def _caller(writer: asyncio.StreamWriter) -> Caller:
     return Caller(*local.peer_of(connected))
 
 
-async def _line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
-    """The next order's line; None at the end of the stream, or when it is too long."""
+async def _line(reader: asyncio.StreamReader) -> bytes | None:
+    """The next order's line; None at the end of the stream. Raises: OrderError, too long."""
     try:
         async with asyncio.timeout(LINE_S):
             line = await reader.readline()
     except ValueError:
-        await _say(writer, of_error(OrderError(f"an order has at most {ORDER_BYTES_MAX} bytes")))
-        return None
+        raise OrderError(f"an order has at most {ORDER_BYTES_MAX} bytes") from None
     return line if line.endswith(b"\n") else None
 
 
 async def _say(writer: asyncio.StreamWriter, answer: Answer) -> None:
-    line = msgspec.json.encode(answer)
-    if len(line) > ANSWER_BYTES_MAX:
-        line = msgspec.json.encode(_too_long(len(line)))
-    writer.write(line + b"\n")
+    writer.write(_encoded(answer) + b"\n")
     async with asyncio.timeout(TAKE_S):
         await writer.drain()
+
+
+def _encoded(answer: Answer) -> bytes:
+    """An answer that cannot be told is no reason to end: the order is done."""
+    try:
+        line = msgspec.json.encode(answer)
+    except Exception as error:  # noqa: BLE001 - what a value of our own may raise here is msgspec's
+        name = type(error).__name__
+        log.error("control.answer_untold", answer=type(answer).__name__, error=name)  # noqa: TRY400
+        problem = f"the answer cannot be told ({name}); the order is done"
+        return msgspec.json.encode(of_error(UsageError(problem)))
+    return line if len(line) <= ANSWER_BYTES_MAX else msgspec.json.encode(_too_long(len(line)))
 
 
 def _too_long(length: int) -> Refused:

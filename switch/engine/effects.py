@@ -81,6 +81,9 @@ class Refuse(msgspec.Struct, frozen=True):
     slot: int
     code: str
     end: str
+    conflicting: int = -1
+    """The acquirer, when it asks something else under a key that it used before: the audit is
+    told."""
 
 
 class Repeat(msgspec.Struct, frozen=True):

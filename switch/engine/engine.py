@@ -316,7 +316,7 @@ class Engine(Owing):
         if found in (KeyState.TOMBSTONE, KeyState.TOMBSTONE + ANOTHER_BODY, KeyState.REVERSED):
             return [Refuse(message, slot, WITHDRAWN, end.KEY_TAKEN)]
         if found >= ANOTHER_BODY:
-            return [Refuse(message, slot, DUPLICATE, end.KEY_TAKEN)]
+            return [Refuse(message, slot, DUPLICATE, end.KEY_TAKEN, acquirer)]
         if found != KeyState.IN_FLIGHT:
             self._gate.repeat(message, slot, acquirer)
             return NOTHING
@@ -432,7 +432,7 @@ class Engine(Owing):
         number = self.next_txn
         found = self._claim(message, acquirer, number, now_s)
         if found >= ANOTHER_BODY:
-            return [Refuse(message, slot, DUPLICATE, end.KEY_TAKEN)]
+            return [Refuse(message, slot, DUPLICATE, end.KEY_TAKEN, acquirer)]
         if found:
             return [Repeat(message, slot, acquirer)]
         self.next_txn = number + 1

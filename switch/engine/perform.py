@@ -86,7 +86,9 @@ def perform(engine: Engine, gate: Gate, effects: Iterable[Effect], now_ns: int) 
                 gate.note(text, number)
             case Decline(message, slot, number, acquirer, code, end, reason):
                 gate.decline(message, slot, number, acquirer, code, end, reason)
-            case Refuse(message, slot, code, end):
+            case Refuse(message, slot, code, end, conflicting):
                 gate.refuse(message, slot, code, end)
+                if conflicting >= 0:
+                    gate.conflict(conflicting, slot)
             case Forward() | Answer():
                 gate.note("impossible", effect.txn.id)

@@ -292,5 +292,8 @@ class Gate(Protocol):
         """It got a final code or was written off, or rests and is still owed: record it, how it
         came to that, and by whose word."""
 
+    def conflict(self, acquirer: int, slot: int) -> None:
+        """An acquirer asked something else under a key that it had used: the audit is told."""
+
     def note(self, what: str, txn: int) -> None:
         """Count one of `effects.NOTES`."""

@@ -340,6 +340,12 @@ class Gate:
         else:
             self._native.settle(owed, result, wall_ms, end, who, why)
 
+    def conflict(self, acquirer: int, slot: int) -> None:
+        """See `ports.Gate.conflict`."""
+        member = self._acquirers.get(acquirer)
+        if member is not None and (link := member.connections.get(slot)) is not None:
+            member.faults.abuse("another_body", link)
+
     def note(self, what: str, txn: int) -> None:
         """See `ports.Gate.note`."""
         self._noted(what, txn)

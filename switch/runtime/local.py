@@ -17,7 +17,7 @@ from typing import Final
 
 from switch.errors import OperatorError
 
-__all__ = ["PATH_BYTES_MAX", "connect", "listen", "peer_of"]
+__all__ = ["PATH_BYTES_MAX", "connect", "listen", "peer_of", "user_of"]
 
 PATH_BYTES_MAX: Final = 107
 _UCRED: Final = struct.Struct("3i")
@@ -86,7 +86,12 @@ def peer_of(connected: socket.socket) -> tuple[int, int, str]:
         return -1, -1, ""
     raw = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     pid, uid, _ = _UCRED.unpack(raw)
+    return pid, uid, user_of(uid)
+
+
+def user_of(uid: int) -> str:
+    """Name of a uid; '' when it has none."""
     try:
-        return pid, uid, pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return pid, uid, ""
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return ""

@@ -162,6 +162,8 @@ class FakeGate:
     def __init__(self, duplicates: FakeDuplicates, banks: dict[int, int]) -> None:
         """`banks`: institution index to in-flight cap."""
         self.effects: list[Effect] = []
+        self.conflicts: list[tuple[int, int]] = []
+        """Acquirer and slot of each request with another body under its key."""
         self.duplicates = duplicates
         self.banks = {
             index: Bank(Matcher(Window(0, index * 100), cap)) for index, cap in banks.items()
@@ -321,6 +323,9 @@ class FakeGate:
             return
         del self.owed[owed.txn, owed.duty]
         self.banks[owed.issuer].matcher.delivery_done(owed)
+
+    def conflict(self, acquirer: int, slot: int) -> None:
+        self.conflicts.append((acquirer, slot))
 
     def note(self, what: str, txn: int) -> None:
         self.effects.append(Note(what, txn))

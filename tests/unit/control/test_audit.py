@@ -419,6 +419,32 @@ async def test_what_members_should_not_do_is_in_the_audit_once(node: Rig) -> Non
     assert told[0].order["peer"].startswith("127.0.0.1:")
 
 
+async def test_another_body_under_a_key_is_in_the_audit_and_a_late_original_is_not(
+    node: Rig,
+) -> None:
+    acquirer = await Acquirer.connect(node.acquirer)
+    values = purchase(100)
+    assert (await acquirer.ask(values)).get("response_code") == "00"
+    other = {**values, "amount": "000000000999"}
+    assert (await acquirer.ask(other)).get("response_code") == "94"
+    late = purchase(500, serial=2)
+    taken_back = {
+        **purchase(500, serial=2),
+        "original_data.mti": "0200",
+        "original_data.stan": late["stan"],
+        "original_data.transmission_time": late["transmission_time"],
+        "original_data.acquirer_code": late["acquirer_code"],
+        "original_data.forwarder_code": "0" * 11,
+    }
+    assert (await acquirer.ask(taken_back, mti="0420")).get("response_code") == "00"
+    assert (await acquirer.ask(late)).get("response_code") == "94"
+    await node.worker.control.incidents()
+    (told,) = [one for one in read(order_file(node)) if one.kind == "incident"]
+    assert told.order["incident"] == "another_body"
+    assert (told.order["member"], told.order["count"]) == ("ACQ01", 1)
+    assert told.order["peer"].startswith("127.0.0.1:")
+
+
 async def test_reload_by_signal_is_recorded_like_one_by_order(node: Rig) -> None:
     await node.worker._reload_by_signal()
     order, result = list(read(order_file(node)))[-2:]

@@ -6,17 +6,19 @@ import json
 import os
 import socket
 import stat
+import typing
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from switch.control import server
-from switch.control.audit import Audit
+from switch.control.audit import Audit, Record, audit_file, read
 from switch.control.member_list import MemberList, MembersShown
+from switch.control.orders import PERFORM, AnyOrder
 from switch.control.place import socket_file
 from switch.control.remote import ask
-from switch.errors import OrderError, UnreachableError
+from switch.errors import OrderError, UnreachableError, UsageError
 from switch.settings.load import load
 from switch.settings.schema import Settings
 from tests.support.peer import Acquirer, Bank, purchase, until
@@ -34,6 +36,10 @@ async def bank() -> AsyncIterator[Bank]:
 async def node(tmp_path: Path, bank: Bank) -> AsyncIterator[Rig]:
     async with rig(tmp_path, [await bank.start()]) as node:
         yield node
+
+
+def audited(node: Rig) -> list[Record]:
+    return list(read(audit_file(node.worker.settings.node.data_dir)))
 
 
 async def asked(settings: Settings, within_s: float | None = None) -> MembersShown:
@@ -127,6 +133,8 @@ async def test_another_user_is_refused(node: Rig, call: Call, tmp_path: Path) ->
     assert "may give no orders to this node" in str(told["problem"])
     assert await caller.left() == b""
     await other.close()
+    (refused,) = [one for one in read(tmp_path / "other.jsonl") if one.kind == "refused"]
+    assert (refused.uid, refused.pid, refused.outcome) == (os.getuid(), os.getpid(), "refused")
 
 
 @pytest.mark.parametrize(
@@ -147,6 +155,107 @@ async def test_what_is_no_order_is_refused_and_the_next_one_is_taken(
     assert told["code"] == "TSW-O0120"
     assert str(told["problem"]).startswith(problem)
     assert (await caller.say(b'{"order":"member-list"}'))["answer"] == "members"
+
+
+FIELDS = ("member", "members", "txn", "what", "count", "dry_run", "wait", "reason", "by", "stage")
+WRONG: tuple[object, ...] = (
+    None,
+    True,
+    -1,
+    10**30,
+    1e308,
+    "",
+    "x" * 3_000,
+    "\x00\ud7ff",
+    [],
+    [[]],
+    {},
+    {"actor": 1},
+)
+
+
+def _orders() -> list[bytes]:
+    """Every order, with nothing, with what is not its own, and with each field of its own wrong."""
+    lines = []
+    for kind in typing.get_args(AnyOrder):
+        tag = kind.__struct_config__.tag
+        own = [field for field in kind.__struct_fields__ if field != "by"]
+        lines.append({"order": tag})
+        lines += [{"order": tag, name: wrong} for name in {*own, *FIELDS} for wrong in WRONG]
+        lines += [{"order": tag, **dict.fromkeys(own, wrong)} for wrong in WRONG]
+    return [json.dumps(line).encode() for line in lines]
+
+
+GARBAGE = (
+    b"",
+    b"\xff\xfe",
+    b'{"order":"\xff"}',
+    b"[" * 16_000,
+    b'{"by":' * 2_700,
+    b'{"order":"member-list","order":"restart"',
+    b'{"order":' + b"9" * 4_400 + b"}",
+    b'{"order":"member-show","member":"' + b"\\u0000" * 2_000 + b'"}',
+    b"\x00" * 16_000,
+    b"NaN",
+)
+
+
+async def test_no_order_however_wrong_stops_the_worker(node: Rig, call: Call) -> None:
+    caller = await call()
+    for line in (*GARBAGE, *_orders()):
+        told = await caller.say(line)
+        assert told["answer"], line
+        assert not node.worker.driver.failed.done(), line
+    assert (await caller.say(b'{"order":"member-list"}'))["answer"] == "members"
+    failed = [one for one in audited(node) if one.outcome == "failed"]
+    assert failed == []
+
+
+async def test_an_order_that_the_metrics_do_not_know_is_done_all_the_same(
+    node: Rig, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(_action: str, _result: str) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(node.worker.driver, "gauges", Ordered(unknown))
+    caller = await call()
+    assert (await caller.say(b'{"order":"member-list"}'))["answer"] == "members"
+    assert not node.worker.driver.failed.done()
+
+
+class Ordered:
+    """Gauges of which only orders are wanted."""
+
+    def __init__(self, ordered: Callable[[str, str], None]) -> None:
+        self.ordered = ordered
+
+
+async def test_an_answer_that_cannot_be_told_is_an_answer_all_the_same(
+    node: Rig, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def odd(_order: object, _node: object) -> MembersShown:
+        return MembersShown(members=[object()])  # type: ignore[list-item]
+
+    monkeypatch.setitem(typing.cast("dict[object, object]", PERFORM), MemberList, odd)
+    caller = await call()
+    told = await caller.say(b'{"order":"member-list"}')
+    assert (told["answer"], told["code"]) == ("refused", UsageError.code)
+    assert str(told["problem"]).endswith("the order is done")
+    monkeypatch.undo()
+    assert (await caller.say(b'{"order":"member-list"}'))["answer"] == "members"
+
+
+async def test_what_is_refused_before_it_is_an_order_is_audited(node: Rig, call: Call) -> None:
+    for line in (b"hello", b'{"order":"sell"}', b"6299" + b" " * server.ORDER_BYTES_MAX):
+        await (await call()).say(line)
+    await node.worker.control.incidents()
+    await node.worker.control.incidents()
+    told = [one for one in audited(node) if one.kind == "refused"]
+    assert [one.order["times"] for one in told] == [1, 2]
+    assert {(one.uid, one.code, one.problem) for one in told} == {
+        (os.getuid(), OrderError.code, "")
+    }
+    assert told[0].pid == os.getpid()
 
 
 async def test_endless_order_is_cut_off(call: Call) -> None:
