@@ -431,6 +431,11 @@ FAMILIES: Final = (
     ),
     _gauge("worker_heartbeat_timestamp_seconds", "Unix time at which the worker last said so."),
     _gauge("worker_start_timestamp_seconds", "Unix time at which the worker started."),
+    Family(
+        "log_lines_lost_total",
+        "counter",
+        "Lines of the worker's log that nobody took: its disk is full, or its reader stands still.",
+    ),
     Family("worker_cpu_seconds_total", "counter", "Processor time of the worker.", scale=1e-6),
     # -- gateway ----------------------------------------------------------------------------------
     Family(

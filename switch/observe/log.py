@@ -8,14 +8,16 @@ test can insist on zero.
 
 import contextlib
 import logging
+import os
 import re
+import select
 import sys
 from collections.abc import MutableMapping
 from typing import Any, Final, TextIO, cast
 
 import structlog
 
-__all__ = ["blot", "caught", "configure"]
+__all__ = ["blot", "caught", "configure", "lost"]
 
 _DIGITS: Final = re.compile(r"(?<!\d)\d{12,19}(?!\d)")
 BLOTTED: Final = "[blotted]"
@@ -72,16 +74,44 @@ def _blot_all(
 
 
 class _Stream:
-    """Stderr that never raises: a full disk under a log file must not change what the process
-    does."""
+    """Stderr that neither raises nor waits: a full disk under a log file, or a collector that has
+    stopped reading, must not change what the process does. What does not get through is counted."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._fd = -1
 
     def write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(text)
+        try:
+            fd = sys.stderr.fileno()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(text)
+            return
+        if fd != self._fd:
+            self._poll, self._fd = select.poll(), fd
+            self._poll.register(fd, select.POLLOUT)
+        data = text.encode("utf-8", "backslashreplace")
+        try:
+            # A pipe that can be written to takes as much as this without waiting, whole.
+            for at in range(0, len(data), select.PIPE_BUF):
+                part = data[at : at + select.PIPE_BUF]
+                if not self._poll.poll(0) or os.write(fd, part) < len(part):
+                    _lost[0] += 1
+                    return
+        except OSError:
+            _lost[0] += 1
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.flush()
+        """Nothing is kept back."""
+
+
+def lost() -> int:
+    """How many lines of this process did not get through, whole."""
+    return _lost[0]
+
+
+_lost: Final = [0]
 
 
 def configure(process: str, level: int = logging.INFO) -> None:

@@ -15,6 +15,7 @@ from switch.errors import DecodeError
 from switch.model import end
 from switch.model.kind import Kind
 from switch.model.time import unix_s
+from switch.observe import log
 from switch.observe.catalogue import CIRCUIT_STATES, HEALTH_STATES, STAND_IN_RESULTS
 from switch.runtime.clock import cpu_us, wall_s
 from switch.runtime.member import Acquirer, Bank, Hold
@@ -143,6 +144,7 @@ class Gauges:
         metrics.publish_journal(driver.journal.stats())
         metrics.set("journal_shortage", int(driver.journal.shortage is not None))
         metrics.publish("worker_cpu_seconds_total", cpu_us())
+        metrics.publish("log_lines_lost_total", log.lost())
         metrics.publish_evictions(self._duplicates.evictions())
         if self._taps is not None:
             self._taps.publish(metrics)

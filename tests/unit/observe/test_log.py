@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import time
 from contextlib import redirect_stderr
 
 import pytest
@@ -9,7 +11,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.observe.log import BLOTTED, blot, caught, configure
+from switch.observe.log import BLOTTED, blot, caught, configure, lost
 
 CARD = "6299001234567893"
 
@@ -84,3 +86,26 @@ def test_values_of_any_shape_are_blotted_and_counted() -> None:
     assert line["nested"] == {"list": [BLOTTED, {"deep": [BLOTTED]}]}
     assert (line["txn"], line["ratio"]) == (int(card), 0.5)
     assert caught() - before == 4
+
+
+def test_a_reader_that_stands_still_is_not_waited_for() -> None:
+    """Row 18: a pipe that nobody empties takes what it takes; the rest is dropped and counted."""
+    reading, writing = os.pipe()
+    try:
+        with os.fdopen(writing, "w") as pipe, redirect_stderr(pipe):
+            configure("worker w0")
+            logger = structlog.get_logger("test")
+            before, began = lost(), time.monotonic()
+            for _ in range(20):
+                logger.error("link.down", text="x" * 9_000)
+            assert time.monotonic() - began < 1
+        structlog.reset_defaults()
+        gone = lost() - before
+        assert 10 < gone < 18
+        os.set_blocking(reading, False)
+        whole = os.read(reading, 1 << 20).split(b"\n")
+        assert [json.loads(line)["event"] for line in whole[: 20 - gone]] == ["link.down"] * (
+            20 - gone
+        )
+    finally:
+        os.close(reading)
