@@ -10,7 +10,6 @@ run; the reason is the last event on stderr. Its supervisor starts the next one.
 
 import asyncio
 import contextlib
-import gc
 import math
 import os
 import signal
@@ -60,6 +59,7 @@ from switch.observe import log as observe_log
 from switch.observe.catalogue import COMMIT_SERIES, Members
 from switch.observe.metrics import Metrics
 from switch.observe.place import meter_file, sweep
+from switch.runtime import garbage
 from switch.runtime.accept import DESCRIPTORS_KEPT, raise_descriptor_limit
 from switch.runtime.certificates import Certificates
 from switch.runtime.clock import BusinessDay, monotonic_ns, wall_ms
@@ -404,6 +404,7 @@ class Worker:
 
     def _tick(self) -> None:
         self.driver.tick()
+        garbage.look()
         if not self.driver.failed.done():
             self.upkeep.step()
 
@@ -463,12 +464,7 @@ class Worker:
             loop.add_signal_handler(number, stopping.set)
         await self.start()
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
-        # What stands now lives as long as the process: dialects, settings, modules, tables. Frozen,
-        # it is never walked by the collector again. Hot Structs are gc=False, so a full collection
-        # is rare and small; the wide first generation keeps young collections out of most ticks.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        garbage.take_over()
         self.told = told
         self._bequeath()
         told.ready(self._line())
