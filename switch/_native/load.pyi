@@ -53,7 +53,7 @@ class Outcome(TypedDict):
     late: int
     """Answers to what was missing by then."""
     delayed: int
-    """Messages that waited because the peer did not read."""
+    """Messages (joined: sends) that waited because the peer did not read."""
     counted: int
     """Answers inside the measured stretch."""
     elapsed_ns: int
@@ -165,9 +165,9 @@ class Bank:
     """Answers at once on a thread of its own: network management and reversals 00, requests as told."""
 
     def __new__(
-        cls, address: str = "127.0.0.1:0", answer: str | None = "00", *, books: bool = False
+        cls, address: str = "127.0.0.1:0", answer: str | None = "00", *, books: bool = False, joined: bool = False
     ) -> Self:
-        """`books`: it remembers what it holds. Raises switch.errors.UnreachableError when the address cannot be had."""
+        """`books`: it remembers what it holds. `joined`: what it has read at once it answers with one `send`. Raises switch.errors.UnreachableError when the address cannot be had."""
     @property
     def address(self) -> str: ...
     def set_answer(self, answer: str | None) -> None:
@@ -190,7 +190,7 @@ class Taps:
 
 @final
 class Generator:
-    """Open connections to one system; each message goes out by a `send` of its own."""
+    """Open connections to one system; each message goes out by a `send` of its own, unless they are joined."""
 
     def __new__(
         cls,
@@ -228,10 +228,12 @@ class Generator:
         again: tuple[int, int, int] | None = None,
         timeout_ms: int | None = None,
         record_ms: int | None = None,
+        joined: bool = False,
         progress: Progress | None = None,
     ) -> Outcome:
         """Each request when it is due, whatever the answers do. `timeout_ms`: without an answer so long after its
-        sending a request is missing, and is recorded as of then. `record_ms`: length of a recording's slices."""
+        sending a request is missing, and is recorded as of then. `record_ms`: length of a recording's slices.
+        `joined`: what is due at once leaves with one `send` for each 16, and is sent when that has returned."""
     def open_both(
         self,
         other: Generator,
@@ -240,6 +242,7 @@ class Generator:
         warm_ms: int,
         timeout_ms: int,
         record_ms: int,
+        joined: bool = False,
         progress: Progress | None = None,
     ) -> tuple[Outcome, Outcome]:
         """As `open`, for this generator and another one side by side on one thread, from the same moment on."""

@@ -34,6 +34,8 @@ struct Shared {
     network: AtomicU64,
     malformed: AtomicU64,
     connections: AtomicU64,
+    /// Answers to what was read at once leave in one `send`.
+    joined: bool,
     /// None: a bank that remembers nothing.
     ledger: Option<Mutex<Ledger>>,
 }
@@ -64,19 +66,26 @@ impl Bank {
     /// # Errors
     /// When the address cannot be had.
     pub fn start(address: &str, code: Option<[u8; 2]>) -> Result<Self, LoadError> {
-        Self::open(address, code, false)
+        Self::open(address, code, false, false)
     }
 
-    /// The same with `books`, which cost a lock and a copy for each message.
+    /// The same with `books`, which cost a lock and a copy for each message; `joined`: what it has read at once it
+    /// answers with one `send`.
     ///
     /// # Errors
     /// When the address cannot be had.
-    pub fn open(address: &str, code: Option<[u8; 2]>, books: bool) -> Result<Self, LoadError> {
+    pub fn open(
+        address: &str,
+        code: Option<[u8; 2]>,
+        books: bool,
+        joined: bool,
+    ) -> Result<Self, LoadError> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let shared = Arc::new(Shared {
+            joined,
             ledger: books.then(Mutex::default),
             ..Shared::default()
         });
@@ -205,9 +214,17 @@ impl Work {
             while let Some(place) = link.next_body() {
                 self.scratch.clear();
                 let answered = reply(&self.shared, link.body(place), &mut self.scratch);
-                if answered && link.send(&self.scratch) == Sent::Closed {
+                let sent = match (answered, self.shared.joined) {
+                    (false, _) => continue,
+                    (true, false) => link.send(&self.scratch),
+                    (true, true) => link.gather(&self.scratch),
+                };
+                if sent == Sent::Closed {
                     break;
                 }
+            }
+            if self.shared.joined {
+                link.flush();
             }
         }
         if link.closed {

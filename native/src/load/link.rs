@@ -27,6 +27,10 @@ pub struct Link {
     start: usize,
     end: usize,
     waiting: Vec<u8>,
+    /// Of `waiting`, what the socket has taken.
+    taken: usize,
+    /// Whoever polls it waits until the peer takes more.
+    pub watched: bool,
     pub closed: bool,
 }
 
@@ -42,6 +46,8 @@ impl Link {
             start: 0,
             end: 0,
             waiting: Vec::new(),
+            taken: 0,
+            watched: false,
             closed: false,
         })
     }
@@ -126,8 +132,16 @@ impl Link {
         }
     }
 
+    /// Keeps a frame for the next `flush`, behind what waits.
+    pub fn gather(&mut self, frame: &[u8]) -> Sent {
+        if self.closed {
+            return Sent::Closed;
+        }
+        self.wait(frame)
+    }
+
     fn wait(&mut self, bytes: &[u8]) -> Sent {
-        if self.waiting.len() + bytes.len() > WAITING_MAX {
+        if self.waiting.len() - self.taken + bytes.len() > WAITING_MAX {
             self.closed = true;
             return Sent::Closed;
         }
@@ -138,9 +152,14 @@ impl Link {
     /// Writes what waits, as far as the peer takes it.
     pub fn flush(&mut self) {
         while self.is_waiting() {
-            match self.stream.write(&self.waiting) {
+            match self.stream.write(&self.waiting[self.taken..]) {
                 Ok(count) => {
-                    self.waiting.drain(..count);
+                    self.taken += count;
+                    // What was taken goes when it is at least half: nothing is moved twice.
+                    if self.taken * 2 >= self.waiting.len() {
+                        self.waiting.drain(..self.taken);
+                        self.taken = 0;
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {

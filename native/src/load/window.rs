@@ -25,6 +25,8 @@ pub struct Window {
     pub timeout: Option<Duration>,
     /// Schedule only: remember each request's end, and durations in slices of this length.
     pub record: Option<Duration>,
+    /// Schedule only: what is due at once on one connection leaves in one `send`.
+    pub joined: bool,
     /// Where others see how far it is, and tell it to end.
     pub progress: Option<Arc<Progress>>,
 }

@@ -146,12 +146,18 @@ struct PyBank(Bank);
 impl PyBank {
     #[new]
     #[pyo3(
-        signature = (address = "127.0.0.1:0", answer = Some("00"), *, books = false),
-        text_signature = "(address='127.0.0.1:0', answer='00', *, books=False)"
+        signature = (address = "127.0.0.1:0", answer = Some("00"), *, books = false, joined = false),
+        text_signature = "(address='127.0.0.1:0', answer='00', *, books=False, joined=False)"
     )]
-    fn new(py: Python<'_>, address: &str, answer: Option<&str>, books: bool) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        address: &str,
+        answer: Option<&str>,
+        books: bool,
+        joined: bool,
+    ) -> PyResult<Self> {
         let answer = answer.map(|text| code(py, text)).transpose()?;
-        let started = Bank::open(address, answer, books);
+        let started = Bank::open(address, answer, books, joined);
         started.map(Self).map_err(|e| raised(py, &e))
     }
 
@@ -273,13 +279,14 @@ impl PyGenerator {
             again: again.map(earlier),
             timeout: None,
             record: None,
+            joined: false,
             progress: None,
         };
         let outcome = self.with(py, |generator| generator.closed(depth, &window))?;
         report(py, &outcome)
     }
 
-    #[pyo3(signature = (schedule, *, warm_ms, drain_ms = 2000, expect = "00", again = None, timeout_ms = None, record_ms = None, progress = None))]
+    #[pyo3(signature = (schedule, *, warm_ms, drain_ms = 2000, expect = "00", again = None, timeout_ms = None, record_ms = None, joined = false, progress = None))]
     #[allow(clippy::too_many_arguments)]
     fn open<'py>(
         &mut self,
@@ -291,6 +298,7 @@ impl PyGenerator {
         again: Option<(u64, u64, u64)>,
         timeout_ms: Option<u64>,
         record_ms: Option<u64>,
+        joined: bool,
         progress: Option<PyRef<'_, PyProgress>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let window = Window {
@@ -301,6 +309,7 @@ impl PyGenerator {
             again: again.map(earlier),
             timeout: timeout_ms.map(Duration::from_millis),
             record: record_ms.map(Duration::from_millis),
+            joined,
             progress: progress.map(|progress| Arc::clone(&progress.0)),
         };
         let schedule = schedule.0.clone();
@@ -308,7 +317,7 @@ impl PyGenerator {
         recorded(py, &outcome)
     }
 
-    #[pyo3(signature = (other, schedules, *, warm_ms, timeout_ms, record_ms, progress = None))]
+    #[pyo3(signature = (other, schedules, *, warm_ms, timeout_ms, record_ms, joined = false, progress = None))]
     #[allow(clippy::too_many_arguments)]
     fn open_both<'py>(
         &mut self,
@@ -318,6 +327,7 @@ impl PyGenerator {
         warm_ms: u64,
         timeout_ms: u64,
         record_ms: u64,
+        joined: bool,
         progress: Option<PyRef<'_, PyProgress>>,
     ) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyDict>)> {
         let window = Window {
@@ -328,6 +338,7 @@ impl PyGenerator {
             again: None,
             timeout: Some(Duration::from_millis(timeout_ms)),
             record: Some(Duration::from_millis(record_ms)),
+            joined,
             progress: progress.map(|progress| Arc::clone(&progress.0)),
         };
         let Some(second) = other.0.as_mut() else {

@@ -5,14 +5,14 @@
 //! repeats of before may still be under way, the key gets the same answer again. It is no state: a restart answers
 //! nobody twice.
 
-use std::collections::BTreeMap;
-
 use super::digest::Digest;
 
 /// A key is remembered for one to two of these.
 const GENERATION_S: i64 = 5;
 /// Keys of one generation, some 100,000 refusals a second; what comes beyond is not remembered.
 const KEYS_MAX: usize = 1 << 19;
+/// Places of one generation: half of them stay free, so that a key lies at or near its own.
+const PLACES: usize = 2 * KEYS_MAX;
 
 /// What a request was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +21,87 @@ pub struct Told {
     pub end: [u8; 2],
 }
 
+/// Keys of one generation. Refusing must cost next to nothing when most is to be refused, so a key lies at the place
+/// that it names itself, and nothing is ever moved. Memory is taken with the first key, whole, and touched as it fills.
+#[derive(Default)]
+struct Generation {
+    /// 0: free.
+    keys: Vec<u64>,
+    /// By place, which of `answers`.
+    which: Vec<u8>,
+    /// Few: a pair for each reason and dialect.
+    answers: Vec<Told>,
+    count: usize,
+}
+
+impl Generation {
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn get(&self, key: u64) -> Option<Told> {
+        if self.is_empty() {
+            return None;
+        }
+        let place = self.place(key)?;
+        if self.keys.get(place) != Some(&key) {
+            return None;
+        }
+        let which = self.which.get(place)?;
+        self.answers.get(usize::from(*which)).copied()
+    }
+
+    /// Nothing when it is full.
+    fn insert(&mut self, key: u64, told: Told) {
+        if self.count == KEYS_MAX {
+            return;
+        }
+        if self.keys.is_empty() {
+            self.keys = vec![0; PLACES];
+            self.which = vec![0; PLACES];
+        }
+        let Some(which) = self.number(told) else {
+            return;
+        };
+        let Some(place) = self.place(key) else {
+            return;
+        };
+        if let Some(free) = self.keys.get_mut(place).filter(|at| **at == 0) {
+            *free = key;
+            if let Some(at) = self.which.get_mut(place) {
+                *at = which;
+            }
+            self.count += 1;
+        }
+    }
+
+    /// Where a key lies, or the free place where it would.
+    fn place(&self, key: u64) -> Option<usize> {
+        let first = key as usize % PLACES;
+        let from = self.keys.get(first..)?;
+        let holds = |at: &u64| *at == key || *at == 0;
+        match from.iter().position(holds) {
+            Some(ahead) => Some(first + ahead),
+            None => self.keys.iter().position(holds),
+        }
+    }
+
+    fn number(&mut self, told: Told) -> Option<u8> {
+        let known = self.answers.iter().position(|one| *one == told);
+        let which = known.unwrap_or(self.answers.len());
+        let number = u8::try_from(which).ok()?;
+        if known.is_none() {
+            self.answers.push(told);
+        }
+        Some(number)
+    }
+}
+
 /// Two generations of keys; the older one is forgotten whole.
 #[derive(Default)]
 pub struct TurnedAway {
-    young: BTreeMap<u64, Told>,
-    old: BTreeMap<u64, Told>,
+    young: Generation,
+    old: Generation,
     since_s: i64,
 }
 
@@ -33,8 +109,9 @@ impl TurnedAway {
     /// From now on the key gets this answer. What was told first stays.
     pub fn remember(&mut self, key: &Digest, told: Told, now_s: i64) {
         self.turn(now_s);
-        if self.young.len() < KEYS_MAX && !self.old.contains_key(&short(key)) {
-            self.young.entry(short(key)).or_insert(told);
+        let key = short(key);
+        if self.old.get(key).is_none() {
+            self.young.insert(key, told);
         }
     }
 
@@ -45,7 +122,7 @@ impl TurnedAway {
         }
         self.turn(now_s);
         let key = short(key);
-        self.young.get(&key).or_else(|| self.old.get(&key)).copied()
+        self.young.get(key).or_else(|| self.old.get(key))
     }
 
     /// A clock that was set back ends a generation too.
@@ -56,16 +133,16 @@ impl TurnedAway {
         }
         self.old = std::mem::take(&mut self.young);
         if age_s >= 2 * GENERATION_S {
-            self.old.clear();
+            self.old = Generation::default();
         }
         self.since_s = now_s;
     }
 }
 
-/// Digests are keyed: nobody can make two that agree in half.
+/// Digests are keyed: nobody can make two that agree in half, or many that name one place. 0 is no key.
 fn short(key: &Digest) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = *key;
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    u64::from_le_bytes([a, b, c, d, e, f, g, h]).max(1)
 }
 
 #[cfg(test)]
@@ -106,11 +183,41 @@ mod tests {
     #[test]
     fn memory_is_bounded() {
         let mut away = TurnedAway::default();
-        for number in 0..KEYS_MAX as u64 + 10 {
+        let key = |number: u64| {
             let mut key = [0; 16];
-            key[..8].copy_from_slice(&number.to_le_bytes());
-            away.remember(&key, TOLD, 1_000);
+            key[..8].copy_from_slice(&(number + 1).to_le_bytes());
+            key
+        };
+        let most = KEYS_MAX as u64;
+        for number in 0..most + 10 {
+            away.remember(&key(number), TOLD, 1_000);
         }
-        assert_eq!(away.young.len(), KEYS_MAX);
+        assert_eq!(away.young.count, KEYS_MAX);
+        assert_eq!(away.told(&key(most - 1), 1_000), Some(TOLD));
+        assert_eq!(away.told(&key(most), 1_000), None);
+    }
+
+    #[test]
+    fn keys_that_name_one_place_are_told_apart_and_so_are_answers() {
+        let mut away = TurnedAway::default();
+        let last = PLACES as u64 - 1;
+        let key = |times: u64| {
+            let mut key = [0; 16];
+            key[..8].copy_from_slice(&(last + times * PLACES as u64).to_le_bytes());
+            key
+        };
+        let other = Told {
+            code: *b"96",
+            end: *b"JV",
+        };
+        for times in 0..100 {
+            let told = if times % 3 == 0 { other } else { TOLD };
+            away.remember(&key(times), told, 1_000);
+        }
+        for times in 0..100 {
+            let told = if times % 3 == 0 { other } else { TOLD };
+            assert_eq!(away.told(&key(times), 1_001), Some(told));
+        }
+        assert_eq!(away.told(&key(100), 1_001), None);
     }
 }

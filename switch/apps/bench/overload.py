@@ -211,7 +211,7 @@ class Overload:
     def _start(self, stack: ExitStack, directory: Path) -> "_Bench":
         plan = self._plan
         cores = sorted(os.sched_getaffinity(0))
-        bank = load.Bank(books=True)
+        bank = load.Bank(books=True, joined=True)
         stack.callback(bank.close)
         place = directory / "switch"
         place.mkdir()
@@ -221,8 +221,9 @@ class Overload:
         made = systems.node(bank, Plan(tokens=0), place, None, timeout_ms, more=more)
         node = stack.enter_context(made)
         if plan.pinned and len(cores) > 1:
-            threads = pin(node.tree, {cores[0]})
+            # First ourselves: the switch is among our descendants.
             pin(os.getpid(), set(cores[1:]))
+            threads = pin(node.tree, {cores[0]})
             stack.callback(pin, os.getpid(), set(cores))
             self._pinned = (
                 f"switch ({threads} threads) on core {cores[0]}, generator and bank on "
@@ -286,6 +287,7 @@ class Overload:
             warm_ms=0,
             timeout_ms=int(1_000 * self._plan.timeout_s),
             record_ms=SLICE_MS,
+            joined=True,
         )
         bench.rest(bench.noisy, outcome)
         phase = phase_of(outcome, warm, seconds)
@@ -320,6 +322,7 @@ class Overload:
             warm_ms=0,
             timeout_ms=int(1_000 * plan.timeout_s),
             record_ms=SLICE_MS,
+            joined=True,
         )
         undo.join()
         memory.stop()

@@ -277,12 +277,19 @@ impl Generator {
             return;
         }
         let link = &mut self.links[number];
-        let waited = link.is_waiting();
-        match link.send(run.maker.make(serial)) {
+        let frame = run.maker.make(serial);
+        let sent = match run.window.joined {
+            false => link.send(frame),
+            true => link.gather(frame),
+        };
+        match sent {
             Sent::Now => {}
+            // `hand_over` follows.
+            Sent::Later if run.window.joined => {}
             Sent::Later => {
                 run.out.delayed += 1;
-                if !waited {
+                if !link.watched {
+                    link.watched = true;
                     let _ = self
                         .poll
                         .watch(link.stream(), number, Watch::ReadingAndWriting);
@@ -301,6 +308,19 @@ impl Generator {
             given_up: false,
         };
         self.flights.put(flight, run.window.timeout.is_some());
+    }
+
+    /// Writes what was gathered for a connection; what its peer does not take waits for it.
+    fn hand_over(&mut self, number: usize, run: &mut Run<'_>) {
+        let link = &mut self.links[number];
+        link.flush();
+        if link.is_waiting() && !link.watched {
+            run.out.delayed += 1;
+            link.watched = true;
+            let _ = self
+                .poll
+                .watch(link.stream(), number, Watch::ReadingAndWriting);
+        }
     }
 
     /// Gives up what has waited too long.
@@ -344,7 +364,8 @@ impl Generator {
         let link = &mut self.links[number];
         if link.is_waiting() {
             link.flush();
-            if !link.is_waiting() && !link.closed {
+            if !link.is_waiting() && !link.closed && link.watched {
+                link.watched = false;
                 let _ = self.poll.watch(link.stream(), number, Watch::Reading);
             }
         }

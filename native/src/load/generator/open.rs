@@ -13,6 +13,9 @@ use super::{Generator, length};
 
 /// Due messages that are sent before the connections are looked at again.
 const SENT_IN_A_ROW: usize = 16;
+/// The same when they are joined, and how many of them go to one connection before it is the next one's turn.
+const JOINED_IN_A_ROW: usize = 64;
+const JOINED: usize = 16;
 /// How soon a window that is watched notices that it is to end.
 const WATCHED: Duration = Duration::from_millis(50);
 /// From the end of all preparations of two to their first requests.
@@ -122,11 +125,14 @@ impl Generator {
         let start_ns = pass.start_ns;
         let mut now = clock::now();
         pass.run.mark(now, self.target.pid);
+        if pass.run.window.joined {
+            self.send_joined(pass, now);
+            now = clock::now();
+        }
         let mut sent = 0;
-        while let Some(offset) = pass
-            .due
-            .next_if(|offset| start_ns + **offset <= now && sent < SENT_IN_A_ROW)
-        {
+        while let Some(offset) = pass.due.next_if(|offset| {
+            start_ns + **offset <= now && sent < SENT_IN_A_ROW && !pass.run.window.joined
+        }) {
             let at = start_ns + offset;
             if at >= pass.run.from_ns {
                 pass.run.out.lag.record(now - at);
@@ -165,6 +171,35 @@ impl Generator {
             pass.armed_ns = wake;
         }
         Ok(Next::Wait)
+    }
+
+    /// Sends what is due, joined by connection. They count as sent when the last of them is handed over.
+    fn send_joined(&mut self, pass: &mut Pass<'_>, now: u64) {
+        let start_ns = pass.start_ns;
+        let (mut due, mut count) = ([0; JOINED_IN_A_ROW], 0);
+        let mut link = 0;
+        while let Some(offset) = pass
+            .due
+            .next_if(|offset| start_ns + **offset <= now && count < JOINED_IN_A_ROW)
+        {
+            if count % JOINED == 0 {
+                self.hand_over(link, &mut pass.run);
+                link = self.next_link();
+            }
+            due[count] = start_ns + offset;
+            self.send(link, due[count], now, &mut pass.run);
+            count += 1;
+        }
+        if count == 0 {
+            return;
+        }
+        self.hand_over(link, &mut pass.run);
+        let after = clock::now();
+        for at in &due[..count] {
+            if *at >= pass.run.from_ns {
+                pass.run.out.lag.record(after - at);
+            }
+        }
     }
 
     fn over(&mut self, pass: &mut Pass<'_>) -> Result<Next, LoadError> {

@@ -26,6 +26,7 @@ fn window(measure_ms: u64) -> Window {
         again: None,
         timeout: None,
         record: None,
+        joined: false,
         progress: None,
     }
 }
@@ -127,7 +128,7 @@ fn recorded(timeout_ms: u64) -> Window {
 
 #[test]
 fn a_time_out_counts_as_its_deadline_and_a_late_answer_apart() -> Result<(), LoadError> {
-    let bank = Bank::open("127.0.0.1:0", None, true)?;
+    let bank = Bank::open("127.0.0.1:0", None, true, false)?;
     let mut generator = Generator::connect(target(bank.address(), 2))?;
     let out = generator.open(&Schedule::constant(500.0, 0.4)?, &recorded(100))?;
     sums_up(&out);
@@ -155,7 +156,7 @@ fn a_time_out_counts_as_its_deadline_and_a_late_answer_apart() -> Result<(), Loa
 
 #[test]
 fn what_was_given_up_is_reversed_until_it_is_acknowledged() -> Result<(), LoadError> {
-    let bank = Bank::open("127.0.0.1:0", None, true)?;
+    let bank = Bank::open("127.0.0.1:0", None, true, false)?;
     let mut generator = Generator::connect(target(bank.address(), 2))?;
     let out = generator.open(&Schedule::constant(500.0, 0.2)?, &recorded(50))?;
     let serials = unknown(&out);
