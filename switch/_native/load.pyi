@@ -165,7 +165,12 @@ class Bank:
     """Answers at once on a thread of its own: network management and reversals 00, requests as told."""
 
     def __new__(
-        cls, address: str = "127.0.0.1:0", answer: str | None = "00", *, books: bool = False, joined: bool = False
+        cls,
+        address: str = "127.0.0.1:0",
+        answer: str | None = "00",
+        *,
+        books: bool = False,
+        joined: bool = False,
     ) -> Self:
         """`books`: it remembers what it holds. `joined`: what it has read at once it answers with one `send`. Raises switch.errors.UnreachableError when the address cannot be had."""
     @property

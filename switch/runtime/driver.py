@@ -19,6 +19,7 @@ start reverses what is in doubt. After the stop nothing is decided or recorded h
 
 import asyncio
 import contextlib
+import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -140,12 +141,16 @@ class Driver:
             if self._commit() or self.gate.urgent:
                 self.gate.urgent = False
                 self.release()
+                more = more or self.intake.has_room
             if self._closing:
                 closing, self._closing = self._closing, []
                 for connection, why in closing:
                     connection.close(why)
             if more:
                 self.arm()
+            if self.intake.waiting and self.native.held:
+                # Saturated: the loop will not sleep, and the journal's thread may want this core.
+                os.sched_yield()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process stops by it
             self.fault(error)
 
@@ -160,6 +165,8 @@ class Driver:
                 self.fail(failure)
                 return
             self.release()
+            if self.intake.has_room:
+                self.arm()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process stops by it
             self.fault(error)
 

@@ -13,7 +13,8 @@ At its turn, in this order:
 1. Requests that waited longer than `link.admission.Patience` allows are refused natively
    (`Gate.shed`): MTI, decode, key unknown, answer; no object, engine or journal.
 2. Beyond the acquirer's rate they are refused the same way.
-3. At most as many as the in-flight cap leaves room for are decoded and go to the engine.
+3. At most as many as the in-flight cap, and what waits for the journal, leave room for are decoded
+   and go to the engine. So a disk that stands still makes requests wait here, and be refused.
 
 Reversals, advices, network management and requests whose key is known (their stored answer is due)
 are never refused here, and pass whatever the limits say. Each connection keeps its order. A
@@ -48,6 +49,13 @@ SHED_MAX: Final = 256
 """Refused in one go, about as long as a turn takes."""
 SHED_COST: Final = 16
 """So many refusals count as one request in a turn."""
+HELD_MAX: Final = 512
+"""Frames that wait for the journal beyond which no new requests are taken, from anybody: those that
+were taken must not hide from shedding what waits. Two an authorisation, so some 3 ms of what one
+core does; at a disk whose sync takes 10 ms it is 25,000 authorisations a second."""
+BATCH_SHARE: Final = 4
+"""Once the first has waited too long, those are refused with it that will have within this part of
+the limit: one call refuses many."""
 FRAMES_MAX: Final = 64
 """Looked at in one go, reversals and the like included."""
 QUEUE_BYTES_MAX: Final = 65_536
@@ -71,6 +79,12 @@ class Intake:
     def waiting(self) -> bool:
         """Somebody's frames wait for a turn."""
         return bool(self._turns)
+
+    @property
+    def has_room(self) -> bool:
+        """Somebody waits for a turn, and enough of what was taken has left for a turn to be worth
+        it."""
+        return bool(self._turns) and 2 * self._driver.native.held <= HELD_MAX
 
     def enter(self, connection: Waiting, acquirer: "Acquirer", now_ns: int) -> None:
         """A connection has frames that wait, and had none before. Who had nothing waiting is next:
@@ -159,8 +173,9 @@ class Intake:
             # A stranger's requests cost an answer each, and only a handful of them.
             return self._handle(connection, most, now_ns, now_s)
         room = acquirer.in_flight_max - acquirer.in_flight
-        before_ns = now_ns - lane.patience.limit_ns(now_ns)
-        if framer.oldest_ns < before_ns:
+        limit_ns = lane.patience.limit_ns(now_ns)
+        if framer.oldest_ns < now_ns - limit_ns:
+            before_ns = now_ns - limit_ns + limit_ns // BATCH_SHARE
             reason = "delay" if room > 0 else "in_flight"
             return self._refuse(connection, acquirer, before_ns, reason, now_ns, now_s)
         bucket = lane.bucket
@@ -169,8 +184,9 @@ class Intake:
             if tokens <= 0:
                 return self._refuse(connection, acquirer, _ALL, "rate", now_ns, now_s)
             room = min(room, tokens)
+        room = min(room, most, HELD_MAX - self._driver.native.held)
         before = acquirer.messages_in[:] if bucket.rate else None
-        count = self._handle(connection, max(0, min(most, room)), now_ns, now_s)
+        count = self._handle(connection, max(0, room), now_ns, now_s)
         if before is not None:
             after = acquirer.messages_in
             bucket.take(sum(after[kind] - before[kind] for kind in FORWARDED))

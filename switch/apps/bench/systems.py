@@ -66,9 +66,6 @@ terminal_timeout_ms = 20000
 timeout_ms = 10000
 connections_max = 256
 echo_idle_s = 0
-# Saturated on purpose, with a constant number in flight: that is no overload.
-wait_target_ms = 5000
-wait_interval_ms = 5000
 {acquirer}
 [[issuers]]
 id = "BANK01"
@@ -79,6 +76,11 @@ deadline_ms = {deadline_ms}
 in_flight_max = 4096
 echo_idle_s = 0
 {issuer}"""
+SATURATED: Final = """\
+# Saturated on purpose, with a constant number in flight: that is no overload.
+wait_target_ms = 5000
+wait_interval_ms = 5000
+"""
 TLS: Final = """\
 [{side}.tls]
 certificate = "{directory}/switch.bench.pem"
@@ -174,7 +176,7 @@ def node(
     wallet: Wallet | None = None,
     deadline_ms: int = 1_500,
     tls: tuple[Path, str] | None = None,
-    more: tuple[str, str] = ("", ""),
+    more: tuple[str, str] = (SATURATED, ""),
 ) -> Iterator[System]:
     """The switch, started by `tapswitch run`, with one acquirer and one bank; `tls`: certificates
     of `secured`, and where the tunnel to the bank listens; `more`: further lines of the acquirer's

@@ -132,6 +132,37 @@ async def test_a_refused_request_is_told_the_same_again_and_may_be_asked_anew(
     await bank.stop()
 
 
+async def test_behind_a_standing_disk_requests_wait_where_they_are_refused_and_reversals_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "HELD_MAX", 4)
+    bank = Bank()
+    async with rig(tmp_path, [await bank.start()], acquirer=PATIENT) as node:
+        acquirer = await Acquirer.connect(node.acquirer)
+        driver, commit = node.driver, node.driver._commit
+        driver._commit = lambda: False
+        asked = [purchase(serial=n) for n in range(10)]
+        acquirer.write(b"".join(DIALECT.encode("0200", values) for values in asked))
+        lane = node.member("ACQ01").lane
+        await until(lambda: lane.waiting == 6, what="six wait")
+        assert (driver.native.held, bank.requests) == (4, [])
+        # Never refused, and never made to wait for room either.
+        other = await Acquirer.connect(node.acquirer)
+        other.send("0420", reversal_of(purchase()))
+        await until(lambda: driver.native.held > 4, what="the reversal is taken")
+        assert lane.waiting == 6
+        lane.adopt(1, 1, 0, 5)
+        codes = await answers(acquirer, 6)
+        assert codes == {stan_of(values): "91" for values in asked[4:]}
+        assert shed(node) == {"delay": 6}
+        driver._commit = commit
+        driver.arm()
+        assert set((await answers(acquirer, 4)).values()) == {"00"}
+        assert (await other.next()).get("response_code") == "00"
+        assert not driver.native.held
+    await bank.stop()
+
+
 async def test_beyond_its_rate_an_acquirer_is_refused_at_once(tmp_path: Path) -> None:
     bank = Bank()
     limits = "rate_max = 1\nburst_max = 5"
