@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -270,3 +271,44 @@ async def test_node_with_tokens_has_a_gateway(make_node: MakeNode) -> None:
         os.kill(second, 0)
     assert not socket_file(settings).exists()
     assert msgspec.json.encode(shown)
+
+
+def audit_verify(gateway: Gateway, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "switch", "audit", "verify", *words, "--config",
+         str(gateway.output.parent)],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+async def test_audit_verify_walks_the_vaults_chain_too_and_names_the_forged_record(
+    gateway: Gateway,
+) -> None:
+    """The command that operators have, over both chains: that of orders and that of the vault."""
+    for number in (1, 2, 3):
+        await gateway.perform(orders.Issue(by=BY, provision=provision(number)))
+    sound = await asyncio.to_thread(audit_verify, gateway)
+    assert sound.returncode == 0, sound.stderr
+    assert "vault: 3 records, the chain holds" in sound.stdout
+    told = json.loads((await asyncio.to_thread(audit_verify, gateway, "-o", "json")).stdout)
+    assert told["tokens"] == {"count": 3, "broken_at": 0, "problem": ""}
+    assert await gateway.end() == 0
+    tokens = gateway.settings.tokens
+    assert tokens is not None
+    with contextlib.closing(sqlite3.connect(tokens.vault_file)) as vault:
+        with pytest.raises(sqlite3.IntegrityError, match="never changed"):
+            vault.execute("UPDATE audit SET actor = 'nobody' WHERE sequence = 2")
+        # Whoever owns the file can do more.
+        vault.execute("DROP TRIGGER audit_stands")
+        vault.execute("UPDATE audit SET actor = 'nobody' WHERE sequence = 2")
+        vault.commit()
+    await gateway.start()
+    broken = await asyncio.to_thread(audit_verify, gateway)
+    assert broken.returncode == 1
+    assert "vault: " in broken.stdout
+    assert "holds" not in broken.stdout.split("vault: ")[1]
+    told = json.loads((await asyncio.to_thread(audit_verify, gateway, "-o", "json")).stdout)
+    assert told["tokens"]["broken_at"] == 2
+    assert told["tokens"]["problem"]
+    alone = await asyncio.to_thread(audit_verify, gateway, "--orders-only")
+    assert alone.returncode == 0
