@@ -41,6 +41,7 @@ from switch.apps.rules import (
 from switch.apps.start import checked, compare_with_files, where_before
 from switch.apps.told import Told, next_txn, open_with_room, parsed, terminals_of
 from switch.constants import DRAIN_S_MAX
+from switch.control.approvals import Approvals
 from switch.control.audit import Audit, audit_file
 from switch.control.holds import Holds, holds_file
 from switch.control.place import socket_file
@@ -125,6 +126,7 @@ class Worker:
     certificates: Certificates = field(init=False)
     control: ControlServer = field(init=False)
     holds: Holds = field(init=False)
+    approvals: Approvals = field(default_factory=Approvals)
     links: Links = field(init=False)
     finished: bool = False
     dialects: dict[str, Dialect] = field(default_factory=dict)

@@ -106,16 +106,19 @@ def release(transaction: str, what: str | None, **given: Any) -> None:
 @command.command("write-off")
 @click.argument("transaction")
 @click.option("--what", type=click.Choice(WHATS), default=None, help="Which, if there are several.")
+@click.option("--confirm", "agreed", is_flag=True, help="Agree to what another operator asked for.")
 @changing
 @common
-def write_off(transaction: str, what: str | None, **given: Any) -> None:
+def write_off(transaction: str, what: str | None, agreed: bool, **given: Any) -> None:
     """Say the final word about a delivery: it is never sent again, and owed no longer.
 
-    For what was settled with the bank by hand. The journal keeps who and why.
+    For what was settled with the bank by hand. It takes two operators: the first asks, another
+    (behind sudo, or as another user) gives the same order with --confirm within 15 minutes. With
+    node.four_eyes = false one is enough. The journal keeps who and why.
     """
     from switch.control.saf_write_off import SafWriteOff
 
-    _change(SafWriteOff, transaction, what, given, dangerous=True)
+    _change(SafWriteOff, transaction, what, given, dangerous=True, more={"confirm": agreed})
 
 
 def _change(
@@ -125,11 +128,12 @@ def _change(
     given: dict[str, Any],
     *,
     dangerous: bool,
+    more: dict[str, Any] | None = None,
 ) -> None:
     from switch.control.saf import SafDone
 
     config, account, dry_run = given["config"], _account(given["reason"]), given["dry_run"]
-    wanted: dict[str, Any] = {"id": transaction, "what": what or "", "by": account}
+    wanted: dict[str, Any] = {"id": transaction, "what": what or "", "by": account, **(more or {})}
     if dangerous and not dry_run and not given["yes"]:
         told = ask(config, order(**wanted, dry_run=True), SafDone)
         confirm(transaction, f"The {told.did}, for good.")
@@ -141,8 +145,10 @@ def _account(reason: str) -> "By":
     """As `by`, with a name in any case: the journal keeps it."""
     import msgspec
 
+    from switch.runtime.local import user_of
+
     account = by(reason)
-    name = account.actor or os.environ.get("USER", "") or f"uid {os.getuid()}"
+    name = account.actor or user_of(os.getuid()) or f"uid {os.getuid()}"
     return msgspec.structs.replace(account, actor=name)
 
 
@@ -197,6 +203,8 @@ def _age(age_s: int) -> str:
 
 
 def _next(row: "SafRow") -> str:
+    if row.write_off_by:
+        return f"write-off to be confirmed ({row.write_off_by} asked)"
     if row.stage == "dead":
         return f"by order ({row.why})" if row.why else "by order"
     if row.stage == "held":

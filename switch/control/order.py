@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 if TYPE_CHECKING:
+    from switch.control.approvals import Approvals
     from switch.control.holds import Holds
     from switch.control.reload import Reloaded
     from switch.runtime.desk import Desk
@@ -96,6 +97,8 @@ class Node(Protocol):
     def banks(self) -> "Mapping[int, Bank]": ...
     @property
     def holds(self) -> "Holds": ...
+    @property
+    def approvals(self) -> "Approvals": ...
     @property
     def desk(self) -> "Desk | None": ...
     @property

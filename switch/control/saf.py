@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from switch.control.approvals import Asked
 from switch.control.order import Answer, Node, Order
 from switch.engine.deliver import Delivery
 from switch.engine.duty import Happening
@@ -26,6 +27,7 @@ __all__ = [
     "carry_out",
     "chosen",
     "row_of",
+    "signature",
 ]
 
 DUTIES: Final = {duty.name.lower(): duty for duty in Duty}
@@ -59,6 +61,8 @@ class SafRow(msgspec.Struct, frozen=True, kw_only=True):
     stan: str = ""
     time: str = ""
     """Under which the bank gets it."""
+    write_off_by: str = ""
+    """Who has asked that it be written off, which another operator has to confirm."""
 
 
 class SafDone(Answer, frozen=True, kw_only=True, tag="saf-done"):
@@ -115,6 +119,7 @@ def row_of(node: Node, delivery: Delivery) -> SafRow:
     bank = node.banks.get(owed.issuer)
     first = node.driver.engine.deliveries.of(owed.txn)[0]
     pause = delivery.due_ns - now_ns if delivery.due_ns else None
+    asked = node.approvals.of(("saf-write-off", owed.txn, int(owed.duty)), now_ns)
     return SafRow(
         id=shown_id(owed.txn),
         what=Duty(owed.duty).name.lower(),
@@ -127,13 +132,20 @@ def row_of(node: Node, delivery: Delivery) -> SafRow:
         behind="" if first is delivery else Duty(first.owed.duty).name.lower(),
         stan=f"{owed.stan:06d}",
         time=owed.time,
+        write_off_by=asked.who if asked is not None else "",
     )
 
 
-def carry_out(node: Node, order: Order, delivery: Delivery, happening: Happening) -> str:
-    """Does it, and has it recorded under the caller's name; what was done, in a few words. Raises:
-    OrderError: it changes nothing, for a reason that is told."""
-    who, why = _word(order)
+def carry_out(
+    node: Node, order: Order, delivery: Delivery, happening: Happening, asked: Asked | None = None
+) -> str:
+    """Does it, and has it recorded under the caller's name; where another operator `asked` for it,
+    under both names and for that one's reason. What was done, in a few words. Raises: OrderError:
+    it changes nothing, for a reason that is told."""
+    who, why = signature(order)
+    if asked:
+        half = (OPERATOR_BYTES_MAX - 1) // 2
+        who, why = f"{_cut(asked.who, half)},{_cut(who, half)}", asked.why
     engine = node.driver.engine
     effects = engine.ordered(delivery.owed, happening, monotonic_ns(), who, why)
     if isinstance(effects, str):
@@ -150,7 +162,7 @@ DID: Final = {
 }
 
 
-def _word(order: Order) -> tuple[str, str]:
+def signature(order: Order) -> tuple[str, str]:
     """Who, and why, as a record takes it. Raises: OrderError."""
     who = order.by.actor or f"uid {os.getuid()}"
     why = order.by.reason
@@ -161,9 +173,11 @@ def _word(order: Order) -> tuple[str, str]:
             f"the reason has more than {DIGITS_MAX} digits in a row, or signs that are not shown",
             help="it is kept in the journal: no card or account numbers",
         )
-    while len(who.encode()) > OPERATOR_BYTES_MAX:
-        who = who[:-1]
-    return who, why
+    return _cut(who, OPERATOR_BYTES_MAX), why
+
+
+def _cut(text: str, bytes_max: int) -> str:
+    return text.encode()[:bytes_max].decode(errors="ignore")
 
 
 def _digits_in_a_row(text: str) -> int:

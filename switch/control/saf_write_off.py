@@ -1,27 +1,64 @@
-"""Order `saf-write-off`: the final word about a delivery is an operator's
+"""Order `saf-write-off`: the final word about a delivery is an operator's, or that of two.
 
-The journal keeps it with the name and the reason; the bank is told nothing more. What was held or
-not booked there is settled by hand."""
+The journal keeps it with the names and the reason; the bank is told nothing more. What was held or
+not booked there is settled by hand. With `node.four_eyes` the order only asks; the same with
+`confirm`, by another operator, carries it out."""
+
+from typing import Final
 
 from switch.control.order import Node
-from switch.control.saf import OneDelivery, SafDone, carry_out, chosen, row_of
+from switch.control.saf import OneDelivery, SafDone, carry_out, chosen, row_of, signature
 from switch.engine.duty import Happening
 from switch.errors import OrderError
+from switch.runtime.clock import SECOND, monotonic_ns
 
 __all__ = ["SafWriteOff", "perform"]
 
+ACTION: Final = "saf-write-off"
 
-class SafWriteOff(OneDelivery, frozen=True, kw_only=True, tag="saf-write-off"):
+
+class SafWriteOff(OneDelivery, frozen=True, kw_only=True, tag=ACTION):
     """Answered by `SafDone`."""
+
+    confirm: bool = False
+    """Another operator has asked for it, and this one agrees."""
 
 
 async def perform(order: SafWriteOff, node: Node) -> SafDone:
-    """Raises: OrderError: no such delivery, or it changes nothing, or no reason was given."""
+    """Raises: OrderError: no such delivery, or it changes nothing, or no reason was given, or
+    nobody else has asked for what is confirmed."""
     delivery = chosen(node, order.id, order.what)
     if not order.by.reason.strip():
         raise OrderError("a write-off wants a reason", help="--reason")
+    who, why = signature(order)
     row = row_of(node, delivery)
+    key, now_ns = (ACTION, delivery.owed.txn, int(delivery.owed.duty)), monotonic_ns()
+    approvals, what = node.approvals, f"{row.what} of {row.id}"
+    if not node.settings.node.four_eyes:
+        if order.confirm:
+            raise OrderError(
+                "a write-off needs no second operator here",
+                key="node.four_eyes",
+                help="leave --confirm out",
+            )
+    elif order.confirm:
+        asked = approvals.confirmed(key, who, now_ns)
+        if order.dry_run:
+            return SafDone(did=f"{what} would be written off", deliveries=[row])
+        did = carry_out(node, order, delivery, Happening.WRITTEN_OFF, asked)
+        approvals.done(key)
+        return SafDone(did=f"{what} {did}; {asked.who} asked for it: {asked.why}")
+    else:
+        if order.dry_run:
+            did = f"{what} would be written off once another operator confirms it"
+            return SafDone(did=did, deliveries=[row])
+        asked = approvals.ask(key, who, why, now_ns)
+        minutes = (asked.until_ns - now_ns) // (60 * SECOND)
+        return SafDone(
+            did=f"{what} is written off once another operator confirms it, within {minutes} min",
+            deliveries=[row_of(node, delivery)],
+        )
     if order.dry_run:
-        return SafDone(did=f"{row.what} of {row.id} would be written off", deliveries=[row])
+        return SafDone(did=f"{what} would be written off", deliveries=[row])
     did = carry_out(node, order, delivery, Happening.WRITTEN_OFF)
-    return SafDone(did=f"{row.what} of {row.id} {did}")
+    return SafDone(did=f"{what} {did}")

@@ -40,6 +40,8 @@ EFFECTS: Final[dict[str, Effect]] = {
     # It says how the dates of requests are understood, and so which of them are the same.
     "node.business_zone": _RESTART,
     "node.cutover": _LIVE,
+    # Looked at by the next order.
+    "node.four_eyes": _LIVE,
     # Which keys a journal is written under is settled when it is opened.
     "keys.file": _RESTART,
     "keys.sealing_key_file": _RESTART,

@@ -91,6 +91,13 @@ class Node(Table, frozen=True, kw_only=True):
             description="Local time HH:MM from which a request belongs to the next business date.",
         ),
     ] = "23:00"
+    four_eyes: Annotated[
+        bool,
+        Meta(
+            description="An operator's final word (saf write-off) is asked for by one and confirmed"
+            " by another, within 15 minutes. false: one operator is enough."
+        ),
+    ] = True
 
 
 class KeySettings(Table, frozen=True, kw_only=True):

@@ -157,7 +157,9 @@ async def test_a_refused_advice_is_a_dead_letter_until_an_operator_says_the_fina
     assert "is sent again" in done.did
     await until(lambda: len(bank.advices) == 3, what="sent by order")
     assert bank.advices[-1].mti == "0221"
-    gone = await order(node, SafWriteOff(id=dead[1].id, by=WHY))
+    await order(node, SafWriteOff(id=dead[1].id, by=WHY))
+    second = By(actor="bert", reason="the bank agrees")
+    gone = await order(node, SafWriteOff(id=dead[1].id, by=second, confirm=True))
     assert "written off" in gone.did
     assert await rows(node) == []
     assert await node.stop() == 0
@@ -168,7 +170,7 @@ async def test_a_refused_advice_is_a_dead_letter_until_an_operator_says_the_fina
     said = [r for r in reader.records() if r.get("result") in {"written_off", "retried"}]
     assert [(r["result"], r["operator"], r["remark"]) for r in said] == [
         ("retried", "anna", WHY.reason),
-        ("written_off", "anna", WHY.reason),
+        ("written_off", "anna,bert", WHY.reason),
     ]
     assert reader.verify() == []
     audited = [line.order.get("order") for line in read(audit_file(settings.node.data_dir))]

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from switch.cli.saf import command
+from switch.errors import OrderError
 from tests.support.peer import Acquirer, Bank, purchase, until
 from tests.support.rig import Rig, rig
 
@@ -27,9 +28,11 @@ async def node(tmp_path: Path) -> AsyncIterator[Rig]:
     await bank.stop()
 
 
-async def saf(directory: Path, *words: str) -> Result:
+async def saf(directory: Path, *words: str, by: str = "") -> Result:
+    """`by`: the person behind sudo."""
     told = [*words, "--config", str(directory)]
-    return await asyncio.to_thread(CliRunner().invoke, command, told)
+    runner = CliRunner(env={"SUDO_USER": by})
+    return await asyncio.to_thread(runner.invoke, command, told)
 
 
 async def test_it_is_listed_as_a_table_and_as_json(node: Rig, tmp_path: Path) -> None:
@@ -53,7 +56,14 @@ async def test_the_final_word_is_asked_for_and_wants_a_reason(node: Rig, tmp_pat
     assert "would be written off" in unasked.output
     only_said = await saf(tmp_path, "write-off", only, "--reason", "by phone", "--dry-run")
     assert "would be written off" in only_said.output
-    gone = await saf(tmp_path, "write-off", only, "--reason", "by phone", "--yes")
+    write_off = ("write-off", only, "--reason", "by phone", "--yes")
+    asked = await saf(tmp_path, *write_off, by="anna")
+    assert "is written off once another operator confirms it" in asked.output
+    listed = (await saf(tmp_path, "list")).output
+    assert "write-off to be confirmed (anna asked)" in listed
+    again = await saf(tmp_path, *write_off, "--confirm", by="anna")
+    assert isinstance(again.exception, OrderError)
+    gone = await saf(tmp_path, *write_off, "--confirm", by="bert")
     assert "is written off" in gone.output
     assert (await saf(tmp_path, "list")).output.splitlines()[-1] == "nothing to show"
 

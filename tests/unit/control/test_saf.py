@@ -1,11 +1,16 @@
 """Orders about store and forward against a worker with real connections."""
 
 import asyncio
+import os
+import pwd
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from switch.control.audit import audit_file, read
 from switch.control.order import By, Order
 from switch.control.remote import ask
 from switch.control.saf import SafDone
@@ -16,10 +21,12 @@ from switch.control.saf_retry import SafRetry
 from switch.control.saf_show import SafShow
 from switch.control.saf_write_off import SafWriteOff
 from switch.errors import OrderError
+from switch.journal.reader import open_reader
 from tests.support.peer import Acquirer, Bank, purchase, until
 from tests.support.rig import Rig, rig
 
 WHY = By(actor="anna", reason="test")
+ALSO = By(actor="bert", reason="seen")
 
 
 @pytest.fixture
@@ -115,7 +122,77 @@ async def test_one_is_shown_held_released_and_written_off(node: Rig, bank: Bank)
     await until(lambda: len(bank.advices) > seen, what="sent again")
     (row,) = (await done(node, SafShow(id=only))).deliveries
     assert (row.id, row.member, row.attempts) == (only, "BANK01", 1)
-    gone = await done(node, SafWriteOff(id=only, by=WHY))
-    assert "written off" in gone.did
+    await done(node, SafWriteOff(id=only, by=WHY))
+    gone = await done(node, SafWriteOff(id=only, by=ALSO, confirm=True))
+    assert "is written off" in gone.did
     assert gone.deliveries == []
     assert node.member("BANK01").matcher.deliveries == {}
+
+
+async def test_the_final_word_takes_two_operators(node: Rig, bank: Bank) -> None:
+    (only,) = await dead_letters(node, bank, 1)
+    with pytest.raises(OrderError, match="nobody has asked for it within the last 15 minutes"):
+        await done(node, SafWriteOff(id=only, by=ALSO, confirm=True))
+    asked = await done(node, SafWriteOff(id=only, by=WHY))
+    assert asked.did.endswith("is written off once another operator confirms it, within 15 min")
+    assert [row.write_off_by for row in asked.deliveries] == ["anna"]
+    assert [row.write_off_by for row in (await shown(node)).deliveries] == ["anna"]
+    with pytest.raises(OrderError, match="anna has asked for it: another operator"):
+        await done(node, SafWriteOff(id=only, by=WHY, confirm=True))
+    with pytest.raises(OrderError, match="a write-off wants a reason"):
+        await done(node, SafWriteOff(id=only, by=By(actor="bert"), confirm=True))
+    assert len((await shown(node)).deliveries) == 1
+    only_said = await done(node, SafWriteOff(id=only, by=ALSO, confirm=True, dry_run=True))
+    assert "would be written off" in only_said.did
+    gone = await done(node, SafWriteOff(id=only, by=ALSO, confirm=True))
+    assert "anna asked for it: test" in gone.did
+    assert (await shown(node)).deliveries == []
+    with pytest.raises(OrderError, match="no bank is owed anything"):
+        await done(node, SafWriteOff(id=only, by=ALSO, confirm=True))
+    journal = node.worker.journal
+    await until(lambda: journal.synced == journal.appended, what="durable")
+    (settled,) = settled_in(node)
+    assert (settled["operator"], settled["remark"]) == ("anna,bert", "test")
+    audit = list(read(audit_file(node.worker.settings.node.data_dir)))
+    orders = [one for one in audit if one.order.get("order") == "saf-write-off"]
+    results = {one.of: one.outcome for one in audit if one.kind == "result"}
+    assert [
+        (one.actor, bool(one.order.get("confirm")), results[one.n])
+        for one in orders
+        if one.kind == "order"
+    ] == [
+        ("bert", True, "refused"),
+        ("anna", False, "done"),
+        ("anna", True, "refused"),
+        ("bert", True, "refused"),
+        ("bert", True, "done"),
+        ("bert", True, "refused"),
+    ]
+
+
+async def test_one_operator_is_enough_where_the_settings_say_so(node: Rig, bank: Bank) -> None:
+    (only,) = await dead_letters(node, bank, 1)
+    settings = node.worker.settings
+    alone = msgspec.structs.replace(settings.node, four_eyes=False)
+    node.worker.settings = msgspec.structs.replace(settings, node=alone)
+    with pytest.raises(OrderError, match="needs no second operator here"):
+        await done(node, SafWriteOff(id=only, by=WHY, confirm=True))
+    assert (await done(node, SafWriteOff(id=only, by=WHY))).did.startswith(f"advice of {only} is")
+    assert (await shown(node)).deliveries == []
+
+
+async def test_an_order_that_names_nobody_is_the_callers_own(node: Rig, bank: Bank) -> None:
+    """By what the kernel says: leaving the name out does not make another operator."""
+    (only,) = await dead_letters(node, bank, 1)
+    user = pwd.getpwuid(os.getuid()).pw_name
+    await done(node, SafWriteOff(id=only, by=By(reason="first")))
+    for by in (By(reason="second"), By(actor=user, reason="second")):
+        with pytest.raises(OrderError, match=f"{user} has asked for it"):
+            await done(node, SafWriteOff(id=only, by=by, confirm=True))
+
+
+def settled_in(node: Rig) -> list[dict[str, Any]]:
+    """What the journal has of operators' words."""
+    worker = node.worker
+    place = Path(worker.settings.node.data_dir) / "journal" / "w0"
+    return [one for one in open_reader(place, worker.keys).records() if one.get("operator")]
