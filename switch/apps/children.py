@@ -64,6 +64,12 @@ class Child:
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def pid(self) -> int:
+        """Its process id, once it was started."""
+        assert self._process is not None
+        return self._process.pid
+
     def check(self) -> None:
         """Raises OperatorError when it has ended by itself."""
         if not self.running:

@@ -44,6 +44,8 @@ institution_code = "10003"
 listen = "127.0.0.1:0"
 timeout_ms = 5000
 terminal_timeout_ms = 6000
+connections_max = 1200
+connects_per_s_max = {rate}
 """
 RATE: Final = 400
 EVERY_S: Final = 0.02
@@ -389,6 +391,42 @@ async def test_thousand_links_come_back_at_once(town: Town) -> None:
         for _, writer in links:
             writer.close()
         await asyncio.gather(*(ended(reader, 5) for reader, _ in links))
+
+
+async def test_thousand_links_come_back_at_once_over_tls(town: Town) -> None:
+    """As above, each with a hand-shake that both sides pay for; a link whose hand-shake had no time
+    left knocks again, as a terminal would."""
+    wanted = 1_000
+    client = town.authority.issue("acq03.test").client()
+    host, _, port = town.tls.rpartition(":")
+    shaken = 'tls_handshakes_total{member="ACQ03",result="ok"}'
+    taken, hands = town.connects("ok", "ACQ03"), town.counted(shaken)
+    until_s = time.monotonic() + 60
+
+    async def come() -> Open:
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection(
+                    host, int(port), ssl=client, server_hostname="switch.test"
+                )
+                writer.write(sign_on())
+                await reader.readexactly(2)
+            except (OSError, EOFError):
+                assert time.monotonic() < until_s, "never taken"
+                await asyncio.sleep(random.uniform(0.1, 1.0))
+            else:
+                return reader, writer
+
+    async with sales(town):
+        began = time.monotonic()
+        links = await asyncio.gather(*(come() for _ in range(wanted)))
+        assert time.monotonic() - began > (wanted - 16) / RATE * 0.95, "at the rate of the settings"
+        assert town.connects("ok", "ACQ03") - taken >= wanted
+        assert town.counted(shaken) - hands >= wanted
+        assert town.descriptors() > wanted
+        for _, writer in links:
+            writer.transport.abort()
+        await until(lambda: town.descriptors() < 200, 10, "descriptors given back")
 
 
 async def test_links_over_the_cap_are_closed_at_once_and_said_so_a_few_times(town: Town) -> None:
