@@ -16,7 +16,7 @@ from switch.simulation.ledgers import Asked, Body, Slot, Told, Undoing
 from switch.simulation.network import Network
 from switch.simulation.plan import Plan, Script, noise
 from switch.simulation.script import AMOUNTS, KINDS, MOMENTS
-from switch.simulation.wallet import card
+from switch.simulation.wallet import EXPIRY, card
 from switch.wire import Dialect, Framer, Message
 
 __all__ = ["Acquirer"]
@@ -250,6 +250,9 @@ class Acquirer:
         }
         if name == "balance":
             del values["amount"]
+        if self.plan.stand_in:
+            # Without it nothing is approved in a bank's name.
+            values["expiry"] = EXPIRY
         if tapped is not None:
             values |= {
                 "expiry": tapped.expiry,

@@ -3,16 +3,22 @@
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from switch.simulation.plan import stream
+from switch.simulation.plan import Script, stream
+from switch.simulation.script import AMOUNTS, CARDS, MOMENTS
 
 if TYPE_CHECKING:
     from switch.simulation.world import World
 
-__all__ = ["WARM_S", "audit"]
+__all__ = ["REST_S", "WARM_S", "audit"]
 
 WARM_S: Final = 8.0
 """Within so much virtual time a world must be up."""
 DRAINED_S: Final = 30.0
+REST_S: Final = 60.0
+"""Within so much virtual time after healing a world must be at rest."""
+AWAY_S: Final = 0.05
+SPENT_MAX: Final = 4
+"""Approvals in a bank's name that are wanted of each card, and one more."""
 ASKED_AGAIN: Final = 40
 """Requests of before that are repeated, at most."""
 
@@ -20,6 +26,11 @@ ASKED_AGAIN: Final = 40
 async def audit(world: "World") -> None:
     """J4, D1 and E1 over restarts: killed and recovered twice, the node knows what it owes, tells
     the same again, and takes no counter twice; then it drains."""
+    world.audited = 1 + max((script.number for script in world.scripts), default=0)
+    if world.plan.stand_in:
+        await _spend(world)
+    if world.plan.seed % 2 and not await world.ordeals.checkpoint_at_rest():
+        world.breaks("J4", "a checkpoint at rest does not come to its end")
     for power in (True, False):
         before = _remembered(world)
         world.node.kill(power=power)
@@ -31,6 +42,8 @@ async def audit(world: "World") -> None:
             world.breaks("J4", f"recovered {after} from {before}")
     _ask_again(world)
     await asyncio.sleep(0.2 + 4 * world.plan.latency_us[1] * 1e-6)
+    if world.plan.stand_in:
+        await _spend(world)
     world.node.retired = True
     world.node.stop()
     if not await world.until(lambda: world.node.life is None, DRAINED_S):
@@ -52,9 +65,31 @@ def _ask_again(world: "World") -> None:
         acquirer.send(body, slot, 0)
     used = world.wallet.used() if world.wallet is not None else []
     twice = [place for place in used for _ in range(2)]
-    first = 1 + max((script.number for script in world.scripts), default=0)
-    for number, (bank, card) in enumerate(twice, first):
-        world.acquirers[0].replay(number, bank, card)
+    for bank, card in twice:
+        world.acquirers[0].replay(world.audited, bank, card)
+        world.audited += 1
+
+
+async def _spend(world: "World") -> None:
+    """M8 over restarts and checkpoints: banks go, and every card spends more than it has left."""
+    for bank in world.banks.values():
+        bank.leave()
+    await asyncio.sleep(AWAY_S)
+    faults, draws = (), (0.5,) * MOMENTS
+    for _ in range(min(world.plan.stand_in, SPENT_MAX) + 1):
+        for place in range(len(world.banks) * CARDS):
+            number = world.audited
+            world.audited += 1
+            bank, of_bank = divmod(place, CARDS)
+            amount = AMOUNTS[number % len(AMOUNTS)]
+            world.acquirers[0].begin(
+                Script(number, 0, 0, "purchase", bank, of_bank, amount, 0, False, faults, draws)
+            )
+        await asyncio.sleep(AWAY_S)
+    for bank in world.banks.values():
+        bank.come_back()
+    if not await world.until(world.at_rest, REST_S):
+        world.breaks("rest", f"not at rest after its banks were away: {world.restless()}")
 
 
 def _remembered(world: "World") -> tuple[int, ...]:

@@ -66,8 +66,8 @@ class Choices:
 
 
 def rounded(number: float) -> float:
-    """As it stands in a file."""
-    return round(number, DIGITS)
+    """A share as it stands in a file: what was below one stays below."""
+    return int(number * 10**DIGITS) / 10**DIGITS
 
 
 class Steady(Random):

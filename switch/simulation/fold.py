@@ -5,15 +5,17 @@ books. A checkpoint's copies are passed over, since the originals stand in the s
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from switch.model.state import Cause, Duty, KeyState, ReversalEffect
 
-__all__ = ["Kept", "Recorded", "Reversal", "fold"]
+__all__ = ["OPEN", "Kept", "Recorded", "Reversal", "fold"]
 
 Key = tuple[str, str, str, str, str]
+OPEN: Final = frozenset({"", "parked", "dead"})
+"""Results after which something is still owed."""
 
 
 class Reversal(msgspec.Struct):
@@ -61,8 +63,22 @@ class Kept(msgspec.Struct):
     business_date: str = ""
     message_kind: int = 0
     card: str = ""
+    stood: int = 0
+    """LSN of an approval in its bank's name."""
+    why: str = ""
+    """What kept the bank from answering, as that record says."""
+    advice: tuple[str, str] | None = None
+    """Numbers of the advice of such an approval."""
+    withdrawn: tuple[str, str] | None = None
+    """Numbers of the reversal that takes that advice back."""
+    withdrawal_settled: str = ""
     counter: tuple[str, int, int] | None = None
     """Token's hash, its sequence number, its transaction counter."""
+
+    @property
+    def taken(self) -> bool:
+        """It went to its bank, or its bank is told of it."""
+        return bool(self.accepted or self.advised or self.stood)
 
     @property
     def approved(self) -> bool:
@@ -77,7 +93,11 @@ class Kept(msgspec.Struct):
             ReversalEffect.SUPPRESS,
             ReversalEffect.REVERSE,
         }
-        return not self.approved or self.owed is not None or bool(taken_back & set(self.effects))
+        withdrawn = bool(taken_back & set(self.effects))
+        if self.stood:
+            # What is owed besides is the reversal of the request, which the bank did not answer.
+            return withdrawn or self.withdrawn is not None
+        return not self.approved or self.owed is not None or withdrawn
 
 
 class Recorded(msgspec.Struct):
@@ -131,20 +151,12 @@ def _one(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
             _advised(books, record, lsn)
         case "ANSWERED":
             _answered(books, record, lsn)
+        case "STOOD_IN":
+            _stood_in(books, record, lsn)
         case "REVERSAL":
             _reversal(books, record, lsn)
         case "SETTLED":
-            kept = books.kept.get(record["txn"])
-            if kept is None:
-                books.problems.append(f"LSN {lsn} settles {record['txn']}, which is unknown")
-            elif record.get("duty", Duty.REVERSAL) == Duty.ADVICE:
-                if not kept.advised:
-                    books.problems.append(f"LSN {lsn} settles an advice that is not owed")
-                kept.advice_settled = record.get("result", "")
-            elif kept.owed is None:
-                books.problems.append(f"LSN {lsn} settles {record['txn']}, which owes nothing")
-            else:
-                kept.settled = record.get("result", "")
+            _settled(books, record, lsn)
         case "STAN_MARK":
             if record.get("stan"):
                 institution = record.get("institution", "")
@@ -225,6 +237,55 @@ def _answered(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
         _owe(books, kept, record, lsn)
 
 
+def _stood_in(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
+    """An approval of ours: the first record of its request, or behind its acceptance."""
+    kept = books.kept.get(record["txn"])
+    if kept is None and record.get("body"):
+        kept = _new(books, record, lsn)
+        if kept is not None:
+            _counter(kept, record)
+            kept.business_date = record.get("business_date", "")
+    if kept is None:
+        books.problems.append(f"LSN {lsn} approves {record['txn']}, which was never accepted")
+        return
+    if kept.answered or kept.declined or kept.stood:
+        books.problems.append(f"LSN {lsn} approves {kept.txn} behind an outcome")
+    kept.stood = kept.answered = lsn
+    kept.answered_ms = record.get("at_ms", 0)
+    kept.issuer = record["issuer"]
+    kept.outcome = record["outcome"]
+    kept.code = record.get("code", "")
+    kept.auth_code = record.get("auth_code", "")
+    kept.end = record.get("end", "")
+    kept.why = record.get("reason", "")
+    kept.cause = record.get("cause", 0)
+    if record.get("reversal_stan"):
+        _owe(books, kept, record, lsn)
+    kept.advice = f"{record['advice_stan']:06d}", record["advice_time"]
+    books.number(kept.issuer, *kept.advice, "advice")
+
+
+def _settled(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
+    kept = books.kept.get(record["txn"])
+    duty, result = record.get("duty", Duty.REVERSAL), record.get("result", "")
+    if kept is None:
+        books.problems.append(f"LSN {lsn} settles {record['txn']}, which is unknown")
+    elif duty == Duty.ADVICE:
+        if not kept.advised and not kept.stood:
+            books.problems.append(f"LSN {lsn} settles an advice that is not owed")
+        if kept.owed is not None and kept.settled in OPEN:
+            books.problems.append(f"LSN {lsn} settles an advice before its reversal")
+        kept.advice_settled = result
+    elif duty == Duty.WITHDRAWAL:
+        if kept.withdrawn is None or kept.advice_settled in OPEN:
+            books.problems.append(f"LSN {lsn} settles a withdrawal that is not due")
+        kept.withdrawal_settled = result
+    elif kept.owed is None:
+        books.problems.append(f"LSN {lsn} settles {record['txn']}, which owes nothing")
+    else:
+        kept.settled = result
+
+
 def _owe(books: Recorded, kept: Kept, record: Mapping[str, Any], lsn: int) -> None:
     if kept.owed is not None:
         books.problems.append(f"LSN {lsn}: a second reversal is owed for {kept.txn}")
@@ -253,5 +314,10 @@ def _reversal(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
     kept = books.kept.get(reversal.original)
     if kept is not None:
         kept.effects.append(reversal.effect)
-        if record.get("reversal_stan"):
+        if record.get("reversal_stan") and not kept.stood:
             _owe(books, kept, record, lsn)
+        elif record.get("reversal_stan") and kept.withdrawn is None:
+            kept.withdrawn = f"{record['reversal_stan']:06d}", record["reversal_time"]
+            books.number(kept.issuer, *kept.withdrawn, "withdrawal")
+        elif record.get("reversal_stan"):
+            books.problems.append(f"LSN {lsn}: a second withdrawal of {kept.txn}")

@@ -15,7 +15,7 @@ from switch.native import simulation
 from switch.settings.load import parse
 from switch.settings.schema import Settings
 from switch.settings.sources import Sources
-from switch.simulation.plan import Plan
+from switch.simulation.plan import STAND_IN_AMOUNT_MAX, Plan
 from switch.simulation.ports import ACQUIRER_PORT, BANK_PORT, START_NS
 from switch.simulation.wallet import Tokens, Wallet
 from switch.wire import Dialect
@@ -71,6 +71,19 @@ reversal_retry_max_ms = {retry_max_ms}
 reversal_attempts_max = 20
 reconnect_min_ms = 20
 reconnect_max_ms = 400
+"""
+
+_STAND_IN: Final = """
+[[issuers.stand_in]]
+name = "all"
+when = ["unreachable", "circuit", "timeout"]
+cards = ["token", "plain"]
+kinds = ["purchase", "authorisation", "preauthorisation"]
+currency = "156"
+amount_minor_max = {amount_max}
+count_max = {count_max}
+sum_minor_max = {sum_max}
+bank_sum_minor_max = {bank_sum_max}
 """
 
 
@@ -136,6 +149,13 @@ class Shared:
                 retry_ms=plan.retry_ms,
                 retry_max_ms=plan.retry_ms * 6,
             )
+            if plan.stand_in:
+                text += _STAND_IN.format(
+                    amount_max=STAND_IN_AMOUNT_MAX,
+                    count_max=plan.stand_in,
+                    sum_max=plan.stand_in_sum_max,
+                    bank_sum_max=plan.stand_in_bank_max,
+                )
             routes += f'[[routes]]\nprefix = "6299{index:02d}"\nissuer = "BANK{index:02d}"\n'
         if plan.taps:
             text += self.tokens.settings()

@@ -164,6 +164,19 @@ class Bank:
                 link.transport.close()
         self.loop.call_later(0.02 + 0.8 * how, self._return)
 
+    def leave(self) -> None:
+        """It goes, without a word, until `come_back`."""
+        self._down = True
+        if self._server is not None:
+            self._server.close()
+        for link in list(self.links):
+            if link.transport is not None:
+                link.transport.close()
+
+    def come_back(self) -> None:
+        """It listens or dials again."""
+        self._return()
+
     def _return(self) -> None:
         if not self._down:
             return

@@ -14,15 +14,17 @@ from switch.apps import worker
 from switch.engine import deliver
 from switch.engine import engine as engines
 from switch.engine import forward as forwards
-from switch.engine.effects import Effect
+from switch.engine.effects import Effect, StandIn
 from switch.engine.events import Event
+from switch.engine.forward import classify
 from switch.engine.ports import Delivering
+from switch.engine.stand_in import Why
 from switch.engine.states import State
 from switch.engine.transaction import Transaction
 from switch.errors import OperatorError
 from switch.link.matcher import Matcher
 from switch.link.window import Window
-from switch.model.state import Cause, KeyState, ReversalEffect
+from switch.model.state import Cause, Duty, KeyState, ReversalEffect
 from switch.native import simulation
 from switch.runtime import gate as gates
 from switch.runtime.clock import BusinessDay, wall_ms
@@ -450,3 +452,48 @@ def partial_as_whole(right: Any) -> Any:
 def bank_lost_forgotten(_right: Any) -> Any:
     """What was at a bank whose last link broke gets no outcome."""
     return lambda _self, _txns: []
+
+
+# -- stand-in -------------------------------------------------------------------------------------
+
+
+@_mutant(gates.Gate, "stand_in")
+def stand_in_without_advice(right: Any) -> Any:
+    """Approved in a bank's name, and the bank is not told."""
+
+    def stand_in(self: Any, *args: Any, **more: Any) -> Any:
+        fit, owed = right(self, *args, **more)
+        return fit, [one for one in owed if one.duty != Duty.ADVICE]
+
+    return stand_in
+
+
+@_mutant(engines, "wish")
+def stand_in_without_reversal(right: Any) -> Any:
+    """Behind a time-out only the advice goes: the bank may hold the money twice."""
+
+    def wish(*args: Any, **more: Any) -> list[Any]:
+        return [
+            StandIn(one.txn, one.rule, one.why, one.event, Cause.NONE, one.refusal)
+            for one in right(*args, **more)
+        ]
+
+    return wish
+
+
+@_mutant(engines.Engine, "reply")
+def stand_in_after_a_decline(right: Any) -> Any:
+    """A bank that declines is taken for one that does not answer."""
+
+    def reply(self: Any, txn: Transaction, message: Any, now_ns: int) -> Any:
+        if txn.state is State.AWAITING and classify(txn, message) is Event.DECLINED:
+            return self._give_up(txn, Why.TIMEOUT, Event.DEADLINE_PASSED)
+        return right(self, txn, message, now_ns)
+
+    return reply
+
+
+@_mutant(deliver.Deliveries, "of")
+def advice_before_its_reversal(_right: Any) -> Any:
+    """What is owed for one transaction goes out all at once."""
+    return lambda _self, _txn: []

@@ -11,6 +11,7 @@ import structlog
 
 from switch.apps.ground import Ground
 from switch.apps.worker import Worker
+from switch.engine.ports import StandIn
 from switch.errors import JournalError, TapswitchError
 from switch.native import journal as journals
 from switch.runtime.taps import Taps
@@ -65,6 +66,8 @@ class Node:
         """Starts that the journal did not allow."""
         self.shed: Counter[str] = Counter()
         """Requests that were refused before they were looked at, by reason."""
+        self.stand_ins: Counter[str] = Counter()
+        """What became of approvals in banks' names that a rule covered."""
         self.stopping: asyncio.Event | None = None
         self.up = False
         self.retired = False
@@ -228,6 +231,9 @@ class Node:
         if worker is not None:
             for acquirer in worker.acquirers.values():
                 self.shed.update(acquirer.lane.shed)
+            for bank in worker.banks.values():
+                for fit, count in bank.stand_ins.items():
+                    self.stand_ins[StandIn(fit).name.lower()] += count
         if worker is not None and worker.taps is not None:
             # An index is opened once per process: the next life must find it closed.
             for name in Taps.__slots__:

@@ -14,10 +14,10 @@ import msgspec
 
 from switch.model.kind import Kind
 from switch.model.state import KeyState, ReversalEffect
-from switch.simulation.fold import Kept, Recorded
+from switch.simulation.fold import OPEN, Kept, Recorded
 from switch.simulation.issuer import MOVES, Bank
 from switch.simulation.ledgers import Asked, Body, Held, Slot, Told
-from switch.simulation.plan import Plan
+from switch.simulation.plan import STAND_IN_AMOUNT_MAX, Plan
 
 __all__ = ["RULES", "VAGUE", "Broken", "Evidence", "chief", "judge"]
 
@@ -92,18 +92,27 @@ class Evidence(msgspec.Struct):
         bank = self.banks.get(kept.issuer)
         return bank.books.get(kept.out) if bank is not None else None
 
+    def advice(self, kept: Kept) -> Held | None:
+        """What its bank has of the advice of an approval in its name."""
+        bank = self.banks.get(kept.issuer)
+        return bank.books.get(kept.advice) if bank is not None and kept.advice else None
+
+    def holds(self, kept: Kept) -> int:
+        """The money that its bank holds for it."""
+        legs = self.held(kept), self.advice(kept)
+        return sum(held.held for held in legs if held is not None)
+
 
 def _money(evidence: Evidence) -> Iterator[Broken]:
     """M1, M2: told, recorded and held are one amount."""
     for slot, body in evidence.bodies():
         kept = evidence.kept_of(slot, body)
-        if body.approved and (kept is None or not (kept.accepted or kept.advised)):
+        if body.approved and (kept is None or not kept.taken):
             yield Broken("M5", "told of an approval that no record has", slot.key)
             continue
-        if kept is None or not (kept.accepted or kept.advised):
+        if kept is None or not kept.taken:
             continue
-        held = evidence.held(kept)
-        amount = held.held if held is not None else 0
+        amount = evidence.holds(kept)
         taken_back = any(undoing.sent for undoing in slot.undoings)
         if (
             body.approved
@@ -122,10 +131,9 @@ def _money(evidence: Evidence) -> Iterator[Broken]:
         if amount and declined and not body.approved:
             yield Broken("M2", f"told {declined[0].code}, {amount} is held", slot.key)
     for kept in evidence.recorded.kept.values():
-        held = evidence.held(kept)
-        amount = held.held if held is not None else 0
+        amount = evidence.holds(kept)
         wanted = kept.amount if not kept.undone and kept.message_kind in MOVES else 0
-        if (kept.accepted or kept.advised) and amount != wanted:
+        if kept.taken and amount != wanted:
             rule = "M1" if wanted else "M2"
             yield Broken(rule, f"{wanted} is recorded, the bank holds {amount}", kept.key)
 
@@ -135,9 +143,16 @@ def _banks(evidence: Evidence) -> Iterator[Broken]:
     by_out = {
         (kept.issuer, kept.out): kept for kept in evidence.recorded.kept.values() if kept.out[0]
     }
+    by_advice = {
+        (kept.issuer, kept.advice): kept for kept in evidence.recorded.kept.values() if kept.advice
+    }
     for name, bank in evidence.banks.items():
         for reference, held in bank.books.items():
             kept = by_out.get((name, reference))
+            told = by_advice.get((name, reference))
+            if kept is None and told is not None:
+                yield from _advice(evidence, told, held)
+                continue
             if kept is None:
                 yield Broken("M6", f"{name} got {reference}, which no record has")
                 continue
@@ -147,9 +162,14 @@ def _banks(evidence: Evidence) -> Iterator[Broken]:
                 yield Broken("M3", "undone twice", kept.key)
             if held.requests:
                 yield from _same(evidence, kept, held)
-            if kept.approved and kept.accepted and ("00", kept.auth_code) not in held.sound:
+            if (
+                kept.approved
+                and kept.accepted
+                and not kept.stood
+                and ("00", kept.auth_code) not in held.sound
+            ):
                 yield Broken("D10", "approved, and its bank never said so properly", kept.key)
-            yield from _reversals(kept, held)
+            yield from _reversals(kept, held, kept.owed)
         yield from _numbers(name, bank)
 
 
@@ -170,13 +190,21 @@ def _same(evidence: Evidence, kept: Kept, held: Held) -> Iterator[Broken]:
         yield Broken("M7", "the bank got another terminal or acquirer", kept.key)
 
 
-def _reversals(kept: Kept, held: Held) -> Iterator[Broken]:
+def _advice(evidence: Evidence, kept: Kept, held: Held) -> Iterator[Broken]:
+    """M8: what a bank got of an approval in its name."""
+    if held.effects > 1:
+        yield Broken("M3", "an advice undone twice", kept.key)
+    yield from _same(evidence, kept, held)
+    yield from _reversals(kept, held, kept.withdrawn)
+
+
+def _reversals(kept: Kept, held: Held, owed: tuple[str, str] | None) -> Iterator[Broken]:
     firsts = 0
     for place, seen in enumerate(held.reversals):
-        if kept.owed is None:
+        if owed is None:
             yield Broken("D9", f"{seen.mti} left, and no record owes it", kept.key)
             return
-        if (seen.stan, seen.time) != kept.owed:
+        if (seen.stan, seen.time) != owed:
             yield Broken("M3", f"{seen.mti} under other numbers", kept.key)
         if seen.amount != kept.amount:
             yield Broken("M7", f"{seen.mti} of {seen.amount} for {kept.amount}", kept.key)
@@ -224,16 +252,18 @@ def _records(evidence: Evidence) -> Iterator[Broken]:
 def _life(evidence: Evidence, kept: Kept) -> Iterator[Broken]:
     if kept.accepted and not kept.answered:
         yield Broken("L1", "accepted, and never an outcome", kept.key)
-    if kept.approved and kept.cause:
+    if kept.approved and kept.cause and not kept.stood:
         yield Broken("M4", f"approved, and reversed by us (cause {kept.cause})", kept.key)
     suppressed = {ReversalEffect.SUPPRESS, ReversalEffect.CANCEL_UNSENT}
     if kept.approved and suppressed & set(kept.effects):
         yield Broken("M4", "approved after its acquirer had taken it back", kept.key)
     if kept.advised and kept.advice_settled in {"", "parked", "dead"}:
         yield Broken("M8", f"an advice came to no end: {kept.advice_settled!r}", kept.key)
+    if kept.stood:
+        yield from _stood_in(evidence, kept)
     if kept.owed is not None and kept.settled in {"", "parked"}:
         yield Broken("L2", "a reversal is still owed", kept.key)
-    if (kept.accepted or kept.advised) and kept.business_date != _business_date(kept.at_ms):
+    if kept.taken and kept.business_date != _business_date(kept.at_ms):
         yield Broken("M10", f"business date {kept.business_date}", kept.key)
     if kept.approved and not evidence.stepped:
         took_ms = kept.answered_ms - kept.at_ms
@@ -242,6 +272,54 @@ def _life(evidence: Evidence, kept: Kept) -> Iterator[Broken]:
     unsettled = kept.outcome not in {KeyState.APPROVED, KeyState.DECLINED, KeyState.IN_FLIGHT}
     if unsettled:
         yield Broken("J1", f"an outcome {kept.outcome}", kept.key)
+
+
+def _stood_in(evidence: Evidence, kept: Kept) -> Iterator[Broken]:
+    """M8: an approval in a bank's name has one advice, behind the reversal of what the bank may
+    have got, and only where the bank did not answer."""
+    advice, request = evidence.advice(kept), evidence.held(kept)
+    if advice is None or not advice.requests:
+        yield Broken("M8", "approved in its bank's name, and the bank was never told", kept.key)
+    elif advice.amount != kept.amount:
+        yield Broken("M8", f"approved {kept.amount}, the bank was told {advice.amount}", kept.key)
+    if kept.advice_settled in OPEN:
+        yield Broken("M8", f"its advice came to no end: {kept.advice_settled!r}", kept.key)
+    if request is not None and request.requests and kept.owed is None:
+        yield Broken(
+            "M8", "its bank had the request, and no reversal goes before the advice", kept.key
+        )
+    if kept.withdrawn is not None and kept.withdrawal_settled in OPEN:
+        yield Broken("L2", "the withdrawal of an advice is still owed", kept.key)
+    if kept.why == "timeout" and kept.accepted and not evidence.stepped:
+        waited_ms = kept.answered_ms - kept.at_ms
+        if waited_ms < evidence.plan.deadline_ms - 1:
+            yield Broken("M8", f"approved for a time-out after {waited_ms} ms", kept.key)
+    if not kept.auth_code.startswith("S"):
+        yield Broken("M8", f"approved in its bank's name as {kept.auth_code!r}", kept.key)
+
+
+def _allowances(evidence: Evidence) -> Iterator[Broken]:
+    """M8: what a card, with all its tokens, was approved in its bank's name in a day."""
+    plan = evidence.plan
+    cards = {
+        (slot.key, body.rrn): evidence.token_cards.get(body.card, body.card)
+        for slot, body in evidence.bodies()
+    }
+    spent: dict[tuple[str, str], list[int]] = {}
+    for kept in evidence.recorded.kept.values():
+        if not kept.stood:
+            continue
+        card = cards.get((kept.key, kept.rrn), "")
+        if kept.amount > STAND_IN_AMOUNT_MAX or not plan.stand_in:
+            yield Broken("M8", f"{kept.amount} approved in its bank's name", kept.key)
+        for whose in (card, kept.issuer):
+            spent.setdefault((whose, kept.business_date), []).append(kept.amount)
+    for (whose, date), amounts in spent.items():
+        bank = whose in evidence.banks
+        most = plan.stand_in_bank_max if bank else plan.stand_in_sum_max
+        if sum(amounts) > most or (not bank and len(amounts) > plan.stand_in):
+            what = f"{len(amounts)} of {sum(amounts)} on {date}"
+            yield Broken("M8", f"above the allowance of a {'bank' if bank else 'card'}: {what}")
 
 
 def _business_date(at_ms: int) -> str:
@@ -353,7 +431,7 @@ def _totals(evidence: Evidence) -> Iterator[Broken]:
     recorded: dict[tuple[str, str], int] = {}
     held: dict[tuple[str, str], int] = {}
     for kept in evidence.recorded.kept.values():
-        taken = kept.accepted or kept.advised
+        taken = kept.taken
         if taken and not kept.undone and kept.message_kind in MOVES:
             place = kept.issuer, kept.key[0]
             recorded[place] = recorded.get(place, 0) + kept.amount
@@ -373,6 +451,7 @@ RULES: Final[Sequence[Callable[[Evidence], Iterator[Broken]]]] = (
     _banks,
     _answers,
     _counters,
+    _allowances,
     _totals,
 )
 

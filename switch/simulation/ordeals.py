@@ -5,6 +5,7 @@ In production a checkpoint comes after 200,000 records and segments stay for day
 one early, as the product's own timer would, and lets the product do the rest.
 """
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -27,6 +28,11 @@ AGAIN_S: Final = 0.004
 product's timer would take a second for it."""
 OWED_TRIES: Final = 40
 """So often a checkpoint that wants something owed waits for it."""
+NO_CUT: Final = 0.15
+"""A draw with which no power cut follows a checkpoint."""
+AT_REST_S: Final = 2.0
+AFTER_S: Final = 0.2
+"""From the end of a checkpoint until the segments behind it are gone."""
 DELETE_AFTER_NS: Final = 20_000_000
 
 
@@ -60,8 +66,15 @@ class Ordeals:
 
     def __init__(self, world: "World") -> None:
         self._world = world
+        self.calm = False
+        """The world is at rest, and a checkpoint is wanted all the same."""
         self.damaged: tuple[str, str, bytes] | None = None
         """Which damage waits to be found, in which file, and the file's sound image."""
+
+    @property
+    def _over(self) -> bool:
+        """The world has healed, and nobody wants a checkpoint for its audit."""
+        return self._world.network.healed and not self.calm
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -70,9 +83,20 @@ class Ordeals:
         half of them the power goes."""
         self._in_node(self._begin, how, OWED_TRIES if how < 0.6 else 0)
 
+    async def checkpoint_at_rest(self) -> bool:
+        """One from begin to end, and the segments that it stands for gone; false when none came to
+        its end."""
+        before = self._world.counts["checkpoint"]
+        self.calm = True
+        self._in_node(self._begin, NO_CUT, 0)
+        done = await self._world.until(lambda: self._world.counts["checkpoint"] > before, AT_REST_S)
+        self.calm = False
+        await asyncio.sleep(AFTER_S)
+        return done
+
     def _in_node(self, call: Any, *args: Any) -> None:
         node, loop = self._world.node, self._world.loop
-        if self._world.network.healed:
+        if self._over:
             return
         if node.context is not None and node.life is not None:
             loop.call_soon(call, *args, context=node.context)
@@ -86,7 +110,7 @@ class Ordeals:
     def _begin(self, how: float, tries: int) -> None:
         world = self._world
         worker: Any = world.node.worker
-        if world.network.healed:
+        if self._over:
             return
         if worker is None or not world.node.up or worker.driver.failed.done():
             self._later(self._begin, how, tries)

@@ -94,6 +94,8 @@ AIMS: Final = (
 )
 """Moments that a power cut can be aimed at: what the switch has just read or written."""
 
+STAND_IN_AMOUNT_MAX: Final = 1_000
+"""Of one approval in a bank's name, in worlds that have such."""
 HALVES: Final = 0.4
 """Share of worlds with a cut between the two halves of a group that lies in two segments; a world
 has only a few such groups."""
@@ -181,6 +183,18 @@ class Plan(
     """How long faults strike at least."""
     still: bool = False
     """Latencies, waits and the speed of the disk do not vary."""
+    stand_in: int = 0
+    """Approvals in a bank's name that a card may have in a day; 0: there is no stand-in."""
+
+    @property
+    def stand_in_sum_max(self) -> int:
+        """Of a card and day: so much that now the count and now the sum is what ends it."""
+        return 700 * self.stand_in
+
+    @property
+    def stand_in_bank_max(self) -> int:
+        """Of all cards of a bank and day."""
+        return 3 * self.stand_in_sum_max
 
     def knows(self, fault: str) -> bool:
         """Whether it may strike here."""
@@ -268,6 +282,7 @@ def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Pl
         latency_us=shape.choice(((30, 80), (50, 400), (500, 5_000))),
         start_s=shape.choice(DATES_S),
         taps=shape.choice((0.0, 0.3, 0.6)),
+        stand_in=shape.choice((0, 0, 2, 4, 20)),
         faults=chosen,
         aims=tuple(aims),
     )

@@ -16,23 +16,11 @@ import msgspec
 from switch.simulation.mutants import ASK, all_mutants
 from switch.simulation.swarm import Case, Pool
 
-__all__ = ["BUDGET", "WAITED_FOR", "Caught", "hunt", "rotation"]
+__all__ = ["BUDGET", "Caught", "hunt", "rotation"]
 
 BUDGET: Final = 60
 """Seeds within which a defect must be noticed."""
 TRANSACTIONS: Final = 150
-WAITED_FOR: Final = frozenset[str](
-    {
-        # Stand-in and orders on tokens are not in these worlds yet.
-        "checkpoint_forgets_counters",
-        "checkpoint_forgets_stand_in",
-        "stand_in_not_counted",
-        "stand_in_not_recovered",
-        "stand_in_per_token",
-        "token_state_ignored",
-    }
-)
-"""Defects that worlds cannot show yet, and why."""
 
 
 class Caught(msgspec.Struct, frozen=True):
@@ -57,7 +45,7 @@ def hunt(pool: Pool, mutant: str, budget: int = BUDGET) -> Caught:
 
 def rotation(day: int, count: int) -> Sequence[str]:
     """A few defects for a day, so that all have their turn."""
-    names = [name for name in all_mutants() if name not in WAITED_FOR]
+    names = all_mutants()
     first = day * count % len(names)
     return (names + names)[first : first + count]
 
@@ -79,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--few", type=int, default=0, help="so many, by the day")
     options = parser.parse_args(arguments)
     os.environ[ASK] = "1"
-    names = options.mutants or [name for name in all_mutants() if name not in WAITED_FOR]
+    names = options.mutants or all_mutants()
     if options.few:
         names = rotation(int(time.time()) // 86_400, options.few)
     with Pool(1) as pool:

@@ -16,15 +16,11 @@ from switch.native import index as indexes
 from switch.native import journal as journals
 from switch.simulation.plan import Plan
 
-__all__ = ["TOKEN_PREFIX", "Tap", "Tokens", "Wallet", "card"]
+__all__ = ["EXPIRY", "TOKEN_PREFIX", "Tap", "Tokens", "Wallet", "card"]
 
 TOKEN_PREFIX: Final = "629977"
 TOKENS: Final = 4
 """For cards of each bank."""
-LOST: Final = 3
-"""The device of each bank that taps no more after the first `LOST_AFTER` transactions; whoever has
-read it out replays it: nothing but a checkpoint may then know its counters."""
-LOST_AFTER: Final = 25
 BANKS: Final = 3
 EXPIRY: Final = "3112"
 REQUESTOR: Final = "12300000001"
@@ -130,8 +126,6 @@ class Wallet:
     def tap(self, script: Any, amount: int, wall_s: int, plan: Plan) -> Tap:
         """A tap as a script wants it: genuine, with a counter that was used, or forged."""
         number = script.card % TOKENS
-        if number == LOST and script.number >= LOST_AFTER and "replay_counter" not in script.faults:
-            number = 0
         token = _token(script.bank % BANKS, number)
         device = self._devices.get(token)
         if device is None:

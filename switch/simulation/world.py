@@ -17,7 +17,7 @@ from switch.runtime.member import Bank as Member
 from switch.simulation import mutants
 from switch.simulation.acquirer import Acquirer
 from switch.simulation.aims import Aims
-from switch.simulation.audit import WARM_S, audit
+from switch.simulation.audit import REST_S, WARM_S, audit
 from switch.simulation.chance import Choices, rounded
 from switch.simulation.fold import Recorded, fold
 from switch.simulation.ground import (
@@ -43,8 +43,6 @@ from switch.simulation.trace import Trace
 __all__ = ["Outcome", "World", "run"]
 
 SECOND: Final = 1_000_000_000
-REST_S: Final = 60.0
-"""Within so much virtual time after healing it must be at rest."""
 LOOK_S: Final = 0.05
 TURNS_PER_TRANSACTION: Final = 4_000
 HOUR_S: Final = 3_600
@@ -122,6 +120,8 @@ class World:
         self.aims = Aims(self, plan.aims)
         self.ordeals = Ordeals(self)
         self._turn = 0
+        self.audited = 0
+        """Number of the next transaction that nobody planned."""
 
     def _make_banks(self, plan: Plan) -> dict[str, Bank]:
         return {
@@ -321,9 +321,9 @@ class World:
             return
         await self._safety()
         self._heal()
-        rested = await self.until(self._at_rest, REST_S)
+        rested = await self.until(self.at_rest, REST_S)
         if not rested:
-            self.breaks("rest", f"not at rest {REST_S} s after healing: {self._restless()}")
+            self.breaks("rest", f"not at rest {REST_S} s after healing: {self.restless()}")
         await asyncio.sleep(0.3)
         if rested:
             self._caps()
@@ -443,10 +443,11 @@ class World:
 
     # -- rest -------------------------------------------------------------------------------------
 
-    def _at_rest(self) -> bool:
-        return not self._restless()
+    def at_rest(self) -> bool:
+        """Nothing is open, in flight or owed, and every line is back."""
+        return not self.restless()
 
-    def _restless(self) -> str:
+    def restless(self) -> str:
         """What is not at rest."""
         worker = self.node.worker
         if worker is None or not self.node.up:
@@ -543,6 +544,7 @@ class World:
     def _counted(self) -> dict[str, int]:
         counts = self.counts + self.network.counts
         counts.update({f"shed: {why}": count for why, count in self.node.shed.items()})
+        counts.update({f"stand-in: {fit}": n for fit, n in self.node.stand_ins.items()})
         for bank in self.banks.values():
             counts += bank.counts
         for acquirer in self.acquirers:

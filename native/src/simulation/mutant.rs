@@ -72,8 +72,6 @@ mutants! {
     CheckpointForgetsAnswers => "checkpoint_forgets_answers",
     /// A segment that recovery still needs is removed.
     RemovedTooEarly => "segment_removed_too_early",
-    /// A checkpoint does not carry the counters of tokens.
-    CheckpointForgetsCounters => "checkpoint_forgets_counters",
     /// A checkpoint does not carry what was approved in a bank's name.
     CheckpointForgetsTotals => "checkpoint_forgets_stand_in",
     /// A bank gets another amount than was asked.

@@ -261,9 +261,6 @@ impl<T: Ticket> Gate<T> {
             if !any {
                 break;
             }
-            if mutant::on(Mutant::CheckpointForgetsCounters) {
-                continue;
-            }
             journal.checkpoint_carry(RecordKind::AtcWindows, paper.record.finish()?, None)?;
             open.carried += 1;
         }

@@ -270,3 +270,15 @@ def test_padding_side_and_prefix_unit_are_each_field_s_own() -> None:
     # A spare nibble that is not the agreed one is not passed over.
     with pytest.raises(DecodeError, match="field 22"):
         dialect.decode(frame[2:].replace(bytes.fromhex("07100001"), bytes.fromhex("07110001")))
+
+
+@pytest.mark.parametrize("name", ["iso87-ascii", "iso87-bcd"])
+@pytest.mark.parametrize("processing", ["000000", "030000"])
+def test_the_advice_of_what_may_be_approved_in_a_banks_name_is_known(
+    name: str, processing: str
+) -> None:
+    """An authorisation and a pre-authorisation: their banks are told with an 0120."""
+    values = {**PURCHASE, "processing_code": processing, "condition_code": "06"}
+    dialect = load(DIALECTS, name)
+    message = dialect.decode_frame(dialect.encode("0120", values))
+    assert message.kind == Kind.AUTHORISATION_ADVICE
