@@ -80,10 +80,10 @@ async def _spend(world: "World") -> None:
         for place in range(len(world.banks) * CARDS):
             number = world.audited
             world.audited += 1
-            bank, of_bank = divmod(place, CARDS)
+            of, number_of = divmod(place, CARDS)
             amount = AMOUNTS[number % len(AMOUNTS)]
             world.acquirers[0].begin(
-                Script(number, 0, 0, "purchase", bank, of_bank, amount, 0, False, faults, draws)
+                Script(number, 0, 0, "purchase", of, number_of, amount, 0, False, faults, draws)
             )
         await asyncio.sleep(AWAY_S)
     for bank in world.banks.values():

@@ -285,9 +285,7 @@ def _stood_in(evidence: Evidence, kept: Kept) -> Iterator[Broken]:
     if kept.advice_settled in OPEN:
         yield Broken("M8", f"its advice came to no end: {kept.advice_settled!r}", kept.key)
     if request is not None and request.requests and kept.owed is None:
-        yield Broken(
-            "M8", "its bank had the request, and no reversal goes before the advice", kept.key
-        )
+        yield Broken("M8", "its bank had the request, which is not reversed", kept.key)
     if kept.withdrawn is not None and kept.withdrawal_settled in OPEN:
         yield Broken("L2", "the withdrawal of an advice is still owed", kept.key)
     if kept.why == "timeout" and kept.accepted and not evidence.stepped:

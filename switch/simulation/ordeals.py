@@ -162,6 +162,7 @@ class Ordeals:
         world = self._world
         if world.network.healed or self.damaged is not None or world.node.life is None:
             return
+        world.struck(kind)
         world.power_cut(why=f"before damage: {kind}")
         found = self._last_segment()
         if found is None:

@@ -10,7 +10,7 @@ __all__ = ["SOMETIMES", "missing"]
 
 _STATES: Final = ("in flight", "reversals owed")
 _STRIKE: Final = ("power_cut", "kill", "reset", "half_open", "stall", "flap", "disconnect",
-                  "clock_step", "stop")  # fmt: skip
+                  "clock_step", "stop", "flip", "old_record")  # fmt: skip
 
 SOMETIMES: Final[tuple[str, ...]] = (
     # What acquirers did.
@@ -25,10 +25,16 @@ SOMETIMES: Final[tuple[str, ...]] = (
     "split", "merge", "delay", "stall", "reset", "half_open", "refused", "slow_disk", "clock_step",
     "kill", "power_cut", "stop", "node_failed", "node_stopped", "disk: sync_error",
     "disk: sync_dropped", "disk: write_error", "disk: create_no_space",
+    # What the journal went through, and what a start refused.
+    "checkpoint", "segment removed", "flip", "flip refused", "old_record", "old_record refused",
+    "checkpoint while reversals owed", "cut behind a checkpoint",
+    "crashed: checkpoint.carried", "crashed: journal.remove.before", "crashed: journal.rotate.after",
+    # What was approved in a bank's name, and what was not any more.
+    "stand-in: stood", "stand-in: count", "stand-in: sum", "stand-in: bank_sum",
     # Cuts that were aimed.
     "aimed: request_read", "aimed: request_sent", "aimed: reply_read", "aimed: approval_sent",
     "aimed: decline_sent", "aimed: reversal_answered", "aimed: reversal_sent",
-    "aimed: reversal_acknowledged", "crashed: journal.sync.before", "crashed: journal.sync.after",
+    "aimed: reversal_acknowledged", "aimed: half_group", "crashed: journal.sync.before", "crashed: journal.sync.after",
     "crashed: release.answer.before", "crashed: release.answer.after",
     "crashed: release.request.before", "crashed: release.request.after",
     # Faults in the states that they can hurt.

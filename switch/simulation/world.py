@@ -90,7 +90,7 @@ class World:
         self.choices = Choices(plan.choices)
         self.network = Network(self.loop, noise(plan, "net"), weather, self.choices)
         self.loop.plug(self.network)
-        self.network.struck = self._struck
+        self.network.struck = self.struck
         self._waits = noise(plan, "restart")
         self.disk = simulation.Disk(plan.seed & 0xFFFF_FFFF)
         write_us, _, create_us = plan.disk_us
@@ -253,10 +253,10 @@ class World:
             return
         self.note(f"{'power cut' if power else 'kill'} {why}")
         self.counts["power_cut" if power else "kill"] += 1
-        self._struck("power_cut" if power else "kill")
+        self.struck("power_cut" if power else "kill")
         self.node.kill(power=power)
 
-    def _struck(self, fault: str) -> None:
+    def struck(self, fault: str) -> None:
         """Notes in which state the switch was when a fault struck."""
         worker = self.node.worker
         if worker is None or not self.node.up:
@@ -407,11 +407,11 @@ class World:
             self.power_cut(why="at a time")
         elif name == "stop":
             self.counts["stop"] += 1
-            self._struck(name)
+            self.struck(name)
             self.node.stop()
         elif name == "clock_step":
             self.counts["clock_step"] += 1
-            self._struck(name)
+            self.struck(name)
             self.stepped = True
             self.step_s += (HOUR_S, -HOUR_S, 61, -2)[int(how * 4)]
             self._advanced(self.loop.now_ns)
