@@ -28,13 +28,15 @@ SOMETIMES: Final[tuple[str, ...]] = (
     # What the journal went through, and what a start refused.
     "checkpoint", "segment removed", "flip", "flip refused", "old_record", "old_record refused",
     "checkpoint while reversals owed", "cut behind a checkpoint",
-    "crashed: checkpoint.carried", "crashed: journal.remove.before", "crashed: journal.rotate.after",
+    "crashed: checkpoint.carried", "crashed: journal.remove.before",
+    "crashed: journal.rotate.after",
     # What was approved in a bank's name, and what was not any more.
     "stand-in: stood", "stand-in: count", "stand-in: sum", "stand-in: bank_sum",
     # Cuts that were aimed.
     "aimed: request_read", "aimed: request_sent", "aimed: reply_read", "aimed: approval_sent",
     "aimed: decline_sent", "aimed: reversal_answered", "aimed: reversal_sent",
-    "aimed: reversal_acknowledged", "aimed: half_group", "crashed: journal.sync.before", "crashed: journal.sync.after",
+    "aimed: reversal_acknowledged", "aimed: half_group",
+    "crashed: journal.sync.before", "crashed: journal.sync.after",
     "crashed: release.answer.before", "crashed: release.answer.after",
     "crashed: release.request.before", "crashed: release.request.after",
     # Faults in the states that they can hurt.
