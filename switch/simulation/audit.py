@@ -17,7 +17,7 @@ DRAINED_S: Final = 30.0
 REST_S: Final = 60.0
 """Within so much virtual time after healing a world must be at rest."""
 AWAY_S: Final = 0.05
-SPENT_MAX: Final = 4
+SPENT_MAX: Final = 2
 """Approvals in a bank's name that are wanted of each card, and one more."""
 ASKED_AGAIN: Final = 40
 """Requests of before that are repeated, at most."""

@@ -96,6 +96,15 @@ AIMS: Final = (
 
 STAND_IN_AMOUNT_MAX: Final = 1_000
 """Of one approval in a bank's name, in worlds that have such."""
+UPKEEP: Final = 0.15
+"""Share of worlds that die within a checkpoint, or while segments are removed behind one."""
+UPKEEP_POINTS: Final = (
+    "checkpoint.begun",
+    "checkpoint.carried",
+    "checkpoint.ended",
+    "journal.remove.before",
+    "journal.remove.after",
+)
 HALVES: Final = 0.4
 """Share of worlds with a cut between the two halves of a group that lies in two segments; a world
 has only a few such groups."""
@@ -211,7 +220,7 @@ def noise(plan: Plan, name: str) -> Random:
     return Steady() if plan.still else stream(plan.seed, name)
 
 
-_SHARE: Final = {
+SHARE_OF: Final = {
     "decline": 0.3,
     "flap": 0.01,
     "sign_off": 0.01,
@@ -248,7 +257,7 @@ def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Pl
     for name in FAULTS:
         on, weight = faults.random() < density, faults.randint(1, 100) / 100
         if on:
-            chosen[name] = weight * _SHARE.get(name, SHARE)
+            chosen[name] = weight * SHARE_OF.get(name, SHARE)
     aims: list[Aim] = []
     for _ in range(aim.choice((0, 1, 1, 2, 2))):
         named = bool(points) and aim.random() < 0.5
@@ -258,6 +267,9 @@ def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Pl
         aims.append(Aim(at, nth, delay, aim.random() < 0.8))
     if aim.random() < HALVES:
         aims.append(Aim("half_group", aim.randint(1, 3), aim.randint(1, 10_000), power=True))
+    if aim.random() < UPKEEP:
+        chosen["checkpoint"] = SHARE_OF["checkpoint"]
+        aims.append(Aim(aim.choice(UPKEEP_POINTS), aim.randint(1, 4), 0, aim.random() < 0.8))
     deadline_ms = shape.choice((150, 300, 600, 1_200))
     return Plan(
         seed=seed,
