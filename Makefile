@@ -29,14 +29,14 @@ bench: setup ## micro-benchmarks against the committed baseline, then the switch
 load: setup ## locust in front of a switch with simulated banks (LOAD="--headless -u 50 -r 50 -t 30s")
 	@scripts/load $(LOAD)
 
-faults: setup ## every fault on real processes at every place, some minutes (FAULTS="-k network" for some)
+faults: setup ## every fault on real processes at every place, ten minutes (FAULTS="-k network" for some)
 	@scripts/faults $(FAULTS)
 
 fuzz: setup ## each fuzz target for FUZZ_SECONDS (60)
 	@scripts/fuzz
 
 exhaustive: setup ## every history of up to four journal operations, cut off at every operation of the disk (the suite has one in eight of the longest)
-	@TAPSWITCH_EXHAUSTIVE=1 cargo test --quiet -p tapswitch-native --no-default-features simulation::exhaustive -- --nocapture
+	@scripts/exhaustive
 
 fmt: setup ## format all sources
 	@scripts/fmt

@@ -5,6 +5,7 @@ All bytes and all cuts are gone through natively (native/src/journal/tests.rs); 
 the reader, the command and the worker that operators have.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -26,8 +27,12 @@ SEGMENT: Final = 65_536
 BLOCKS: Final = 8_192
 """Head and link; records begin behind them."""
 SALES: Final = 30
-STEP: Final = 397
-"""Every 397th byte: a prime, so that all places of a frame are met."""
+WHOLE: Final = bool(os.environ.get("FAULTS_WHOLE"))
+STEP: Final = 1 if WHOLE else 397
+"""Every 397th byte: a prime, so that all places of a frame are met. `make faults`: every one."""
+CUT: Final = 1 if WHOLE else 41
+LOOK: Final = 1_201 if WHOLE else 12
+"""A reader takes its time, since a writer might be at work: it looks at so many of them."""
 
 
 class Small:
@@ -97,8 +102,7 @@ def test_a_flipped_bit_anywhere_in_records_heads_and_links_is_found_and_named(
         assert f"at offset {error.offset}" in str(error)
         assert error.offset <= at
         assert "restore this file from a copy" in error.remedy
-        if number % 12 == 0:
-            # A reader takes its time: a writer might be at work.
+        if number % LOOK == 0:
             first = open_reader(place, small.keys).verify()[0]
             assert (first["rule"], first["file"]) == ("structure", str(file))
             assert first["remedy"] == error.remedy
@@ -109,7 +113,7 @@ def test_cuts_of_the_last_group_leave_what_was_whole(small: Small, tmp_path: Pat
     place = tmp_path / "j"
     whole = small.file.read_bytes()
     group = [r for r in small.records if r["lsn"] > len(small.records) - 5]
-    for at in range(group[0]["offset"], small.end, 41):
+    for at in range(group[0]["offset"], small.end, CUT):
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(small.copy, place)
         (place / small.file.name).write_bytes(whole[:at] + bytes(len(whole) - at))

@@ -492,6 +492,9 @@ fn within(
     }
 }
 
+/// Histories behind each line that says how far it is.
+const PROGRESS: u64 = 250;
+
 /// All histories from one start. Those of four operations: every `one_in`th.
 fn every_history(start: usize, one_in: u64) -> Tried {
     let keys = Arc::new(Keys::ephemeral().unwrap());
@@ -513,6 +516,9 @@ fn every_history(start: usize, one_in: u64) -> Tried {
                 continue;
             };
             tried.histories += 1;
+            if tried.histories.is_multiple_of(PROGRESS) {
+                println!("{}: {} histories so far", start.0, tried.histories);
+            }
             let name = format!("{}: {ops:?}", start.0);
             run.die();
             if !matches!(op, Op::Append | Op::AppendMany | Op::Checkpoint) {
