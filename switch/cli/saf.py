@@ -33,12 +33,14 @@ def command() -> None:
 @click.option("--member", default="", help="Only what this bank is owed.")
 @click.option("--stage", type=click.Choice(STAGES), default=None, help="Only what stands there.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True)
+@click.option("--after", default="", metavar="PLACE", help="The next page, as the one before says.")
 @common
-def list_(config: str, output: str, member: str, stage: str | None, limit: int) -> None:
-    """List what is owed: dead letters first, then held ones, then the rest by age."""
+def list_(config: str, output: str, member: str, stage: str | None, limit: int, after: str) -> None:
+    """List what is owed, a page at a time: dead letters first, then held ones, then the rest by
+    age."""
     from switch.control.saf_list import SafList, SafShown
 
-    order = SafList(by=by(""), member=member, stage=stage or "", limit=limit)
+    order = SafList(by=by(""), member=member, stage=stage or "", limit=limit, after=after)
     answer = ask(config, order, SafShown)
     show(answer, output, lambda: _listed(answer))
 
@@ -164,7 +166,7 @@ def _listed(answer: "SafShown") -> list[str]:
     if not answer.deliveries:
         return [*lines, "nothing to show"]
     lines += _rows(list(answer.deliveries))
-    return [*lines, "", "there are more: --limit, --member, --stage"] if answer.more else lines
+    return [*lines, "", f"there are more: --after {answer.next}"] if answer.more else lines
 
 
 def _done(answer: "SafDone") -> list[str]:

@@ -35,15 +35,11 @@ async def perform(order: SafRetry, node: Node) -> SafDone:
         return SafDone(did=f"{row.what} of {row.id} {did}", deliveries=[row_of(node, delivery)])
     index = bank_named(node, order.member)
     deliveries = node.driver.engine.deliveries
-    wanted = [
-        delivery
-        for delivery in deliveries.of_bank(index)
-        if delivery.stage in (Stage.DEAD, Stage.PARKED)
-    ]
-    some = wanted[:AT_ONCE_MAX]
+    some = deliveries.resting(index, AT_ONCE_MAX)
     if not some:
         raise OrderError(f"nothing of {order.member} is parked or a dead letter")
-    more = len(wanted) - len(some)
+    counts = deliveries.counts(index)
+    more = counts[Stage.DEAD] + counts[Stage.PARKED] - len(some)
     left = f"; {more} more wait for the next order" if more else ""
     if order.dry_run:
         return SafDone(did=f"{len(some)} of {order.member} would be sent again{left}")

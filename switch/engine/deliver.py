@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from heapq import heappop, heappush
-from itertools import count
+from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -46,7 +46,7 @@ from switch.model.response import RcClass
 from switch.model.state import Duty
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from switch.engine.events import Event
     from switch.engine.ports import Owed
@@ -70,6 +70,7 @@ RESULTS: Final = {
     Happening.WRITTEN_OFF: WRITTEN_OFF,
 }
 """What is recorded of an operator's word."""
+_OUT: Final = (Happening.WRITTEN_OFF, Happening.HELD)
 
 _MS: Final = 1_000_000
 _HOUR: Final = 3_600_000 * _MS
@@ -115,9 +116,9 @@ class Delivery(msgspec.Struct, gc=False):
     repeat: bool
     """It may have been sent before: in the form of a repeat from now on."""
     number: int
-    """In the order in which deliveries were taken up."""
+    """In the order in which deliveries came to their place, see `Deliveries.keys`."""
     attempts: int = 0
-    """Sent since it was taken up, or last came back from where it rested."""
+    """Sent since it was taken up, by this process, or last came back from where it rested."""
     due_ns: int = 0
     """When it is sent again; its entry in the heap of timers is the one with this time."""
     pause_ns: int = 0
@@ -190,7 +191,7 @@ class Deliveries:
     def __len__(self) -> int:
         return len(self._live)
 
-    def get(self, txn: int, duty: Duty = Duty.REVERSAL) -> Delivery | None:
+    def get(self, txn: int, duty: int = Duty.REVERSAL) -> Delivery | None:
         """One delivery, None when that is not owed."""
         return self._live.get((txn, duty))
 
@@ -198,18 +199,23 @@ class Deliveries:
         """What is owed for a transaction, in order."""
         return [found for duty in Duty if (found := self._live.get((txn, duty))) is not None]
 
-    def of_bank(self, issuer: int) -> Iterator[Delivery]:
-        """What a bank is owed: first dead letters, then held ones, then what moves or is parked."""
+    def keys(self, issuer: int, place: str) -> list[Key]:
+        """A bank's `dead` letters, its `held` ones, or what is `moving` or parked, by
+        `Delivery.number`. A copy: what is over when it is read has no delivery any more."""
+        if (queue := self._queues.get(issuer)) is None:
+            return []
+        stand: Mapping[str, Iterable[Key]] = {"dead": queue.dead, "held": queue.held}
+        return list(stand.get(place, queue.moving))
+
+    def resting(self, issuer: int, at_most: int) -> list[Delivery]:
+        """Of a bank's dead letters and parked ones so many, dead letters first."""
         queue = self._queues.get(issuer)
-        if queue is not None:
-            for keys in (queue.dead, queue.held, queue.moving):
-                for key in keys:
-                    yield self._live[key]
+        keys = () if queue is None else chain(queue.dead, queue.parked)
+        return [self._live[key] for key in islice(keys, at_most)]
 
     def counts(self, issuer: int) -> Mapping[Stage, int]:
         """How many of a bank's are in which stage; OWED stands for all that move."""
-        queue = self._queues.get(issuer)
-        if queue is None:
+        if (queue := self._queues.get(issuer)) is None:
             return {Stage.OWED: 0, Stage.PARKED: 0, Stage.HELD: 0, Stage.DEAD: 0}
         return {
             Stage.OWED: len(queue.moving) - len(queue.parked),
@@ -234,8 +240,7 @@ class Deliveries:
 
         After a restart: `repeat`, how old it is, the stage in which it rested, and why.
         """
-        key = (owed.txn, int(owed.duty))
-        if key in self._live:
+        if (key := (owed.txn, int(owed.duty))) in self._live:
             return
         if stage is None:
             stage = Stage.SENT if repeat else Stage.OWED
@@ -253,8 +258,7 @@ class Deliveries:
             self._line_up(queue, key, delivery)
 
     def _queue(self, issuer: int) -> _Queue:
-        queue = self._queues.get(issuer)
-        if queue is None:
+        if (queue := self._queues.get(issuer)) is None:
             queue = _Queue(OrderedDict(), deque(), [], [], {}, {}, {})
             self._queues[issuer] = queue
         return queue
@@ -414,8 +418,7 @@ class Deliveries:
     def bank_up(self, issuer: int, now_ns: int) -> None:
         """The bank signed on: what waited for it goes on, and so does what was parked; in their
         order, within the window and the rate."""
-        queue = self._queues.get(issuer)
-        if queue is None:
+        if (queue := self._queues.get(issuer)) is None:
             return
         queue.down = False
         for key in list(queue.parked):
@@ -465,7 +468,8 @@ class Deliveries:
             return step.reason if isinstance(step, Ignored) else "it cannot be"
         queue = self._queues[owed.issuer]
         rested = delivery.stage in RESTING
-        self._leave(queue, key, delivery)
+        # What moves already keeps its place: they die in the order of their age.
+        self._leave(queue, key, delivery, moving=rested or happening in _OUT)
         self._move(delivery, happening)
         ending = end.ANSWERED
         match happening:
@@ -477,7 +481,7 @@ class Deliveries:
             case _:
                 delivery.attempts, delivery.why, delivery.waiting = 0, "", False
                 if rested:
-                    delivery.owed_ns = now_ns
+                    delivery.owed_ns, delivery.number = now_ns, next(self._numbers)
                 queue.moving[key] = delivery
                 self._line_up(queue, key, delivery, first=True)
                 queue.look_ns = now_ns
@@ -532,9 +536,11 @@ class Deliveries:
                 queue.parked[key] = None
                 self.parked += 1
             case Stage.HELD:
+                delivery.number = next(self._numbers)
                 queue.held[key] = None
                 self.held += 1
             case _:
+                delivery.number = next(self._numbers)
                 queue.dead[key] = None
                 self.dead += 1
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from switch.control import saf_list
 from switch.control.audit import audit_file, read
 from switch.control.order import By, Order
 from switch.control.remote import ask
@@ -20,8 +21,11 @@ from switch.control.saf_release import SafRelease
 from switch.control.saf_retry import SafRetry
 from switch.control.saf_show import SafShow
 from switch.control.saf_write_off import SafWriteOff
+from switch.engine.deliver import Deliveries
+from switch.engine.duty import Stage
 from switch.errors import OrderError
 from switch.journal.reader import open_reader
+from tests.support.gate import FakeOwed
 from tests.support.peer import Acquirer, Bank, purchase, until
 from tests.support.rig import Rig, rig
 
@@ -196,3 +200,54 @@ def settled_in(node: Rig) -> list[dict[str, Any]]:
     worker = node.worker
     place = Path(worker.settings.node.data_dir) / "journal" / "w0"
     return [one for one in open_reader(place, worker.keys).records() if one.get("operator")]
+
+
+async def test_a_list_is_read_page_by_page(node: Rig, bank: Bank) -> None:
+    dead = await dead_letters(node, bank, 5)
+    bank.acknowledges = False
+    for one in dead[:2]:
+        await done(node, SafRetry(id=one, by=WHY))
+    await done(node, SafHold(id=dead[1], by=WHY))
+    pages: list[list[str]] = []
+    after = ""
+    while not pages or after:
+        page = await shown(node, SafList(limit=2, after=after))
+        pages.append([row.id for row in page.deliveries])
+        assert page.more == bool(page.next)
+        after = page.next
+    assert pages == [[dead[2], dead[3]], [dead[4], dead[1]], [dead[0]]]
+    first = await shown(node, SafList(limit=1, stage="dead", member="BANK01"))
+    await done(node, SafRetry(id=dead[3], by=WHY))
+    second = await shown(node, SafList(limit=1, stage="dead", member="BANK01", after=first.next))
+    assert [row.id for row in second.deliveries] == [dead[4]]
+    assert (second.more, second.next) == (False, "")
+    for nowhere in ("x", "BANK01:dead:", "BANK02:dead:1", "BANK01:held:-1"):
+        with pytest.raises(OrderError, match="there is no page behind"):
+            await done(node, SafList(after=nowhere))
+
+
+async def test_a_list_of_a_long_queue_does_not_hold_up_the_loop(node: Rig) -> None:
+    deliveries, now_ns = Deliveries(node.worker.bank_rules), 0
+    index = node.member("BANK01").index
+    for txn in range(1, 100_001):
+        deliveries.add(
+            FakeOwed(txn, index, txn % 1_000_000, "1123170000"), now_ns, stage=Stage.PARKED
+        )
+    node.worker.driver.engine._deliveries = deliveries
+    gaps: list[float] = []
+
+    async def watch() -> None:
+        before = asyncio.get_running_loop().time()
+        while True:
+            await asyncio.sleep(0)
+            now = asyncio.get_running_loop().time()
+            gaps.append(now - before)
+            before = now
+
+    watching = asyncio.ensure_future(watch())
+    page = await saf_list.perform(SafList(stage="sent"), node.worker)
+    watching.cancel()
+    node.worker.driver.engine._deliveries = Deliveries(node.worker.bank_rules)
+    assert page.deliveries == []
+    assert page.queues[0].parked == 100_000
+    assert len(gaps) > 100_000 // saf_list.LOOKS_AT_ONCE // 2, "the loop went on all the while"

@@ -6,7 +6,7 @@ from time import perf_counter_ns
 import pytest
 
 from switch.engine.deliver import SENDS_PER_CALL_MAX, Deliveries, IssuerRules
-from switch.engine.duty import Stage
+from switch.engine.duty import Happening, Stage
 from switch.engine.effects import Deliver, Effect, Note, Settle
 from switch.model.state import Duty
 from switch.wire import Message
@@ -288,6 +288,32 @@ def test_what_is_older_than_the_horizon_is_a_dead_letter() -> None:
     assert 1 not in dict(_send(deliveries, _HOUR + 1))
     assert deliveries.reply(old, _answer("00")) == [Settle(old, "00")]
     assert (deliveries.dead, len(deliveries)) == (0, 1)
+
+
+def test_age_goes_on_over_restarts_while_attempts_are_counted_anew() -> None:
+    """What is promised: an attempt leaves no record, so that one that was sent often may be sent as
+    often again by the next process; but it dies of its age, however often that was."""
+    rules = _rules(attempts_max=3, horizon_h=2)
+    for lives in range(5):
+        deliveries = _deliveries(rules)
+        deliveries.add(_owed(1), 0, repeat=True, age_ms=lives * 29 * 60_000)
+        found = deliveries.get(1)
+        assert found is not None
+        assert found.attempts == 0
+        assert _send(deliveries, 0) == [(1, True)]
+        assert found.attempts == 1
+    effects = deliveries.due(5 * 60_000 * _MS, 0.0)
+    assert effects[0] == Settle(_owed(1), "dead", "TS")
+
+
+def test_what_is_sent_again_by_order_still_dies_of_its_age_in_its_turn() -> None:
+    deliveries = _deliveries(_rules(horizon_h=2))
+    deliveries.add(_owed(1), 0)
+    deliveries.add(_owed(2), _HOUR)
+    _send(deliveries, _HOUR)
+    assert deliveries.ordered(_owed(1), Happening.RETRIED, _HOUR, "anna", "x") == []
+    dead = [e.owed.txn for e in deliveries.due(2 * _HOUR + 1, 0.0) if isinstance(e, Settle)]
+    assert dead == [1]
 
 
 def test_the_horizon_holds_for_a_bank_that_is_away_and_for_what_is_parked() -> None:
