@@ -19,7 +19,7 @@ from switch.engine.events import Event
 from switch.engine.forward import classify
 from switch.engine.ports import Delivering
 from switch.engine.stand_in import Why
-from switch.engine.states import State
+from switch.engine.states import IMPOSSIBLE, TABLE, State
 from switch.engine.transaction import Transaction
 from switch.errors import OperatorError
 from switch.link.matcher import Matcher
@@ -446,6 +446,21 @@ def partial_as_whole(right: Any) -> Any:
         return found
 
     return classify
+
+
+@contextlib.contextmanager
+def _lapsed_impossible() -> Iterator[None]:
+    """A bank's answer to a question that lapsed counts as impossible."""
+    row: Any = TABLE[State.DECLINED]
+    before = dict(row)
+    row.update(dict.fromkeys((Event.APPROVED, Event.DECLINED, Event.UNUSABLE), IMPOSSIBLE))
+    try:
+        yield
+    finally:
+        row.update(before)
+
+
+MUTANTS["late-answer-to-a-balance-impossible"] = _lapsed_impossible
 
 
 @_mutant(engines.Engine, "bank_lost")

@@ -28,6 +28,7 @@ use super::unix_ms;
 use super::writer::{Start, Supply, Writer, adopt};
 use crate::buf;
 use crate::hook::{self, Point};
+use crate::simulation::mutant::{self, Mutant};
 
 /// 64 MiB: at 1,000 authorisations a second about a minute and a half, and a scan of one takes a tenth of a second.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
@@ -169,7 +170,7 @@ impl Opened {
 /// to sync it, leaves it there to be read. A failed sync may have marked its pages clean, so it is written anew; nothing
 /// else of the journal can be in doubt, since a group is written when the one before it is durable.
 fn keep_last_group(store: &dyn Store, report: &Report) -> Result<(), JournalError> {
-    if report.last_index == 0 {
+    if report.last_index == 0 || mutant::on(Mutant::LastGroupLeft) {
         return Ok(());
     }
     let name = segment_name(report.last_index);
@@ -188,9 +189,11 @@ fn keep_last_group(store: &dyn Store, report: &Report) -> Result<(), JournalErro
     let mut group = vec![0; length];
     let mut device = store.open(&name, true).map_err(told("open"))?;
     let read = device.read_at(from, &mut group).map_err(told("read"))?;
-    device
-        .write_at(from, &group[..read])
-        .map_err(told("write"))?;
+    if !mutant::on(Mutant::LastGroupSynced) {
+        device
+            .write_at(from, &group[..read])
+            .map_err(told("write"))?;
+    }
     device.sync().map_err(told("sync"))
 }
 

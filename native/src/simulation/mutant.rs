@@ -5,7 +5,7 @@
 //! between `simulation::begin` and `end`, which no process with a real journal gets to. Off, each costs a relaxed load
 //! of a word that nobody writes.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! mutants {
     ($($(#[doc = $about:literal])+ $name:ident => $text:literal,)+) => {
@@ -86,6 +86,14 @@ mutants! {
     StandInPerToken => "stand_in_per_token",
     /// A token is good in whatever state it is.
     TokenStateIgnored => "token_state_ignored",
+    /// A start leaves the last group that it reads where a power cut takes it.
+    LastGroupLeft => "last_group_not_made_durable",
+    /// A start syncs the last group that it reads, and does not write it anew.
+    LastGroupSynced => "last_group_only_synced",
+    /// The repeat of a request that was turned away is taken.
+    TurnedAwayForgotten => "turned_away_forgotten",
+    /// A request that was refused without a record leaves its key claimed.
+    RefusedStaysClaimed => "refused_stays_claimed",
 }
 
 impl Mutant {
@@ -99,7 +107,7 @@ impl Mutant {
 }
 
 /// Bit n: the n-th is on.
-static ON: AtomicU32 = AtomicU32::new(0);
+static ON: AtomicU64 = AtomicU64::new(0);
 
 /// Whether this defect is on.
 #[inline]
@@ -132,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_defect_has_a_bit_and_a_name_and_none_is_on() {
-        assert!(MUTANTS.len() <= 32);
+        assert!(MUTANTS.len() <= 64);
         for (mutant, name, about) in MUTANTS {
             assert_eq!(Mutant::parse(name), Some(*mutant));
             assert!(about.trim().ends_with('.') && !on(*mutant), "{name}");

@@ -336,7 +336,9 @@ impl Memory {
             if is_request(message) {
                 self.turned_away.remember(&entry.key, told, now_s);
             }
-            self.table.remove(handle);
+            if !mutant::on(Mutant::RefusedStaysClaimed) {
+                self.table.remove(handle);
+            }
         }
     }
 

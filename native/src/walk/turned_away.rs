@@ -6,6 +6,7 @@
 //! nobody twice.
 
 use super::digest::Digest;
+use crate::simulation::mutant::{self, Mutant};
 
 /// A key is remembered for one to two of these.
 const GENERATION_S: i64 = 5;
@@ -117,7 +118,8 @@ impl TurnedAway {
 
     /// What the key was told, if that is not long ago. One look at a length while nobody was turned away.
     pub fn told(&mut self, key: &Digest, now_s: i64) -> Option<Told> {
-        if self.young.is_empty() && self.old.is_empty() {
+        if (self.young.is_empty() && self.old.is_empty()) || mutant::on(Mutant::TurnedAwayForgotten)
+        {
             return None;
         }
         self.turn(now_s);
