@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["Choice", "Choices", "Steady", "rounded", "stream"]
+__all__ = ["Choice", "Choices", "Steady", "picked", "rounded", "stream"]
 
 DIGITS: Final = 4
 
@@ -66,8 +66,14 @@ class Choices:
 
 
 def rounded(number: float) -> float:
-    """A share as it stands in a file: what was below one stays below."""
-    return int(number * 10**DIGITS) / 10**DIGITS
+    """As it stands in a file: below 1 when it was."""
+    scale: int = 10**DIGITS
+    return int(number * scale) / scale
+
+
+def picked(names: Sequence[str], how: float) -> str:
+    """One of some names, by a number from 0 to 1."""
+    return names[min(int(how * len(names)), len(names) - 1)]
 
 
 class Steady(Random):

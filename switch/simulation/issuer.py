@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Final
 
 from switch.model.kind import Kind
-from switch.simulation.chance import Choices, rounded
+from switch.simulation.chance import Choices, picked, rounded
 from switch.simulation.ledgers import Held, Seen
 from switch.simulation.network import Network
 from switch.simulation.plan import Plan, noise, stream
@@ -259,7 +259,7 @@ class Bank:
         elif held.requests > 1:
             code = "00" if advice else "94"
         elif act in {"decline", "late_decline"} and not advice:
-            code = DECLINES[int(how[2] * len(DECLINES))]
+            code = picked(DECLINES, how[2])
         elif message.kind in MOVES:
             held.held = seen.amount
         seen.code = code
@@ -374,7 +374,7 @@ class Bank:
             return
         if act == "refuse_reversal" and not self.healed:
             self.counts["refuse_reversal"] += 1
-            code = REFUSALS[int(how[2] * len(REFUSALS))]
+            code = picked(REFUSALS, how[2])
         seen.code = code
         held.acknowledged += code in {"00", "25"}
         values = {**_echoes(message, ECHOES), "response_code": code}

@@ -71,6 +71,8 @@ class Node:
         self.stopping: asyncio.Event | None = None
         self.up = False
         self.retired = False
+        self.starts_ns: list[int] = []
+        """When each life began."""
         self.marks: list[tuple[int, int]] = []
         """When which LSN was known to be durable."""
         self.told: Callable[[str], None] | None = None
@@ -93,6 +95,7 @@ class Node:
         if self.retired or self.life is not None:
             return
         self.lives += 1
+        self.starts_ns.append(self.loop.now_ns)
         if self.told is not None:
             self.told(f"life {self.lives} starts")
         self.life = life = Life(f"w0/{self.lives}")

@@ -31,6 +31,12 @@ SHED: Final = STATELESS | {"91"}
 """Likewise, where requests were shed before they were looked at."""
 
 
+FORGOTTEN_NS: Final = 11_000_000_000
+"""After so long it is forgotten that a key was turned away."""
+TURNED_AWAY_NS: Final = 4_000_000_000
+"""So long at least a key that was turned away is told the same, as long as its node lives."""
+
+
 class Broken(msgspec.Struct, frozen=True):
     """A rule that did not hold."""
 
@@ -67,6 +73,10 @@ class Evidence(msgspec.Struct):
     """Some requests were refused unread because there were too many."""
     token_cards: dict[str, str] = {}
     """Token to the card behind it."""
+    starts_ns: Sequence[int] = ()
+    """When each life of the node began, virtual."""
+    room_ns: int = 0
+    """Since when the journal has had room and a sound disk, virtual; 0: it is not known."""
 
     @property
     def stateless(self) -> frozenset[str]:
@@ -373,6 +383,7 @@ def _told(evidence: Evidence, slot: Slot, body: Body) -> Iterator[Broken]:
     if any(told.rrn != body.rrn for told in body.told):
         yield Broken("D1", "answered with another reference", slot.key)
     yield from _counted(evidence, slot, "request", body.sent, body.told)
+    yield from _turned_away(evidence, slot, body)
     kept = evidence.kept_of(slot, body)
     answers = {
         (told.code, told.auth_code)
@@ -389,10 +400,33 @@ def _told(evidence: Evidence, slot: Slot, body: Body) -> Iterator[Broken]:
                 yield Broken("M5", f"told {code}, and no record has it", slot.key)
         elif kept.code != code:
             yield Broken("D1", f"told {code}, recorded {kept.code}", slot.key)
-    if any(told.code == "96" for told in body.told) and not evidence.no_room:
-        stored = kept is not None and kept.code == "96"
-        if not stored:
+    stored = kept is not None and kept.code == "96"
+    for told in body.told:
+        if told.code == "96" and not stored and not _may_lack_room(evidence, body, told):
             yield Broken("L1", "told 96 without need", slot.key)
+            return
+
+
+def _may_lack_room(evidence: Evidence, body: Body, told: Told) -> bool:
+    """Whether this answer may be for want of room: not long after there was room again."""
+    if not evidence.no_room:
+        return False
+    again = evidence.room_ns and told.at_ns > evidence.room_ns
+    return not again or told.at_ns - body.told[0].at_ns < FORGOTTEN_NS
+
+
+def _turned_away(evidence: Evidence, slot: Slot, body: Body) -> Iterator[Broken]:
+    """D1: whoever was told that there is no room is not approved by a repeat that was under way:
+    he has heard a decline, and his bank would hold the money."""
+    refused = next(iter(body.told), None)
+    if refused is None or refused.code not in {"91", "96"} or evidence.stepped:
+        return
+    for told in body.told:
+        soon = told.at_ns - refused.at_ns < TURNED_AWAY_NS
+        restarted = any(body.sent[0][0] < at < told.at_ns for at in evidence.starts_ns)
+        if told.code in {"00", "11"} and soon and not restarted:
+            yield Broken("D1", f"told {refused.code}, then approved", slot.key)
+            return
 
 
 def _counted(

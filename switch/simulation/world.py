@@ -420,6 +420,7 @@ class World:
         elif name in DAMAGE:
             self.ordeals.damage(name, how)
         elif name == "no_space":
+            self._room_ns = 0
             self.disk.capacity_bytes = sum(self.disk.files().values()) + int(how * 20_000)
             self.loop.call_later(0.2 + how, self._room)
         else:
@@ -427,9 +428,14 @@ class World:
 
     def _room(self) -> None:
         self.disk.capacity_bytes = None
+        alone = not any(self.plan.knows(name) for name in HALTS - {"no_space"})
+        self._room_ns = self.loop.now_ns if alone else 0
+
+    _room_ns = 0
 
     def _heal(self) -> None:
         self.note("healed")
+        self._room_ns = self._room_ns or self.loop.now_ns
         self.network.foul = False
         self.network.healed = True
         self.aims.disarm()
@@ -533,6 +539,8 @@ class World:
             any(self.plan.knows(name) for name in HALTS),
             bool(self.node.shed.total()),
             self.wallet.cards if self.wallet is not None else {},
+            self.node.starts_ns,
+            self._room_ns,
         )
         self.broken += judge(evidence)
         return recorded.records
