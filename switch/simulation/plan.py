@@ -15,6 +15,7 @@ __all__ = [
     "AIMS",
     "BANK_FAULTS",
     "FAULTS",
+    "HALF_GROUP",
     "Aim",
     "Plan",
     "Script",
@@ -105,6 +106,8 @@ UPKEEP_POINTS: Final = (
     "journal.remove.before",
     "journal.remove.after",
 )
+HALF_GROUP: Final = "half_group"
+"""The moment between the two parts of a group that lies in two segments."""
 HALVES: Final = 0.4
 """Share of worlds with a cut between the two halves of a group that lies in two segments; a world
 has only a few such groups."""
@@ -266,7 +269,7 @@ def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Pl
         delay = aim.choice((0, 0, aim.randint(1, 300), aim.randint(1, 10_000)))
         aims.append(Aim(at, nth, delay, aim.random() < 0.8))
     if aim.random() < HALVES:
-        aims.append(Aim("half_group", aim.randint(1, 3), aim.randint(1, 10_000), power=True))
+        aims.append(Aim(HALF_GROUP, aim.randint(1, 3), aim.randint(1, 10_000), power=True))
     if aim.random() < UPKEEP:
         chosen["checkpoint"] = SHARE_OF["checkpoint"]
         aims.append(Aim(aim.choice(UPKEEP_POINTS), aim.randint(1, 4), 0, aim.random() < 0.8))
