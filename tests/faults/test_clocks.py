@@ -156,11 +156,17 @@ async def test_steps_of_an_hour_move_no_deadline_and_lose_no_duplicate(
         assert (await acquirer.ask(first)).get("auth_code") == "A00001"
         assert len(bank.requests) == before, "the bank sees it once"
 
+    furthest_s = 0
     for number, step_s in enumerate((HOUR_S, -HOUR_S, 0, 2 * HOUR_S), 1):
         await unanswered(step_s)
         await reversed_so_far(bank, number)
         await stored()
         assert (await acquirer.ask(purchase())).get("response_code") == "00"
+        # The step was taken: field 7 goes along where it is forward, and stands where it is back.
+        furthest_s = max(furthest_s, step_s)
+        shown = str(bank.requests[-1].get("transmission_time"))
+        ahead_s = _after(shown, time.strftime("%m%d%H%M%S", time.gmtime()))
+        assert abs(ahead_s - furthest_s) < HOUR_S / 2, (step_s, shown)
     # Set back, and then killed: the next worker's clock is two hours behind its journal.
     node.clock.set(0)
     await node.kill_worker()
@@ -171,6 +177,16 @@ async def test_steps_of_an_hour_move_no_deadline_and_lose_no_duplicate(
     await asyncio.sleep(0.5)
     assert len(keys(bank)) == 4, "what was settled is not reversed again"
     no_number_twice(bank)
+
+
+def _after(later: str, earlier: str) -> float:
+    """Seconds between two field 7s of about the same day of the same year, or of its turn."""
+    there, here = (
+        datetime.strptime(f"2028{text}", "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        for text in (later, earlier)
+    )
+    apart_s = (there - here).total_seconds()
+    return apart_s if apart_s > -180 * 86_400 else apart_s + 366 * 86_400
 
 
 async def reversed_so_far(bank: Bank, count: int) -> None:
