@@ -15,7 +15,7 @@ __all__ = ["HEADS", "KEYS", "cells", "head", "plain", "screen"]
 
 HEADS: Final = (
     "member", "role", "links", "state", "rate/s", "flight", "p50", "p99", "appr", "t-o/min",
-    "waiting", "last",
+    "waiting", "circuit", "stand-in", "last",
 )  # fmt: skip
 KEYS: Final = {
     "m": "member", "r": "rate", "p": "p99", "a": "approved", "t": "timeouts", "w": "waiting",
@@ -62,6 +62,8 @@ def cells(row: Row) -> tuple[str, ...]:
         "–" if row.approved is None else f"{100 * row.approved:.1f} %",
         "–" if row.timeouts_per_min is None else f"{row.timeouts_per_min:,.0f}",
         "–" if row.waiting is None else f"{row.waiting:,}",
+        "–" if row.circuit is None else ("" if row.circuit == "closed" else "! ") + row.circuit,
+        row.stand_in or "–",
         "–" if row.last_s is None else f"{row.last_s:.1f} s",
     )
 
@@ -91,6 +93,10 @@ def screen(board: Board, sort: str) -> RenderableType:
         shown[3] = Text(str(shown[3]), colour)
         if row.waiting:
             shown[10] = Text(str(shown[10]), "bold yellow")
+        if row.circuit not in {None, "closed"}:
+            shown[11] = Text(str(shown[11]), "bold red")
+        if row.stand_in in {"stands in", "suspended"}:
+            shown[12] = Text(str(shown[12]), "bold yellow")
         table.add_row(*shown)
     style = "bold" if board.worker == "running" else "bold white on red"
     keys = "  ".join(f"{key} {word}" for key, word in KEYS.items())

@@ -15,7 +15,7 @@ from switch.observe.catalogue import PREFIX
 from switch.observe.percentiles import Percentiles
 from switch.observe.place import GATEWAY, meter_files
 from switch.runtime.clock import BusinessDay, monotonic_ns, wall_ms, wall_s
-from switch.settings.schema import Settings
+from switch.settings.schema import Issuer, Settings
 
 __all__ = ["SILENT_S", "SORTS", "Board", "Row", "Sampler", "ordered"]
 
@@ -47,6 +47,11 @@ class Row(msgspec.Struct, kw_only=True):
     timeouts_per_min: float | None = None
     waiting: int | None = None
     """Reversals that the bank has not acknowledged."""
+    circuit: Literal["closed", "half open", "open"] | None = None
+    """Of a bank; open: it is not asked."""
+    stand_in: Literal["off", "ready", "stands in", "suspended"] | None = None
+    """Of a bank. off: no rule; stands in: it approved in the bank's name within the interval;
+    suspended: by an operator."""
     last_s: float | None = None
     """Since the last message read from it, as far as this process has watched."""
 
@@ -135,7 +140,7 @@ class Sampler:
         ours = self._ours.since_last(0.5, 0.99)
         rows = [
             *(self._acquirer(a.id, gauges, grown, now_ns) for a in self._settings.acquirers),
-            *(self._bank(bank.id, gauges, grown, now_ns) for bank in self._settings.issuers),
+            *(self._bank(bank, gauges, grown, now_ns) for bank in self._settings.issuers),
         ]
         outcomes = grown.by("transactions_total", "outcome")
         all_of = sum(outcomes.values())
@@ -196,7 +201,8 @@ class Sampler:
             last_s=self._last(name, grown, now_ns),
         )
 
-    def _bank(self, name: str, gauges: Mapping[str, int], grown: "_Grown", now_ns: int) -> Row:
+    def _bank(self, bank: Issuer, gauges: Mapping[str, int], grown: "_Grown", now_ns: int) -> Row:
+        name = bank.id
         results = {
             result: grown.of(f'upstream_requests_total{{issuer="{name}",result="{result}"}}')
             for result in ("answered", "timeout", "link_down", "rejected")
@@ -220,6 +226,8 @@ class Sampler:
             approved=classes["approved"] / decided if decided else None,
             timeouts_per_min=60 * results["timeout"] / grown.elapsed_s,
             waiting=gauges.get(f'{PREFIX}saf_entries{{member="{name}"}}', 0),
+            circuit=_circuit(gauges, name),
+            stand_in=_stand_in(gauges, grown, name, rules=len(bank.stand_in)),
             last_s=self._last(name, grown, now_ns),
         )
 
@@ -271,3 +279,20 @@ def _state(gauges: Mapping[str, int], name: str) -> State:
     if gauges.get(f"{PREFIX}member_signed_on{label}", 0):
         return "signed on"
     return "connected" if gauges.get(f"{PREFIX}link_connections{label}", 0) else "down"
+
+
+def _circuit(gauges: Mapping[str, int], name: str) -> Literal["closed", "half open", "open"]:
+    if gauges.get(f'{PREFIX}circuit_state{{issuer="{name}",state="open"}}', 0):
+        return "open"
+    half = gauges.get(f'{PREFIX}circuit_state{{issuer="{name}",state="half_open"}}', 0)
+    return "half open" if half else "closed"
+
+
+def _stand_in(
+    gauges: Mapping[str, int], grown: _Grown, name: str, rules: int
+) -> Literal["off", "ready", "stands in", "suspended"]:
+    if gauges.get(f'{PREFIX}stand_in_suspended{{issuer="{name}"}}', 0):
+        return "suspended"
+    if grown.compared and grown.of(f'stand_in_total{{issuer="{name}",result="stood"}}'):
+        return "stands in"
+    return "ready" if rules else "off"

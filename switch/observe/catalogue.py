@@ -359,6 +359,11 @@ FAMILIES: Final = (
         result=STAND_IN_RESULTS,
     ),
     _gauge(
+        "stand_in_suspended",
+        "1 while an operator has stand-in for a bank suspended.",
+        issuer=None,
+    ),
+    _gauge(
         "circuit_state",
         "1 for the state of a bank's circuit; while it is open the bank is not asked.",
         issuer=None,

@@ -131,6 +131,7 @@ class Gauges:
         if isinstance(member, Bank):
             metrics.set("inflight_limit", 0, issuer=name)
             metrics.set("inflight_requests", 0, issuer=name)
+            metrics.set("stand_in_suspended", 0, issuer=name)
             for state in CIRCUIT_STATES:
                 metrics.set("circuit_state", 0, issuer=name, state=state)
             self.former[member.index] = name
@@ -164,6 +165,7 @@ class Gauges:
             for state in HEALTH_STATES:
                 metrics.set("link_health", states[state], issuer=bank.name, state=state)
             self._circuit(bank)
+            metrics.set("stand_in_suspended", int(bank.stand_in_suspended), issuer=bank.name)
             for number, result in enumerate(STAND_IN_RESULTS):
                 total = bank.stand_ins[number]
                 metrics.publish("stand_in_total", total, issuer=bank.name, result=result)

@@ -143,6 +143,24 @@ time.sleep(60)
 """A worker's meter without a worker."""
 
 
+def test_circuit_and_stand_in_of_a_bank_are_shown(settings: Settings, metrics: Metrics) -> None:
+    bank, other = (one.id for one in settings.issuers)
+    sampler = Sampler(settings)
+    first = sampler.look()
+    assert (row(first, bank)["circuit"], row(first, bank)["stand_in"]) == ("closed", "off")
+    assert row(first, settings.acquirers[0].id)["circuit"] is None
+    metrics.set("circuit_state", 1, issuer=bank, state="open")
+    metrics.set("circuit_state", 1, issuer=other, state="half_open")
+    metrics.count("stand_in_total", 3, issuer=bank, result="stood")
+    metrics.count("stand_in_total", 3, issuer=other, result="count")
+    board = sampler.look()
+    assert (row(board, bank)["circuit"], row(board, bank)["stand_in"]) == ("open", "stands in")
+    assert (row(board, other)["circuit"], row(board, other)["stand_in"]) == ("half open", "off")
+    assert any("! open  stands in" in line for line in plain(board, "member"))
+    metrics.set("stand_in_suspended", 1, issuer=bank)
+    assert row(sampler.look(), bank)["stand_in"] == "suspended"
+
+
 def test_the_gateway_is_no_worker(settings: Settings, metrics: Metrics) -> None:
     gateway = Metrics(meter_file(settings.node.data_dir, GATEWAY), Members([], []), GATEWAY)
     assert Sampler(settings).look().up_s == 60

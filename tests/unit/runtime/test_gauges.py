@@ -76,3 +76,24 @@ def owed(node: Any) -> tuple[int, int]:
     names = ("saf_entries", "saf_oldest_entry_timestamp_seconds")
     entries, oldest = (gauges[f'tapswitch_{name}{{member="BANK01"}}'] for name in names)
     return entries, oldest
+
+
+async def test_a_banks_circuit_and_its_stand_in(tmp_path: Path) -> None:
+    bank = Bank()
+    async with rig(tmp_path, [await bank.start()]) as node:
+        member = node.member("BANK01")
+
+        def published() -> dict[str, int]:
+            node.worker.gauges.refresh(node.driver)
+            return meter.MeterReader.open(str(node.worker.metrics.path)).gauges()
+
+        gauges = published()
+        assert gauges['tapswitch_circuit_state{issuer="BANK01",state="closed"}'] == 1
+        assert gauges['tapswitch_stand_in_suspended{issuer="BANK01"}'] == 0
+        member.stand_in_suspended = True
+        assert published()['tapswitch_stand_in_suspended{issuer="BANK01"}'] == 1
+        node.worker.gauges.removed(member)
+        gauges = meter.MeterReader.open(str(node.worker.metrics.path)).gauges()
+        assert gauges['tapswitch_circuit_state{issuer="BANK01",state="closed"}'] == 0
+        assert gauges['tapswitch_stand_in_suspended{issuer="BANK01"}'] == 0
+    await bank.stop()
