@@ -329,6 +329,14 @@ def _ladder_plan(
 )
 @click.option("--connections", type=click.IntRange(1, 1_024), default=32, show_default=True)
 @click.option("--short", is_flag=True, help="Two seconds a step: shows that it works, no figures.")
+@click.option(
+    "--share",
+    type=click.FloatRange(0.03, 1),
+    default=1.0,
+    show_default=True,
+    help="Of its core that the switch gets, in all phases, beside a process that never rests: "
+    "where ten times the knee is more than the generator can send.",
+)
 @click.option("--no-pin", is_flag=True, help="Processes run on whatever core is free.")
 @click.option("--require", is_flag=True, help="Exit code 6 when a required figure is not reached.")
 @click.option("--seed", type=int, default=1, show_default=True)
@@ -364,6 +372,7 @@ def overload(
         quiet_rate=options["quiet_rate"],
         connections=options["connections"],
         pinned=not options["no_pin"],
+        share=options["share"],
         seed=options["seed"],
     )
     if options["multiples"]:

@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from switch.apps.bench import ledgers, systems
+from switch.apps.bench.neighbour import beside
 from switch.apps.bench.pins import Memory, pin
 from switch.apps.bench.plan import LAG_P99_MAX_US, Plan
 from switch.apps.bench.run import scratch
@@ -85,6 +86,8 @@ class OverloadPlan(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 32
     knee_step_s: float = 3.0
     pinned: bool = True
+    share: float = 1.0
+    """What the switch gets of its core, in all phases; less than 1: beside a neighbour."""
     limits: str = ""
     """Further lines of the noisy acquirer's settings."""
     seed: int = 1
@@ -225,10 +228,15 @@ class Overload:
             pin(os.getpid(), set(cores[1:]))
             threads = pin(node.tree, {cores[0]})
             stack.callback(pin, os.getpid(), set(cores))
+            part = ""
+            if plan.share < 1:
+                part = ", " + stack.enter_context(beside(node.tree, cores[0], plan.share))
             self._pinned = (
-                f"switch ({threads} threads) on core {cores[0]}, generator and bank on "
+                f"switch ({threads} threads) on core {cores[0]}{part}; generator and bank on "
                 f"{', '.join(map(str, cores[1:]))}"
             )
+        elif plan.share < 1:
+            raise OperatorError("a share needs a core of the switch's own, and another one")
         self._say(f"{node.name}: pid {node.pid}; {self._pinned}")
         told = systems.ready_of(place)
         addresses = told["acquirers"]
