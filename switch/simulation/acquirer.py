@@ -16,7 +16,7 @@ from switch.simulation.ledgers import Asked, Body, Slot, Told, Undoing
 from switch.simulation.network import Network
 from switch.simulation.plan import Plan, Script, noise
 from switch.simulation.script import AMOUNTS, KINDS, MOMENTS
-from switch.simulation.wallet import EXPIRY, card
+from switch.simulation.wallet import EXPIRY, barred, card
 from switch.wire import Dialect, Framer, Message
 
 __all__ = ["Acquirer"]
@@ -226,6 +226,9 @@ class Acquirer:
         if script.tap and self.wallet is not None and name in {"purchase", "authorisation"}:
             tapped = self.wallet.tap(script, amount, self.wall_s(), self.plan)
             self.counts["forge"] += tapped.forged
+            why = barred(tapped.token, amount)
+            if why:
+                self.counts[f"token: {why}"] += 1
             self.counts["replay_counter"] += "replay_counter" in script.faults
             pan = tapped.token
         place = (amount if name != "balance" else 0, pan, processing + mti)

@@ -66,7 +66,7 @@ class Kept(msgspec.Struct):
     stood: int = 0
     """LSN of an approval in its bank's name."""
     why: str = ""
-    """What kept the bank from answering, as that record says."""
+    """What kept the bank from answering, as that record says; of a decline, its reason."""
     advice: tuple[str, str] | None = None
     """Numbers of the advice of such an approval."""
     withdrawn: tuple[str, str] | None = None
@@ -146,6 +146,7 @@ def _one(books: Recorded, record: Mapping[str, Any], lsn: int) -> None:
                 kept.outcome = KeyState.DECLINED
                 kept.code = record.get("code", "")
                 kept.end = record.get("end", "")
+                kept.why = record.get("reason", "")
                 _counter(kept, record)
         case "ADVISED":
             _advised(books, record, lsn)

@@ -18,6 +18,7 @@ from switch.simulation.fold import OPEN, Kept, Recorded
 from switch.simulation.issuer import MOVES, Bank
 from switch.simulation.ledgers import Asked, Body, Held, Slot, Told
 from switch.simulation.plan import STAND_IN_AMOUNT_MAX, Plan
+from switch.simulation.wallet import barred
 
 __all__ = ["RULES", "VAGUE", "Broken", "Evidence", "chief", "judge"]
 
@@ -457,8 +458,32 @@ def _counters(evidence: Evidence) -> Iterator[Broken]:
             continue
         if body.forged:
             yield Broken("E2", "a forged tap was approved", slot.key)
+        why = barred(body.token, body.amount)
+        if why:
+            rule = "E4" if why == "suspended" else "E7"
+            yield Broken(rule, f"approved on a token that was barred: {why}", slot.key)
         if used.setdefault((body.token, body.counter), body.rrn) != body.rrn:
             yield Broken("E1", "two taps with one counter were approved", slot.key)
+
+
+def _taps(evidence: Evidence) -> Iterator[Broken]:
+    """E3, E7: a counter is used up by what took it and by nothing else; what a token is not good
+    for goes to no bank."""
+    taken: dict[tuple[str, int], list[str]] = {}
+    seen: list[tuple[Slot, Body]] = []
+    for slot, body in evidence.bodies():
+        kept = evidence.kept_of(slot, body) if body.token else None
+        if kept is None:
+            continue
+        if kept.counter is not None:
+            taken.setdefault((body.token, body.counter), []).append(body.rrn)
+        if kept.accepted and barred(body.token, body.amount):
+            yield Broken("E7", "a bank was asked for what its token is not good for", slot.key)
+        if kept.declined and kept.why == "atc_seen":
+            seen.append((slot, body))
+    for slot, body in seen:
+        if not [rrn for rrn in taken.get((body.token, body.counter), ()) if rrn != body.rrn]:
+            yield Broken("E3", f"counter {body.counter} was refused, and nothing took it", slot.key)
 
 
 def _totals(evidence: Evidence) -> Iterator[Broken]:
@@ -486,6 +511,7 @@ RULES: Final[Sequence[Callable[[Evidence], Iterator[Broken]]]] = (
     _banks,
     _answers,
     _counters,
+    _taps,
     _allowances,
     _totals,
 )

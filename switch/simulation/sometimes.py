@@ -30,6 +30,8 @@ SOMETIMES: Final[tuple[str, ...]] = (
     "checkpoint while reversals owed", "cut behind a checkpoint",
     "crashed: checkpoint.carried", "crashed: journal.remove.before",
     "crashed: journal.rotate.after",
+    # What a token was not good for.
+    "token: suspended", "token: ceiling",
     # What was approved in a bank's name, and what was not any more.
     "stand-in: stood", "stand-in: count", "stand-in: sum", "stand-in: bank_sum",
     # Cuts that were aimed.

@@ -12,15 +12,23 @@ import msgspec
 from switch.crypto.masters import DEMO_INDEX, create_demo_masters, open_masters
 from switch.model.pan import luhn_digit
 from switch.model.time import transmission_time
+from switch.model.token import TokenState
 from switch.native import index as indexes
 from switch.native import journal as journals
 from switch.simulation.plan import Plan
 
-__all__ = ["EXPIRY", "TOKEN_PREFIX", "Tap", "Tokens", "Wallet", "card"]
+__all__ = ["EXPIRY", "TOKEN_PREFIX", "Tap", "Tokens", "Wallet", "barred", "card"]
 
 TOKEN_PREFIX: Final = "629977"
 TOKENS: Final = 4
 """For cards of each bank."""
+SUSPENDED: Final = TOKENS
+"""A further token of each bank's card 0, which is suspended."""
+CEILED: Final = TOKENS + 1
+"""A further token of its card 1, good up to `CEILING_MINOR`."""
+CEILING_MINOR: Final = 500
+ODD_ONES: Final = {4: SUSPENDED, 7: CEILED}
+"""Of every nine transactions those that are tried with one of these."""
 BANKS: Final = 3
 EXPIRY: Final = "3112"
 REQUESTOR: Final = "12300000001"
@@ -93,6 +101,14 @@ class Tokens:
                 place = bank * 1_000 + number + 1
                 rows.append(_Row(token, vault.seal(pan, place, 1), place))
                 self.cards[token] = pan
+            for number, of, limits in (
+                (SUSPENDED, 0, {"state": TokenState.SUSPENDED}),
+                (CEILED, 1, {"ceiling_minor": CEILING_MINOR, "ceiling_currency": 156}),
+            ):
+                token, pan = _token(bank, number), card(bank, of)
+                place = bank * 1_000 + number + 1
+                rows.append(_Row(token, vault.seal(pan, place, 1), place, **limits))
+                self.cards[token] = pan
         opened = indexes.Index.open(str(self.index_dir), keys)
         rebuild = opened.rebuild()
         rebuild.add(sorted(rows, key=lambda row: row.token), 1)
@@ -107,6 +123,14 @@ class Tokens:
             f'card_masters_file = "{self.masters_file.name}"\n'
             "atc_entries_max = 1024\n"
         )
+
+
+def barred(token: str, amount: int) -> str:
+    """Why nothing of this amount may be approved on a token: ``suspended``, ``ceiling``; or ''."""
+    number = int(token[len(TOKEN_PREFIX) : -1]) % 1_000
+    if number == SUSPENDED:
+        return "suspended"
+    return "ceiling" if number == CEILED and amount > CEILING_MINOR else ""
 
 
 class Wallet:
@@ -125,11 +149,11 @@ class Wallet:
 
     def tap(self, script: Any, amount: int, wall_s: int, plan: Plan) -> Tap:
         """A tap as a script wants it: genuine, with a counter that was used, or forged."""
-        number = script.card % TOKENS
+        number = ODD_ONES.get(script.number % 9, script.card % TOKENS)
         token = _token(script.bank % BANKS, number)
         device = self._devices.get(token)
         if device is None:
-            profile = PROFILES[number]
+            profile = PROFILES[number % len(PROFILES)]
             device = self._masters.element(
                 profile, DEMO_INDEX, token, 1, EXPIRY, requestor=REQUESTOR, counter=0
             )
