@@ -99,6 +99,8 @@ class Aims:
                 what = self._answer(frame)
             if what is not None:
                 self._moment(what)
+            if what == "request_read":
+                self._moment("hang_up")
 
     def _answer(self, frame: bytes) -> str | None:
         try:
@@ -122,5 +124,11 @@ class Aims:
                 )
 
     def _strike(self, aim: Aim) -> None:
-        if not self._world.network.healed:
+        if self._world.network.healed:
+            return
+        if aim.at == "hang_up":
+            self._world.note("every bank hangs up")
+            for bank in self._world.banks.values():
+                bank.flap(0.1)
+        else:
             self._world.power_cut(power=aim.power, why=f"{aim.delay_us} us after {aim.at}")

@@ -97,6 +97,8 @@ AIMS: Final = (
 
 STAND_IN_AMOUNT_MAX: Final = 1_000
 """Of one approval in a bank's name, in worlds that have such."""
+HANG_UPS: Final = 0.5
+"""Share of worlds in which all banks hang up when a request has just been read."""
 UPKEEP: Final = 0.15
 """Share of worlds that die within a checkpoint, or while segments are removed behind one."""
 UPKEEP_POINTS: Final = (
@@ -273,6 +275,8 @@ def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Pl
     if aim.random() < UPKEEP:
         chosen["checkpoint"] = SHARE_OF["checkpoint"]
         aims.append(Aim(aim.choice(UPKEEP_POINTS), aim.randint(1, 4), 0, aim.random() < 0.8))
+    if aim.random() < HANG_UPS:
+        aims.append(Aim("hang_up", aim.randint(2, 60), aim.choice((0, 100, 1_000)), power=False))
     deadline_ms = shape.choice((150, 300, 600, 1_200))
     return Plan(
         seed=seed,

@@ -37,7 +37,7 @@ SOMETIMES: Final[tuple[str, ...]] = (
     # Cuts that were aimed.
     "aimed: request_read", "aimed: request_sent", "aimed: reply_read", "aimed: approval_sent",
     "aimed: decline_sent", "aimed: reversal_answered", "aimed: reversal_sent",
-    "aimed: reversal_acknowledged", "aimed: half_group",
+    "aimed: reversal_acknowledged", "aimed: half_group", "aimed: hang_up",
     "crashed: journal.sync.before", "crashed: journal.sync.after",
     "crashed: release.answer.before", "crashed: release.answer.after",
     "crashed: release.request.before", "crashed: release.request.after",
