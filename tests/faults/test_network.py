@@ -127,8 +127,10 @@ async def test_a_worker_that_stood_still_times_out_before_it_uses_what_came_mean
     await shared.sold(10)
     process = shared.bare.process
     assert process is not None
-    last = max(record["lsn"] for record in shared.records())
+    # At the bank, and their answers still on the way.
+    await until(lambda: shared.accepted >= 3, 10, "requests in flight")
     process.send_signal(signal.SIGSTOP)
+    last = max(record["lsn"] for record in shared.records())
     await until(lambda: shared.fleet.status()["in_flight"] > 5, 5, "sales under way")
     stands_s = 10.0 if WHOLE else 1.2
     began = shared.fleet.status()["unknown"]

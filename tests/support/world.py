@@ -163,6 +163,12 @@ class World:
         status = self.fleet.status()
         return int(status["approved"] + sum(status["declined"].values()))
 
+    @property
+    def accepted(self) -> int:
+        """Requests that the journal has as accepted and not answered, as it stands."""
+        self._tail.poll()
+        return self._tail.in_flight
+
     def resume(self) -> None:
         """After a rest: terminals sell again, banks misbehave again."""
         for issuer in self.issuers.values():
