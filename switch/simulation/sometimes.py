@@ -28,7 +28,7 @@ SOMETIMES: Final[tuple[str, ...]] = (
     # What the journal went through, and what a start refused.
     "checkpoint", "segment removed", "flip", "flip refused", "old_record", "old_record refused",
     "checkpoint while reversals owed", "cut behind a checkpoint",
-    "crashed: checkpoint.carried", "crashed: journal.remove.before",
+    "crashed: checkpoint.carried",
     "crashed: journal.rotate.after",
     # What a token was not good for.
     "token: suspended", "token: ceiling",
