@@ -9,10 +9,13 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
+import switch
+from switch.simulation.case import kept_in
 from switch.simulation.mutants import ASK, all_mutants
 from switch.simulation.swarm import Case, Pool
 
@@ -21,6 +24,8 @@ __all__ = ["BUDGET", "Caught", "hunt", "rotation"]
 BUDGET: Final = 60
 """Seeds within which a defect must be noticed."""
 TRANSACTIONS: Final = 150
+KEPT: Final = Path(switch.__file__).resolve().parents[1] / "tests/simulation/regressions.toml"
+"""Small worlds that once failed, each with the defect of then."""
 
 
 class Caught(msgspec.Struct, frozen=True):
@@ -34,9 +39,12 @@ class Caught(msgspec.Struct, frozen=True):
 
 
 def hunt(pool: Pool, mutant: str, budget: int = BUDGET) -> Caught:
-    """Runs worlds with a defect, in the order of their seeds, until one notices it."""
-    for seed in range(1, budget + 1):
-        broken = pool.one(Case(seed, TRANSACTIONS, (), mutant)).outcome.broken
+    """Runs worlds with a defect until one notices it: those that are kept for it, then by seed."""
+    kept = kept_in(KEPT) if KEPT.exists() else []
+    cases = [one.case(mutant=mutant) for one in kept if one.mutant == mutant]
+    cases += [Case(seed, TRANSACTIONS, (), mutant) for seed in range(1, budget + 1)]
+    for seed, case in enumerate(cases[:budget], 1):
+        broken = pool.one(case).outcome.broken
         if broken:
             rules = tuple(dict.fromkeys(one.rule for one in broken))
             return Caught(mutant, seed, rules, broken[0].text)
