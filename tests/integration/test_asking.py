@@ -69,8 +69,11 @@ async def test_a_node_is_asked_while_it_runs_and_after_it_died(
     await until(lambda: len(bank.requests) == 2, what="the request in flight")
     worker = node.worker_pid
     assert node.process is not None
-    node.process.kill()
+    # Held first: a supervisor that dies tells its worker to end in order, and one that lives starts
+    # the next.
+    node.process.send_signal(signal.SIGSTOP)
     os.kill(worker, signal.SIGKILL)
+    node.process.kill()
     await until(lambda: not alive(worker), what="the end of the worker")
     told = await asked(config, "trace", str(second["rrn"]))
     (open_one,) = told["transactions"]
