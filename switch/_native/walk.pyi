@@ -365,6 +365,9 @@ class Gate:
     @property
     def held(self) -> int:
         """Frames held in all."""
+    @property
+    def recorded(self) -> int:
+        """Frames that wait for a record of theirs to be durable."""
     def held_bytes(self, slot: int) -> int: ...
     def checkpoint_due(self) -> bool:
         """True when enough was written since the last checkpoint, or one is under way."""

@@ -148,7 +148,7 @@ class Driver:
                     connection.close(why)
             if more:
                 self.arm()
-            if self.intake.waiting and self.native.held:
+            if self.intake.waiting and self.native.recorded:
                 # Saturated: the loop will not sleep, and the journal's thread may want this core.
                 os.sched_yield()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process stops by it

@@ -84,7 +84,7 @@ class Intake:
     def has_room(self) -> bool:
         """Somebody waits for a turn, and enough of what was taken has left for a turn to be worth
         it."""
-        return bool(self._turns) and 2 * self._driver.native.held <= HELD_MAX
+        return bool(self._turns) and 2 * self._driver.native.recorded <= HELD_MAX
 
     def enter(self, connection: Waiting, acquirer: "Acquirer", now_ns: int) -> None:
         """A connection has frames that wait, and had none before. Who had nothing waiting is next:
@@ -184,7 +184,7 @@ class Intake:
             if tokens <= 0:
                 return self._refuse(connection, acquirer, _ALL, "rate", now_ns, now_s)
             room = min(room, tokens)
-        room = min(room, most, HELD_MAX - self._driver.native.held)
+        room = min(room, most, HELD_MAX - self._driver.native.recorded)
         before = acquirer.messages_in[:] if bucket.rate else None
         count = self._handle(connection, max(0, room), now_ns, now_s)
         if before is not None:

@@ -49,6 +49,16 @@ impl Backlog {
         Some((self.bytes.get(self.start..end)?, frame.came))
     }
 
+    /// Those that wait, from the front on.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Came)> {
+        let mut at = self.start;
+        self.frames.iter().map_while(move |frame| {
+            let start = at;
+            at += frame.length as usize;
+            Some((self.bytes.get(start..at)?, frame.came))
+        })
+    }
+
     /// Takes the front away.
     pub fn pop(&mut self) {
         let Some(frame) = self.frames.pop_front() else {
@@ -142,6 +152,9 @@ mod tests {
                 }
                 let expected = model.front().map(|(body, ns)| (&body[..], at(*ns)));
                 prop_assert_eq!(waiting.front(), expected);
+                let all: Vec<u64> = waiting.iter().map(|(_, came)| came.received_ns).collect();
+                prop_assert_eq!(all, model.iter().map(|(_, ns)| *ns).collect::<Vec<_>>());
+                prop_assert!(waiting.iter().zip(&model).all(|((a, _), (b, _))| a == b));
                 let bytes: usize = model.iter().map(|(body, _)| body.len()).sum();
                 prop_assert_eq!(waiting.waiting_bytes(), bytes);
                 prop_assert!(waiting.bytes.len() <= 2 * bytes + SPARE_BYTES + 3_000);

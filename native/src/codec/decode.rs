@@ -40,16 +40,36 @@ pub fn receive(
     content: &[u8],
     received_ns: u64,
 ) -> Result<Message, Box<Refusal>> {
+    received::<true>(dialect, content, received_ns)
+}
+
+/// As `receive`, of a message that is only to be refused: what stands inside a field that has a structure is not looked
+/// at. Whoever sends nonsense in one is told so when there is time.
+#[inline]
+pub fn receive_to_refuse(
+    dialect: &Arc<Dialect>,
+    content: &[u8],
+    received_ns: u64,
+) -> Result<Message, Box<Refusal>> {
+    received::<false>(dialect, content, received_ns)
+}
+
+#[inline]
+fn received<const INSIDE: bool>(
+    dialect: &Arc<Dialect>,
+    content: &[u8],
+    received_ns: u64,
+) -> Result<Message, Box<Refusal>> {
     let width = dialect.envelope.width();
     if width == 0 {
-        return decode(dialect, content, received_ns);
+        return decoded::<INSIDE>(dialect, content, received_ns);
     }
     let preface = match dialect.envelope.open(content) {
         Ok(preface) => preface,
         Err(fault) => return Err(misaddressed(dialect, fault)),
     };
     let body = content.get(width..).unwrap_or(&[]);
-    let mut result = decode(dialect, body, received_ns);
+    let mut result = decoded::<INSIDE>(dialect, body, received_ns);
     match &mut result {
         Ok(message) => message.preface = preface,
         Err(refusal) => {
@@ -95,6 +115,16 @@ pub fn decode(
     body: &[u8],
     received_ns: u64,
 ) -> Result<Message, Box<Refusal>> {
+    decoded::<true>(dialect, body, received_ns)
+}
+
+/// `INSIDE`: fields with a structure are checked inside, too.
+#[inline]
+fn decoded<const INSIDE: bool>(
+    dialect: &Arc<Dialect>,
+    body: &[u8],
+    received_ns: u64,
+) -> Result<Message, Box<Refusal>> {
     let head = match head(dialect, body) {
         Ok(head) => head,
         Err(fault) => {
@@ -109,7 +139,7 @@ pub fn decode(
     buffer.extend_from_slice(body);
     buffer.resize(body.len() + halves * INDEX_HALF, 0);
     let (_, index) = buffer.split_at_mut(body.len());
-    let result = fields(dialect, body, head, index);
+    let result = fields::<INSIDE>(dialect, body, head, index);
     let mut message = Message {
         dialect: Arc::clone(dialect),
         buffer,
@@ -314,10 +344,15 @@ fn head_fault(
 
 /// Walks the fields the bitmap announces, checks each, and enters it into `index`.
 #[inline]
-fn fields(dialect: &Dialect, body: &[u8], head: Head, index: &mut [u8]) -> Result<(), Box<Wrong>> {
+fn fields<const INSIDE: bool>(
+    dialect: &Dialect,
+    body: &[u8],
+    head: Head,
+    index: &mut [u8],
+) -> Result<(), Box<Wrong>> {
     let mut at = head.at;
     for (half, first) in [((head.bits >> 64) as u64, 1u8), (head.bits as u64, 65)] {
-        at = half_fields(dialect, body, half, first, at, index)?;
+        at = half_fields::<INSIDE>(dialect, body, half, first, at, index)?;
     }
     if at != body.len() {
         let found = format!("{} bytes behind the last field", body.len() - at);
@@ -328,7 +363,7 @@ fn fields(dialect: &Dialect, body: &[u8], head: Head, index: &mut [u8]) -> Resul
 
 /// The fields of one half of the bitmap, whose highest bit is field `first`; returns where the next one begins.
 #[inline(always)]
-fn half_fields(
+fn half_fields<const INSIDE: bool>(
     dialect: &Dialect,
     body: &[u8],
     half: u64,
@@ -374,7 +409,7 @@ fn half_fields(
                 return Err(wrong_value(dialect, number, start, bad, wire));
             }
         }
-        if hot.structured {
+        if INSIDE && hot.structured {
             structure(dialect, number, wire, start, count)?;
         }
         let entry = 4 * usize::from(number) - 4;

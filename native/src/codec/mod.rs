@@ -49,7 +49,7 @@ pub mod vary;
 mod tests;
 
 pub use backlog::{Backlog, Came};
-pub use decode::{Refusal, decode, is_new_request, receive};
+pub use decode::{Refusal, decode, is_new_request, receive, receive_to_refuse};
 pub use envelope::{Envelope, Preface};
 pub use frame::{Framer, Framing};
 pub use kind::{Check, Kind, RcClass};

@@ -18,6 +18,8 @@ use crate::walk::{Gate, GateError, SlotId, Ticket};
 /// Undecodable messages of one chunk that are told; what comes behind one more is not looked at any more. Whoever has
 /// read so many closes the link (`UNDECODABLE_MAX` of the listener is less), and should not pay for the rest first.
 const CHUNK_REFUSALS_MAX: usize = 40;
+/// Requests that are refused together: what is looked up of the last comes into the cache while the first are answered.
+const SHED_TOGETHER: usize = 16;
 
 #[pyclass(name = "Framer", module = "switch._native.codec")]
 pub(crate) struct PyFramer {
@@ -152,36 +154,48 @@ impl PyFramer {
         now_s: i64,
     ) -> Result<Vec<(u8, usize)>, GateError> {
         let mut shed: Vec<(u8, usize)> = Vec::new();
-        for _ in 0..frames_max {
-            let Some(message) = self.refusable(before_ns) else {
+        // Whoever proves counts it: none is to be proved that may have to wait on.
+        let together = self.guard.as_ref().map_or(SHED_TOGETHER, |_| 1);
+        let mut left = frames_max;
+        while left > 0 {
+            let requests = self.refusable(before_ns, left.min(together));
+            let count = gate.shed(&requests, slot, code, end, now_s)?;
+            for request in requests.iter().take(count) {
+                self.backlog.pop();
+                let kind = request.kind() as u8;
+                match shed.iter_mut().find(|(known, _)| *known == kind) {
+                    Some((_, known)) => *known += 1,
+                    None => shed.push((kind, 1)),
+                }
+            }
+            if count == 0 {
                 break;
-            };
-            match gate.shed(&message, slot, code, end, now_s) {
-                Ok(true) => self.backlog.pop(),
-                // A leg that cannot say it: the ordinary way finds that out, too, and says so.
-                Ok(false) | Err(GateError::Encode(_)) => break,
-                Err(error) => return Err(error),
             }
-            let kind = message.kind() as u8;
-            match shed.iter_mut().find(|(known, _)| *known == kind) {
-                Some((_, count)) => *count += 1,
-                None => shed.push((kind, 1)),
-            }
+            left = left.saturating_sub(count);
         }
         Ok(shed)
     }
 
-    /// The front of what waits, when it is a new request that came before `before_ns`, is well-formed and proves what
-    /// its link wants proved. It still waits.
-    fn refusable(&self, before_ns: u64) -> Option<Message> {
-        let (content, came) = self.backlog.front()?;
-        if came.complete_ns >= before_ns || !codec::is_new_request(&self.dialect, content) {
-            return None;
+    /// What waits, from the front on, as long as it is new requests that came before `before_ns`, are well-formed and
+    /// prove what their link wants proved. They still wait.
+    fn refusable(&self, before_ns: u64, most: usize) -> Vec<Message> {
+        let mut found = Vec::with_capacity(most);
+        for (content, came) in self.backlog.iter().take(most) {
+            if came.complete_ns >= before_ns || !codec::is_new_request(&self.dialect, content) {
+                break;
+            }
+            let received = codec::receive_to_refuse(&self.dialect, content, came.received_ns);
+            let Ok(mut message) = received else {
+                break;
+            };
+            let guard = self.guard.as_deref();
+            if !guard.is_none_or(|guard| guard.proves(&mut message)) || message.check() != Check::Ok
+            {
+                break;
+            }
+            found.push(message);
         }
-        let mut message = codec::receive(&self.dialect, content, came.received_ns).ok()?;
-        let guard = self.guard.as_deref();
-        let proved = guard.is_none_or(|guard| guard.proves(&mut message));
-        (proved && message.check() == Check::Ok).then_some(message)
+        found
     }
 }
 

@@ -554,6 +554,11 @@ impl PyGate {
         self.0.held()
     }
 
+    #[getter]
+    fn recorded(&self) -> usize {
+        self.0.recorded()
+    }
+
     fn held_bytes(&self, slot: i64) -> usize {
         self.0.held_bytes(connection(slot))
     }

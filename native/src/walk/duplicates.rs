@@ -307,6 +307,15 @@ impl Duplicates {
         }
     }
 
+    /// Asks for the place of a key to be at hand when it is looked for: the index is larger than any cache.
+    #[inline]
+    pub fn prefetch(&self, key: &Digest) {
+        let (_, home) = self.home(key);
+        if let Some(word) = self.index.get(home) {
+            prefetch(word);
+        }
+    }
+
     /// The entry of a handle; None when its slot was given to another since.
     #[inline]
     pub fn get(&self, handle: Handle) -> Option<&Entry> {

@@ -223,23 +223,39 @@ impl Figures {
 
     /// A transaction reached its final outcome.
     pub fn outcome(&mut self, acquirer: u16, class: usize, outcome: Outcome, end: [u8; 2]) {
+        self.outcomes(acquirer, class, outcome, end, 1);
+    }
+
+    /// So many did, alike.
+    pub fn outcomes(
+        &mut self,
+        acquirer: u16,
+        class: usize,
+        outcome: Outcome,
+        end: [u8; 2],
+        count: u64,
+    ) {
         let at = outcome as usize;
         if let Some(index) = self.transactions.get(class).and_then(|row| row.get(at)) {
-            self.meter.count(*index, 1);
+            self.meter.count(*index, count);
         }
         if let Some(index) = self.member_of(acquirer).and_then(|m| m.outcomes.get(at)) {
-            self.meter.count(*index, 1);
+            self.meter.count(*index, count);
         }
-        self.end(end);
+        self.ended(end, count);
     }
 
     /// How something ended (`switch/model/end.py`).
     pub fn end(&mut self, end: [u8; 2]) {
+        self.ended(end, 1);
+    }
+
+    fn ended(&mut self, end: [u8; 2], count: u64) {
         let meter = &self.meter;
         let index = resolve(&mut self.ends, end, NONE, |text| {
             meter.counter(&format!("tapswitch_terminations_total{{end=\"{text}\"}}"))
         });
-        self.meter.count(index, 1);
+        self.meter.count(index, count);
     }
 
     /// A repeat was given the stored answer.
@@ -308,12 +324,14 @@ impl Figures {
         self.meter.count(self.undelivered, 1);
     }
 
-    /// A frame was handed to a socket.
+    /// A frame of so many messages was handed to a socket.
     #[inline]
-    pub fn sent(&self, institution: u16, class: usize, bytes: usize) {
+    pub fn sent(&self, institution: u16, class: usize, messages: u64, bytes: usize) {
         if let Some(member) = self.member_of(institution) {
-            self.meter
-                .count(member.messages_out.get(class).copied().unwrap_or(NONE), 1);
+            self.meter.count(
+                member.messages_out.get(class).copied().unwrap_or(NONE),
+                messages,
+            );
             self.meter.count(member.bytes_out, bytes as u64);
         }
     }

@@ -89,6 +89,8 @@ pub(super) enum Waiting<T> {
     Request(T),
     Delivery(Rc<Original>),
     Answer(Latency, Option<T>),
+    /// So many that were refused together; nobody is told.
+    Refused(u32),
     Nobody,
 }
 
@@ -266,6 +268,11 @@ impl<T: Ticket> Gate<T> {
 
     pub fn held(&self) -> usize {
         self.hold.held()
+    }
+
+    /// Frames that wait for the journal.
+    pub fn recorded(&self) -> usize {
+        self.hold.recorded()
     }
 
     pub fn held_bytes(&self, slot: SlotId) -> usize {

@@ -60,6 +60,8 @@ pub struct Hold<T, L> {
     /// Places with something held.
     waiting: Vec<usize>,
     held: usize,
+    /// Those of them that stand on a record.
+    recorded: usize,
 }
 
 impl<T, L> Default for Hold<T, L> {
@@ -69,6 +71,7 @@ impl<T, L> Default for Hold<T, L> {
             free: Vec::new(),
             waiting: Vec::new(),
             held: 0,
+            recorded: 0,
         }
     }
 }
@@ -110,6 +113,7 @@ impl<T, L> Hold<T, L> {
         slot.bytes = Vec::new();
         let frames = std::mem::take(&mut slot.frames);
         self.held -= frames.len();
+        self.recorded -= frames.iter().filter(|frame| frame.lsn > 0).count();
         self.free.push(place(id));
         frames
     }
@@ -127,6 +131,11 @@ impl<T, L> Hold<T, L> {
     /// Frames held in all.
     pub fn held(&self) -> usize {
         self.held
+    }
+
+    /// Frames that wait for a record of theirs to be durable.
+    pub fn recorded(&self) -> usize {
+        self.recorded
     }
 
     /// Transactions of which an answer is held for any connection. Walks all that is held.
@@ -163,6 +172,7 @@ impl<T, L> Hold<T, L> {
             length,
         });
         self.held += 1;
+        self.recorded += usize::from(lsn > 0);
         self.list(place(id));
     }
 
@@ -224,6 +234,7 @@ impl<T, L> Hold<T, L> {
         let end = (start + frame.length).min(slot.bytes.len());
         slot.bytes.drain(start.min(end)..end);
         self.held -= 1;
+        self.recorded -= usize::from(frame.lsn > 0);
         Some(frame)
     }
 
@@ -236,7 +247,7 @@ impl<T, L> Hold<T, L> {
         mut write: impl FnMut(SlotId, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut result = Ok(());
-        let (slots, held) = (&mut self.slots, &mut self.held);
+        let (slots, held, recorded) = (&mut self.slots, &mut self.held, &mut self.recorded);
         self.waiting.retain(|place| {
             let Some(slot) = slots.get_mut(*place) else {
                 return false;
@@ -249,6 +260,7 @@ impl<T, L> Hold<T, L> {
             {
                 bytes += frame.length;
                 leave(slot.institution, frame, frame.length);
+                *recorded -= usize::from(frame.lsn > 0);
                 slot.frames.pop_front();
                 *held -= 1;
             }
@@ -454,6 +466,8 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(h.held(), expected.iter().map(VecDeque::len).sum::<usize>());
+                let recorded = expected.iter().flatten().filter(|(needs, _)| *needs > 0).count();
+                prop_assert_eq!(h.recorded(), recorded);
             }
         }
     }

@@ -182,6 +182,14 @@ impl Memory {
         self.digester.request(&self.scratch)
     }
 
+    /// As `key_of`, and asks for what is known of the key to be at hand when it is looked for.
+    pub fn key_at_hand(&mut self, message: &Message, institution: u16, now_s: i64) -> Digest {
+        let key = self.key_of(message, institution, now_s);
+        self.table.prefetch(&key);
+        self.turned_away.prefetch(&key);
+        key
+    }
+
     /// Digest of the key of the original that a reversal names; None when it names none.
     pub fn original_key_of(
         &mut self,

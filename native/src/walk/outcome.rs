@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::digest::Digest;
 use super::duplicates::{Entry, NO_ISSUER};
 use super::figures::{Outcome, Upstream, class_of};
 use super::gate::{Carried, Gate, GateError, Latency, Moment, Ticket, Waiting};
@@ -292,27 +293,74 @@ impl<T: Ticket> Gate<T> {
         Ok(())
     }
 
-    /// `refuse` for a request that nobody has looked at yet; its repeats are told the same for a while. False, and
-    /// nothing done, when its key is known: what is remembered of it must be told, so that nobody takes an approval for
-    /// a decline.
+    /// `refuse` for requests that nobody has looked at yet, from the first on; how many. Their repeats are told the same
+    /// for a while. Ends before one whose key is known: what is remembered of it must be told, so that nobody takes an
+    /// approval for a decline. Ends too before one of another class, and one whose answer cannot be built, which the
+    /// ordinary way finds out too.
+    ///
+    /// Their answers are one frame. All keys are made first, so that what is looked up of them is at hand by then.
     pub fn shed(
         &mut self,
-        request: &Message,
+        requests: &[Message],
         slot: SlotId,
         code: [u8; 2],
         end: [u8; 2],
         now_s: i64,
-    ) -> Result<bool, GateError> {
-        let institution = self.hold.institution(slot).unwrap_or(NO_ISSUER);
-        {
-            let mut memory = self.memory()?;
-            let key = memory.key_of(request, institution, now_s);
-            if memory.table.find(&key).is_some() || memory.turned_away.told(&key, now_s).is_some() {
-                return Ok(false);
+    ) -> Result<usize, GateError> {
+        let (Some(first), Some(institution)) = (requests.first(), self.hold.institution(slot))
+        else {
+            return Ok(0);
+        };
+        let class = class_of(first.mti());
+        let mut memory = self.memory()?;
+        let key_of = |request| memory.key_at_hand(request, institution, now_s);
+        let keys: Vec<Digest> = requests.iter().map(key_of).collect();
+        drop(memory);
+        let start = self.hold.held_bytes(slot);
+        let (mut count, mut failed) = (0, None);
+        for (request, key) in requests.iter().zip(&keys) {
+            if class_of(request.mti()) != class {
+                break;
             }
-            memory.turned_away.remember(&key, Told { code, end }, now_s);
+            match self.turn_away(request, key, slot, Told { code, end }, now_s) {
+                Ok(true) => count += 1,
+                Ok(false) | Err(GateError::Encode(_)) => break,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
         }
-        self.refuse(request, Some(slot), code, end, now_s)?;
+        if count > 0 {
+            let outcome = Outcome::of_code(code);
+            if let Some(figures) = &mut self.figures {
+                figures.outcomes(institution, class, outcome, end, count.into());
+            }
+            let waiting = Waiting::Refused(count);
+            let carried = Carried { class, waiting };
+            self.hold.keep(slot, start, 0, 0, Role::Refusal, carried);
+        }
+        failed.map_or(Ok(count as usize), Err)
+    }
+
+    /// Builds the answer behind those that were built before it. False, and nothing done, when the key is known.
+    fn turn_away(
+        &mut self,
+        request: &Message,
+        key: &Digest,
+        slot: SlotId,
+        told: Told,
+        now_s: i64,
+    ) -> Result<bool, GateError> {
+        let mut memory = self.memory()?;
+        if memory.table.find(key).is_some() || memory.turned_away.told(key, now_s).is_some() {
+            return Ok(false);
+        }
+        drop(memory);
+        self.supply_unclaimed(request, Some(slot), now_s)?;
+        let code = request.dialect().answer_code(told.end, told.code);
+        self.build_answer(request, Some(slot), code)?;
+        self.memory()?.turned_away.remember(key, told, now_s);
         Ok(true)
     }
 

@@ -283,7 +283,7 @@ pub(super) fn leave<T: Ticket>(
     match &frame.ticket.waiting {
         Waiting::Request(ticket) => ticket.message().set_sent_ns(now_ns),
         Waiting::Delivery(original) => original.sent_ns.set(now_ns),
-        Waiting::Answer(..) | Waiting::Nobody => {}
+        Waiting::Answer(..) | Waiting::Refused(_) | Waiting::Nobody => {}
     }
     let Some(figures) = figures else {
         return;
@@ -300,7 +300,11 @@ pub(super) fn leave<T: Ticket>(
             };
             figures.to_acquirer(frame.ticket.class, total, ours, back);
         }
-        Waiting::Delivery(_) | Waiting::Nobody => {}
+        Waiting::Delivery(_) | Waiting::Refused(_) | Waiting::Nobody => {}
     }
-    figures.sent(institution, frame.ticket.class, bytes);
+    let messages = match &frame.ticket.waiting {
+        Waiting::Refused(count) => u64::from(*count),
+        _ => 1,
+    };
+    figures.sent(institution, frame.ticket.class, messages, bytes);
 }

@@ -6,6 +6,7 @@
 //! nobody twice.
 
 use super::digest::Digest;
+use crate::buf::prefetch;
 use crate::simulation::mutant::{self, Mutant};
 
 /// A key is remembered for one to two of these.
@@ -50,6 +51,14 @@ impl Generation {
         }
         let which = self.which.get(place)?;
         self.answers.get(usize::from(*which)).copied()
+    }
+
+    /// Asks for the place of a key to be at hand when it is looked for.
+    #[inline]
+    fn prefetch(&self, key: u64) {
+        if let Some(place) = self.keys.get(key as usize % PLACES) {
+            prefetch(place);
+        }
     }
 
     /// Nothing when it is full.
@@ -114,6 +123,14 @@ impl TurnedAway {
         if self.old.get(key).is_none() {
             self.young.insert(key, told);
         }
+    }
+
+    /// Asks for the places of a key to be at hand when it is looked for: the tables are larger than most caches.
+    #[inline]
+    pub fn prefetch(&self, key: &Digest) {
+        let key = short(key);
+        self.young.prefetch(key);
+        self.old.prefetch(key);
     }
 
     /// What the key was told, if that is not long ago. One look at a length while nobody was turned away.
