@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from switch.simulation.case import Kept
+    from switch.simulation.case import Case, Kept
     from switch.simulation.report import Failure
     from switch.simulation.swarm import Pool, Result
     from switch.simulation.trace import Event
@@ -89,78 +89,100 @@ def command(
 ) -> int:
     """The whole switch in seeded worlds: rude acquirers and banks, a bad network, power cuts.
 
-    Each seed is one world, and the same seed is the same world wherever it runs: the last line
-    names the hash of its journal. Three ledgers are compared at the end; exit code 6 when a rule
-    did not hold, with the history of the transaction and the smallest world found that breaks it,
-    which is kept in a file: --case replays it, also after the drawing of seeds has changed.
+    The same seed is the same world wherever it runs: the last line names its journal's hash. Three
+    ledgers are compared at the end; exit code 6 when a rule did not hold, with that transaction's
+    history and a smaller world that breaks it, kept in a file that --case replays for ever.
     """
     from switch.simulation import report
-    from switch.simulation.case import Case, kept_in
     from switch.simulation.mutants import check_mutant
-    from switch.simulation.sometimes import missing
     from switch.simulation.swarm import Pool
 
     if sum(one is not None for one in (seed, seeds, file)) != 1:
         raise click.UsageError("say one of --seed N, --seeds A..B and --case FILE")
+    check_mutant(mutant)
+    kept = _kept(file, name) if file is not None else []
+    first, last = (seed, seed) if seed is not None else report.span(seeds or "0..0")
+    cases = _cases(kept, range(first, last + 1), transactions, tuple(without), mutant)
+    asked = trace or bool(wanted)
+    _check_trace(asked, picture, wanted, len(cases))
+    text, shrink_s = output == "text", 0 if no_shrink else shrink_s
+    with Pool(min(jobs, len(cases)) if no_shrink else jobs) as pool:
+        if seeds and not asked:
+            results = report.with_progress(pool.each(cases), len(cases))
+        else:
+            results = [pool.one(case, trace=asked) for case in cases]
+        events = _followed(results[0], wanted)
+        _show(kept, [] if seeds else results, events if trace else [], text)
+        if picture is not None:
+            _draw(picture, events, wanted)
+        failed = [result for result in results if result.outcome.broken]
+        names = {id(result): one.name for one, result in zip(kept, results, strict=False)}
+        failures = [
+            _failure(pool, one, regressions, shrink_s, file, names.get(id(one), ""))
+            for one in failed[: report.FAILURES_SHOWN]
+        ]
+        for failure in failures if text else ():
+            report.show_failure(failure)
+    never = _never(results) if sometimes and seeds else []
+    if not text:
+        click.echo(report.structured(results, failures, _totals(results), never, events))
+    elif seeds:
+        report.show_swarm(results, _totals(results), len(failed), never)
+    return 6 if failed or never else 0
+
+
+def _totals(results: "list[Result]") -> Counter[str]:
+    return sum((Counter(result.outcome.counts) for result in results), Counter[str]())
+
+
+def _never(results: "list[Result]") -> list[str]:
+    """What should have happened sometimes and did not."""
+    from switch.simulation.sometimes import missing
+
+    return missing(_totals(results))
+
+
+def _check_trace(asked: bool, picture: Path | None, wanted: str, worlds: int) -> None:
     if picture is not None and not wanted:
         raise click.UsageError("--picture draws one transaction: say which with --of RRN")
-    check_mutant(mutant)
-    kept: list[Kept] = []
-    if file is not None:
-        kept = [one for one in kept_in(file) if name in {"", one.name}]
-        if not kept:
-            raise click.UsageError(f"{file} has no case {name!r}")
-        cases = [one.case(mutant=mutant) for one in kept]
-    else:
-        first, last = (seed, seed) if seed is not None else report.span(seeds or "")
-        cases = [
-            Case(number, transactions, tuple(without), mutant) for number in range(first, last + 1)
-        ]
-    asked = trace or bool(wanted)
-    if asked and len(cases) > 1:
+    if asked and worlds > 1:
         raise click.UsageError("--trace and --of are for one world: --seed N, or --name of a case")
-    text = output == "text"
-    events: list[Event] = []
-    failures: list[Failure] = []
-    with Pool(min(jobs, len(cases)) if no_shrink else jobs) as pool:
-        if asked:
-            results = [pool.one(cases[0], trace=True)]
-            events = _followed(results[0], wanted)
-            if text and trace:
-                report.show_events(events)
-            if picture is not None:
-                _draw(picture, events, wanted)
-        elif seed is not None:
-            results = [pool.one(cases[0])]
-        elif kept:
-            results = [pool.one(case) for case in cases]
-        else:
-            results = report.with_progress(pool.each(cases), len(cases))
-        if text and kept:
-            for one, result in zip(kept, results, strict=True):
-                report.show_kept(one, result)
-        elif text and seed is not None:
-            report.show_one(results[0])
-        failed = [result for result in results if result.outcome.broken]
-        for result in failed[: report.FAILURES_SHOWN]:
-            if kept:
-                failures.append(_again(result, file, kept[results.index(result)].name))
-            else:
-                budget_s = 0 if no_shrink else shrink_s
-                failures.append(_failure(pool, result, regressions, budget_s))
-            if text:
-                report.show_failure(failures[-1])
-    totals: Counter[str] = Counter()
-    for result in results:
-        totals.update(result.outcome.counts)
-    never = missing(totals) if sometimes and seeds is not None else []
+
+
+def _cases(
+    kept: "list[Kept]", seeds: range, transactions: int, without: tuple[str, ...], mutant: str
+) -> "list[Case]":
+    """What is to be run: what is kept, else the seeds."""
+    from switch.simulation.case import Case
+
+    if kept:
+        return [one.case(mutant=mutant) for one in kept]
+    return [Case(seed, transactions, without, mutant) for seed in seeds]
+
+
+def _kept(file: Path, name: str) -> "list[Kept]":
+    """Of the cases in the file the one of that name, or all."""
+    from switch.simulation.case import kept_in
+
+    kept = [one for one in kept_in(file) if name in {"", one.name}]
+    if not kept:
+        raise click.UsageError(f"{file} has no case {name!r}")
+    return kept
+
+
+def _show(kept: "list[Kept]", results: "list[Result]", events: "list[Event]", text: bool) -> None:
+    """What happened, and how each of them went."""
+    from switch.simulation import report
+
     if not text:
-        click.echo(report.structured(results, failures, totals, never, events))
-    elif seeds is not None:
-        report.show_swarm(results, totals, len(failed))
-        for one_name in never:
-            click.echo(f"never happened: {one_name}")
-    return 6 if failed or never else 0
+        return
+    if events:
+        report.show_events(events)
+    for place, result in enumerate(results):
+        if kept:
+            report.show_kept(kept[place], result)
+        else:
+            report.show_one(result)
 
 
 def _followed(result: "Result", wanted: str) -> "list[Event]":
@@ -174,31 +196,28 @@ def _followed(result: "Result", wanted: str) -> "list[Event]":
     return events
 
 
-def _failure(pool: "Pool", result: "Result", kept: Path | None, budget_s: int) -> "Failure":
-    """Made small, kept, and replayed in another process."""
+def _failure(
+    pool: "Pool", result: "Result", kept: Path | None, budget_s: int, file: Path | None, name: str
+) -> "Failure":
+    """Made small, kept, and replayed in another process; a case of `file` is small already."""
     import msgspec
 
     from switch.simulation import report
     from switch.simulation.case import keep, text_of
     from switch.simulation.shrink import shrink
 
+    if name:
+        return report.Failure(result, result, report.commit(), file=str(file), name=name)
     shrunk = shrink(pool, result, budget_s, report.say) if budget_s else None
     failure = report.failed(result, shrunk, kept or FAILURES_DIR, own=kept is None)
     if failure.small.case.plan is None:
         return failure
     one = report.kept_of(failure)
-    file = Path(failure.file)
+    into = Path(failure.file)
     if kept is None:
-        file.unlink(missing_ok=True)
-    keep(file, one)
+        into.unlink(missing_ok=True)
+    keep(into, one)
     return msgspec.structs.replace(failure, text=text_of(one), replayed=report.replays(failure))
-
-
-def _again(result: "Result", file: Path | None, name: str) -> "Failure":
-    """A kept case that fails again: it is small already."""
-    from switch.simulation import report
-
-    return report.Failure(result, result, report.commit(), file=str(file), name=name)
 
 
 def _draw(file: Path, events: "list[Event]", wanted: str) -> None:

@@ -247,7 +247,9 @@ def _of(small: Result) -> str:
     return f" --of {one.acquirer}{one.number:06d}{one.amount % 100_000:05d}"
 
 
-def show_swarm(results: Sequence[Result], totals: Counter[str], bad: int) -> None:
+def show_swarm(
+    results: Sequence[Result], totals: Counter[str], bad: int, never: Sequence[str]
+) -> None:
     """A swarm, in numbers."""
     transactions = sum(result.outcome.transactions for result in results)
     requests = sum(result.outcome.requests for result in results)
@@ -258,6 +260,8 @@ def show_swarm(results: Sequence[Result], totals: Counter[str], bad: int) -> Non
     )
     for name, count in sorted(totals.items()):
         click.echo(f"  {count:8d}  {name}")
+    for name in never:
+        click.echo(f"never happened: {name}")
     sys.stdout.flush()
 
 

@@ -7,17 +7,18 @@ import random
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from switch.errors import JournalError
 from switch.native import hook, simulation
-from switch.runtime.member import Bank as Member
 from switch.simulation import mutants
 from switch.simulation.acquirer import Acquirer
 from switch.simulation.aims import Aims
 from switch.simulation.audit import REST_S, WARM_S, audit
+from switch.simulation.caps import overgrown
 from switch.simulation.chance import Choices, rounded
 from switch.simulation.fold import Recorded, fold
 from switch.simulation.ground import (
@@ -175,8 +176,9 @@ class World:
             return  # The process is about to stop by it.
         text = context.get("message", "")
         if error is not None:
-            frames = traceback.format_exception(error)[-3:]
-            text = f"{text}: {''.join(frames)}"
+            at = traceback.extract_tb(error.__traceback__)[-2:]
+            frames = " > ".join(f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in at)
+            text = f"{text}: {type(error).__name__}: {error} ({frames})"
         self.breaks("raised", text)
 
     def _after(self) -> None:
@@ -484,19 +486,12 @@ class World:
         return ""
 
     def _caps(self) -> None:
-        """L3: nothing grows beyond its cap."""
+        """Nothing grows beyond its cap, and nothing happened that cannot."""
         worker = self.node.worker
         if worker is None or not self.node.up:
             return
-        members: list[Any] = [*worker.acquirers.values(), *worker.banks.values()]
-        for member in members:
-            if len(member.connections) > member.connections_max:
-                self.breaks("L3", f"{member.name} has {len(member.connections)} connections")
-            for link in member.connections.values():
-                if link.unread_bytes > worker.driver.write_buffer_bytes_max:
-                    self.breaks("L3", f"{link.unread_bytes} bytes wait for {member.name}")
-            if isinstance(member, Member) and len(member.matcher.in_flight) > member.in_flight_max:
-                self.breaks("L3", f"{len(member.matcher.in_flight)} in flight at {member.name}")
+        for text in overgrown(worker):
+            self.breaks("L3", text)
         for what in _IMPOSSIBLE:
             if worker.driver.counts[what] and not self._disk_failed():
                 self.breaks("assert", f"{what}: {worker.driver.counts[what]}")

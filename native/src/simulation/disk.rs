@@ -8,37 +8,22 @@
 //! Faults are set for the n-th operation from now, or drawn: each kind from a stream of its own, so that one that is
 //! taken away moves no other. Every fault that happened is counted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
 use super::faults::{Faults, Kind, Operation};
+use super::image::{Image, forged};
 use crate::hook::{self, Crashed, Point};
 use crate::journal::device::{Device, Store};
-use crate::journal::frame::{Frame, RECORDS_AT, SALT_AT, checksum, seed_of};
-use crate::journal::keys::SALT_BYTES;
 
 /// What a disk writes in one piece or not at all.
 pub const SECTOR_BYTES: usize = 512;
 
 /// What whoever has a file open from before a power cut is told.
 const OFF: &str = "the machine has been switched off";
-
-#[derive(Clone, Default)]
-struct Image {
-    durable: Vec<u8>,
-    volatile: Vec<u8>,
-    /// Sectors written since the last sync.
-    dirty: BTreeSet<usize>,
-    /// Of those: acknowledged, but no sync will write them.
-    lost: BTreeSet<usize>,
-    /// Of those: a sync writes them to another sector of the same file.
-    astray: BTreeMap<usize, usize>,
-    /// Bits of the file that change when their sector is next synced.
-    rotten: Vec<(usize, u8)>,
-}
 
 #[derive(Default)]
 struct State {
@@ -318,63 +303,6 @@ impl SimDisk {
     pub fn counts(&self) -> Vec<(&'static str, u64)> {
         self.state().faults.counts()
     }
-}
-
-impl Image {
-    /// The sector becomes durable, or goes wherever its write went.
-    fn carry(&mut self, sector: usize) {
-        if self.lost.remove(&sector) {
-            return;
-        }
-        let to = self.astray.remove(&sector).unwrap_or(sector);
-        let (from, to) = (sector * SECTOR_BYTES, to * SECTOR_BYTES);
-        let length = SECTOR_BYTES.min(self.durable.len().saturating_sub(from.max(to)));
-        if let (Some(source), Some(target)) = (
-            self.volatile.get(from..from + length),
-            self.durable.get_mut(to..to + length),
-        ) {
-            target.copy_from_slice(source);
-        }
-        let Image {
-            rotten, durable, ..
-        } = self;
-        rotten.retain(|(at, mask)| {
-            let here = at / SECTOR_BYTES == sector;
-            if let (true, Some(byte)) = (here, durable.get_mut(*at)) {
-                *byte ^= mask;
-            }
-            !here
-        });
-    }
-}
-
-/// Where frames of a segment stand, and how long they are.
-fn frames(bytes: &[u8], seed: u32) -> Vec<(usize, usize)> {
-    let mut all = Vec::new();
-    let mut at = RECORDS_AT as usize;
-    while let Some(frame) = Frame::read(bytes, at, 0, seed) {
-        all.push((at, frame.length()));
-        at += frame.length();
-    }
-    all
-}
-
-fn forged(bytes: &mut [u8], nth: usize) -> Option<(usize, usize)> {
-    let salt = bytes.get(SALT_AT..SALT_AT + SALT_BYTES)?.try_into().ok()?;
-    let seed = seed_of(salt);
-    let all = frames(bytes, seed);
-    let mut pairs = Vec::new();
-    for (place, &(from, length)) in all.iter().enumerate() {
-        let later = all.iter().skip(place + 1).filter(|(_, l)| *l == length);
-        pairs.extend(later.map(|&(to, _)| (from, to, length)));
-    }
-    let &(from, to, length) = pairs.get(nth.checked_rem(pairs.len())?)?;
-    bytes.copy_within(from..from + length, to);
-    let crc = checksum(seed, to as u64, bytes.get(to + 8..to + length)?);
-    bytes
-        .get_mut(to + 4..to + 8)?
-        .copy_from_slice(&crc.to_le_bytes());
-    Some((from, to))
 }
 
 impl State {

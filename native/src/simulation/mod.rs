@@ -13,6 +13,7 @@ pub mod disk;
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod exhaustive;
 pub mod faults;
+mod image;
 pub mod mutant;
 pub mod pump;
 
