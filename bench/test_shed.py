@@ -31,9 +31,9 @@ def test_shed(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
 
         def shed(chunks: list[bytes]) -> dict[int, bytes]:
             now_ns, now_s = monotonic_ns(), wall_s()
-            for framer, slot, chunk in zip(framers, slots, chunks, strict=True):
+            for framer, chunk in zip(framers, chunks, strict=True):
                 framer.queue(chunk, now_ns)
-                native.shed(framer, slot, ALL, EACH, "91", "RF", now_s)
+            native.shed(framers, slots, ALL, ALL, EACH * CONNECTIONS, "91", "RF", now_s)
             return dict(native.release(now_ns))
 
         def requests() -> tuple[tuple[list[bytes]], dict[str, object]]:

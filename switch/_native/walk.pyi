@@ -3,6 +3,7 @@
 All but `Routes` and `Entry` belong to the thread that made them: the loop's.
 """
 
+from collections.abc import Sequence
 from typing import final
 
 from switch._native.codec import Dialect, Framer, Message
@@ -276,17 +277,21 @@ class Gate:
         that the dialect supplies."""
     def shed(
         self,
-        framer: Framer,
-        slot: int,
+        framers: Sequence[Framer],
+        slots: Sequence[int],
+        late_ns: int,
         before_ns: int,
         frames_max: int,
         code: str,
         end: str,
         now_s: int,
-    ) -> list[tuple[int, int]]:
-        """Refuses, without a record, new requests that wait in a framer, from the one that has waited longest on: up to
-        one that came at `before_ns` or later, that is no new request, whose key is known, or that is not in order.
-        Returns (kind, number) of what was refused."""
+    ) -> tuple[list[tuple[int, int]], list[int]]:
+        """Refuses, without a record, new requests that wait in the framers of several connections. Of each whose front
+        came before `late_ns`: from the front on, up to one that came at `before_ns` or later, that is no new request,
+        whose key is known, or that is not in order; `frames_max` in all.
+
+        Returns (kind, number) of what was refused, and places in `framers` of those whose front is not to wait: no new
+        request, or a late one that may not be refused."""
     def repeat(self, request: Message, slot: int, institution: int, now_s: int) -> bool:
         """The stored answer once more, held until the record it stands on is durable. False: nothing is stored."""
     def reversal(

@@ -331,10 +331,10 @@ def _ladder_plan(
 @click.option("--short", is_flag=True, help="Two seconds a step: shows that it works, no figures.")
 @click.option(
     "--share",
-    type=click.FloatRange(0.03, 1),
+    type=click.FloatRange(0.1, 1),
     default=1.0,
     show_default=True,
-    help="Of its core that the switch gets, in all phases, beside a process that never rests: "
+    help="Of its core that the switch gets, in all phases, beside a process that has the rest: "
     "where ten times the knee is more than the generator can send.",
 )
 @click.option("--no-pin", is_flag=True, help="Processes run on whatever core is free.")

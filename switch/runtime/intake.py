@@ -21,8 +21,12 @@ are never refused here, and pass whatever the limits say. Each connection keeps 
 connection with `QUEUE_BYTES_MAX` waiting is not read until half of it is served, so that memory is
 bounded by connections; one that stays so for `OVERRUN_MAX_NS` is closed.
 
-What has waited in the kernel before it was read is not known here; reading everything in every tick
-keeps that short.
+While more comes than can be served, one call refuses on all connections of an acquirer, and each of
+them rests for `REST_S` after it was read, so that one system call brings many requests and another
+takes many answers away.
+
+What has waited in the kernel before it was read is not known here; it is that rest at most, and the
+length of a tick.
 """
 
 from collections import deque
@@ -31,7 +35,7 @@ from typing import TYPE_CHECKING, Final
 from switch.model.kind import FORWARDED
 from switch.model.response import TOO_BUSY
 from switch.runtime.clock import monotonic_ns, wall_s
-from switch.runtime.lane import REASONS, Waiting
+from switch.runtime.lane import REASONS, Lane, Waiting
 from switch.runtime.transport import Paused
 
 if TYPE_CHECKING:
@@ -45,7 +49,7 @@ QUANTUM: Final = 16
 quiet one waits for two or three."""
 SLICE_NS: Final = 1_000_000
 """Of one tick. Longer ones cost fewer system calls a request, and delay everybody's answers."""
-SHED_MAX: Final = 256
+SHED_MAX: Final = 512
 """Refused in one go, about as long as a turn takes."""
 SHED_COST: Final = 16
 """So many refusals count as one request in a turn."""
@@ -56,6 +60,10 @@ core does; at a disk whose sync takes 10 ms it is 25,000 authorisations a second
 BATCH_SHARE: Final = 4
 """Once the first has waited too long, those are refused with it that will have within this part of
 the limit: one call refuses many."""
+REST_S: Final = 0.004
+"""A connection of an acquirer that sends more than can be served is not read for so long after each
+piece: reading, a look, and a write of the answers cost some 15 µs each time, and so as much as
+thirty refusals do. It is waiting that is not seen, and less than half of a target of 10 ms."""
 FRAMES_MAX: Final = 64
 """Looked at in one go, reversals and the like included."""
 QUEUE_BYTES_MAX: Final = 65_536
@@ -74,6 +82,7 @@ class Intake:
     def __init__(self, driver: "Driver") -> None:
         self._driver = driver
         self._turns: deque[Acquirer] = deque()
+        self._resting: list[Waiting] = []
 
     @property
     def waiting(self) -> bool:
@@ -110,6 +119,19 @@ class Intake:
             lane.patience.emptied(monotonic_ns())
             self._turns.remove(acquirer)
 
+    def rest(self, connection: Waiting) -> None:
+        """A connection of which enough waits is not read for a moment; all that rest begin again
+        together."""
+        if not self._resting:
+            self._driver.loop.call_later(REST_S, self._wake)
+        self._resting.append(connection)
+        connection.pause_reading(Paused.RESTING)
+
+    def _wake(self) -> None:
+        resting, self._resting = self._resting, []
+        for connection in resting:
+            connection.resume_reading(Paused.RESTING)
+
     def serve(self) -> bool:
         """Turns until nothing waits, all are at a limit, or the slice is used up; True when it was
         that. Raises what handling a message raises, and JournalError."""
@@ -136,61 +158,117 @@ class Intake:
         return False
 
     def _turn(self, acquirer: "Acquirer", now_ns: int, now_s: int) -> bool:
-        """One acquirer's turn: its connections in order, until it has had its quantum or none of
-        them has anything that may pass. False when nothing could be done."""
+        """One acquirer's turn: what has waited too long is refused on all its connections, then
+        they are served in order until it has had its quantum or none of them has anything that may
+        pass. False when nothing could be done."""
         lane = acquirer.lane
         connections = lane.connections
-        left, idle, done = QUANTUM, 0, False
-        while left > 0 and idle < len(connections):
-            connection = connections.popleft()
-            count = self._pass(connection, acquirer, left, now_ns, now_s)
-            if not connection.queued:
-                # It has gone by what was handled.
-                continue
-            framer = connection.framer
-            if framer.waiting:
-                connections.append(connection)
-            else:
-                connection.queued = False
-            if connection.paused & Paused.QUEUE_FULL and framer.waiting_bytes < QUEUE_BYTES_MAX / 2:
-                connection.resume_reading(Paused.QUEUE_FULL)
-            if count:
-                left -= count
-                idle, done = 0, True
-            else:
-                idle += 1
+        strangers = [one for one in connections if not one.open]
+        for connection in strangers:
+            # A stranger's requests cost an answer each, and only a handful of them.
+            self._handle(connection, QUANTUM, now_ns, now_s)
+        refused, passed = self._refuse(acquirer, now_ns, now_s)
+        if refused or passed or strangers:
+            self._settle(lane)
+        done = bool(refused or passed or strangers)
+        if refused < SHED_MAX:
+            left = QUANTUM - passed - refused // SHED_COST
+            done = self._take(acquirer, left, now_ns, now_s) or done
         if not connections:
             lane.patience.emptied(now_ns)
         return done
 
-    def _pass(
-        self, connection: Waiting, acquirer: "Acquirer", most: int, now_ns: int, now_s: int
-    ) -> int:
-        """Refuses and handles what stands in front on one connection; a measure of what was
-        done."""
-        framer, lane = connection.framer, acquirer.lane
-        if not connection.open:
-            # A stranger's requests cost an answer each, and only a handful of them.
-            return self._handle(connection, most, now_ns, now_s)
-        room = acquirer.in_flight_max - acquirer.in_flight
-        limit_ns = lane.patience.limit_ns(now_ns)
-        if framer.oldest_ns < now_ns - limit_ns:
-            before_ns = now_ns - limit_ns + limit_ns // BATCH_SHARE
-            reason = "delay" if room > 0 else "in_flight"
-            return self._refuse(connection, acquirer, before_ns, reason, now_ns, now_s)
+    def _refuse(self, acquirer: "Acquirer", now_ns: int, now_s: int) -> tuple[int, int]:
+        """One call looks at all connections of an acquirer: refuses what has waited too long, and
+        finds what stands in front and may not wait. That is handled. How many of either."""
+        lane, driver = acquirer.lane, self._driver
+        opened = [one for one in lane.connections if one.open]
         bucket = lane.bucket
-        if bucket.rate:
-            tokens = bucket.level(now_ns)
-            if tokens <= 0:
-                return self._refuse(connection, acquirer, _ALL, "rate", now_ns, now_s)
-            room = min(room, tokens)
-        room = min(room, most, HELD_MAX - self._driver.native.recorded)
-        before = acquirer.messages_in[:] if bucket.rate else None
-        count = self._handle(connection, max(0, room), now_ns, now_s)
-        if before is not None:
-            after = acquirer.messages_in
-            bucket.take(sum(after[kind] - before[kind] for kind in FORWARDED))
-        return count
+        if bucket.rate and bucket.level(now_ns) <= 0:
+            late_ns = before_ns = _ALL
+            limit_ns = 0
+            reason = "rate"
+        else:
+            limit_ns = lane.patience.limit_ns(now_ns)
+            late_ns = now_ns - limit_ns
+            before_ns = late_ns + limit_ns // BATCH_SHARE
+            reason = "delay" if acquirer.in_flight < acquirer.in_flight_max else "in_flight"
+        lane.resting = limit_ns < lane.patience.interval_ns
+        kinds, passing = driver.native.shed(
+            [one.framer for one in opened],
+            [one.slot for one in opened],
+            late_ns,
+            before_ns,
+            SHED_MAX,
+            TOO_BUSY,
+            REASONS[reason],
+            now_s,
+        )
+        count = 0
+        for kind, number in kinds:
+            acquirer.messages_in[kind] += number
+            count += number
+        if count:
+            lane.shed[reason] += count
+            driver.gate.urgent = True
+        passed = 0
+        for at in passing:
+            # A reversal, a repeat, or something that is not in order.
+            connection = opened[at]
+            if connection.queued:
+                late = connection.framer.oldest_ns < late_ns
+                passed += self._handle(
+                    connection, int(late), now_ns, now_s, 1 if late else FRAMES_MAX
+                )
+        return count, passed
+
+    def _take(self, acquirer: "Acquirer", left: int, now_ns: int, now_s: int) -> bool:
+        """Serves what the limits leave room for; whether there was anything."""
+        lane = acquirer.lane
+        connections, bucket = lane.connections, lane.bucket
+        idle, done = 0, False
+        while left > 0 and idle < len(connections):
+            room = min(
+                left,
+                acquirer.in_flight_max - acquirer.in_flight,
+                HELD_MAX - self._driver.native.recorded,
+            )
+            if bucket.rate:
+                room = min(room, bucket.level(now_ns))
+            if room <= 0:
+                break
+            connection = connections.popleft()
+            before = acquirer.messages_in[:] if bucket.rate else None
+            count = self._handle(connection, room, now_ns, now_s)
+            if before is not None:
+                after = acquirer.messages_in
+                bucket.take(sum(after[kind] - before[kind] for kind in FORWARDED))
+            if self._stays(connection):
+                connections.append(connection)
+            left -= count
+            idle = 0 if count else idle + 1
+            done = done or count > 0
+        return done
+
+    def _settle(self, lane: Lane) -> None:
+        """Connections with nothing left leave the turns."""
+        connections = lane.connections
+        kept = [one for one in connections if self._stays(one)]
+        if len(kept) < len(connections):
+            connections.clear()
+            connections.extend(kept)
+
+    def _stays(self, connection: Waiting) -> bool:
+        """Whether a connection has something left that waits. It is read again when little is."""
+        if not connection.queued:
+            # It has gone by what was handled.
+            return False
+        framer = connection.framer
+        if connection.paused & Paused.QUEUE_FULL and framer.waiting_bytes < QUEUE_BYTES_MAX / 2:
+            connection.resume_reading(Paused.QUEUE_FULL)
+        if not framer.waiting:
+            connection.queued = False
+        return connection.queued
 
     def _handle(
         self,
@@ -204,29 +282,3 @@ class Intake:
         if items:
             connection.handle(items, now_ns, now_s)
         return len(items)
-
-    def _refuse(
-        self,
-        connection: Waiting,
-        acquirer: "Acquirer",
-        before_ns: int,
-        reason: str,
-        now_ns: int,
-        now_s: int,
-    ) -> int:
-        """Refuses what came before a time; behind it, handles one that must not be refused."""
-        driver, framer = self._driver, connection.framer
-        refused = driver.native.shed(
-            framer, connection.slot, before_ns, SHED_MAX, TOO_BUSY, REASONS[reason], now_s
-        )
-        count = 0
-        for kind, number in refused:
-            acquirer.messages_in[kind] += number
-            count += number
-        if count:
-            acquirer.lane.shed[reason] += count
-            driver.gate.urgent = True
-        if count < SHED_MAX and framer.oldest_ns < before_ns:
-            # A reversal, a repeat, or something that is not in order.
-            return 1 + self._handle(connection, 1, now_ns, now_s, 1)
-        return max(1, count // SHED_COST)

@@ -28,13 +28,14 @@ class Waiting(Protocol):
     @property
     def paused(self) -> int: ...
     def handle(self, items: list[Any], now_ns: int, now_s: int) -> None: ...
+    def pause_reading(self, why: int) -> None: ...
     def resume_reading(self, why: int) -> None: ...
 
 
 class Lane:
     """An acquirer's place in the turns, and its limits."""
 
-    __slots__ = ("bucket", "connections", "patience", "queued", "shed")
+    __slots__ = ("bucket", "connections", "patience", "queued", "resting", "shed")
 
     def __init__(
         self, target_ms: int = 5, interval_ms: int = 100, rate: int = 0, burst: int = 1
@@ -45,6 +46,8 @@ class Lane:
         self.queued = False
         self.bucket = Bucket(rate, burst, now_ns)
         self.patience = Patience(target_ms * 1_000_000, interval_ms * 1_000_000, now_ns)
+        self.resting = False
+        """More comes than can be served: its connections are read in larger pieces."""
         self.shed = dict.fromkeys(REASONS, 0)
 
     def adopt(self, target_ms: int, interval_ms: int, rate: int, burst: int) -> None:

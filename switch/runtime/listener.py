@@ -101,7 +101,7 @@ class _Spoken(Connection):
     def tick(self, now_ns: int, now_s: int) -> None:
         """Session timers, and the frame that is not finished. While we do not read because too much
         waits, the peer is to blame for neither silence nor half a frame."""
-        if self.paused:
+        if self.paused & ~Paused.RESTING:
             self._unread_ns = now_ns
             if self.paused & Paused.QUEUE_FULL:
                 self.session.heard_ns = now_ns
@@ -247,10 +247,14 @@ class AcquirerConnection(_Spoken):
         if waiting:
             if not self.queued:
                 driver.intake.enter(self, self._acquirer, now_ns)
-            elif self.framer.waiting_bytes > QUEUE_BYTES_MAX and not self.paused:
+            elif (
+                self.framer.waiting_bytes > QUEUE_BYTES_MAX and not self.paused & Paused.QUEUE_FULL
+            ):
                 driver.counts["intake_full"] += 1
                 self._full_ns = now_ns
                 self.pause_reading(Paused.QUEUE_FULL)
+            if self._acquirer.lane.resting:
+                driver.intake.rest(self)
             if not driver.armed:
                 driver.arm()
 

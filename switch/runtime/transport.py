@@ -66,6 +66,7 @@ class Paused:
     PEER_DOES_NOT_READ: Final = 1
     QUEUE_FULL: Final = 2
     DRAINING: Final = 4
+    RESTING: Final = 8
 
 
 class _Member(Protocol):

@@ -7,6 +7,7 @@ use pyo3::types::PyList;
 
 use super::codec::{PyDialect, PyKeepAlive};
 use super::fault::{framing_error, received_error};
+use super::gate::gate_error;
 use super::mac::PyGuard;
 use super::message::PyMessage;
 use super::python_error;
@@ -20,6 +21,26 @@ use crate::walk::{Gate, GateError, SlotId, Ticket};
 const CHUNK_REFUSALS_MAX: usize = 40;
 /// Requests that are refused together: what is looked up of the last comes into the cache while the first are answered.
 const SHED_TOGETHER: usize = 16;
+
+/// (kind, number) of messages.
+pub(super) type Kinds = Vec<(u8, usize)>;
+
+/// What was refused: how many, and of which kinds.
+#[derive(Default)]
+struct Shed {
+    count: usize,
+    kinds: Kinds,
+}
+
+impl Shed {
+    fn add(&mut self, kind: u8) {
+        self.count += 1;
+        match self.kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, count)) => *count += 1,
+            None => self.kinds.push((kind, 1)),
+        }
+    }
+}
 
 #[pyclass(name = "Framer", module = "switch._native.codec")]
 pub(crate) struct PyFramer {
@@ -143,17 +164,32 @@ impl PyFramer {
 }
 
 impl PyFramer {
+    /// What stands in front came before `late_ns`.
+    fn is_late(&self, late_ns: u64) -> bool {
+        let front = self.backlog.front();
+        front.is_some_and(|(_, came)| came.complete_ns < late_ns)
+    }
+
+    /// What stands in front is not to wait for room: it is no new request, or one that was late and, where `shed`, could
+    /// not be refused.
+    fn passes(&self, late_ns: u64, shed: bool) -> bool {
+        self.backlog.front().is_some_and(|(content, came)| {
+            let request = codec::is_new_request(&self.dialect, content);
+            !request || shed && came.complete_ns < late_ns
+        })
+    }
+
     /// Refuses new requests from the front on, at most `frames_max`, until one came at `before_ns` or later or must not be
-    /// refused; (kind, number) of those that were.
-    pub(super) fn shed<T: Ticket>(
+    /// refused; counts them.
+    fn shed<T: Ticket>(
         &mut self,
         gate: &mut Gate<T>,
         slot: SlotId,
         (before_ns, frames_max): (u64, usize),
         (code, end): ([u8; 2], [u8; 2]),
         now_s: i64,
-    ) -> Result<Vec<(u8, usize)>, GateError> {
-        let mut shed: Vec<(u8, usize)> = Vec::new();
+        shed: &mut Shed,
+    ) -> Result<(), GateError> {
         // Whoever proves counts it: none is to be proved that may have to wait on.
         let together = self.guard.as_ref().map_or(SHED_TOGETHER, |_| 1);
         let mut left = frames_max;
@@ -162,18 +198,14 @@ impl PyFramer {
             let count = gate.shed(&requests, slot, code, end, now_s)?;
             for request in requests.iter().take(count) {
                 self.backlog.pop();
-                let kind = request.kind() as u8;
-                match shed.iter_mut().find(|(known, _)| *known == kind) {
-                    Some((_, known)) => *known += 1,
-                    None => shed.push((kind, 1)),
-                }
+                shed.add(request.kind() as u8);
             }
             if count == 0 {
                 break;
             }
             left = left.saturating_sub(count);
         }
-        Ok(shed)
+        Ok(())
     }
 
     /// What waits, from the front on, as long as it is new requests that came before `before_ns`, are well-formed and
@@ -197,6 +229,31 @@ impl PyFramer {
         }
         found
     }
+}
+
+/// Refuses on several connections what waits too long, `frames_max` in all; what was refused, and which of them have
+/// something in front that is not to wait.
+pub(super) fn shed<'a, 'py: 'a, T: Ticket>(
+    from: impl Iterator<Item = (&'a Bound<'py, PyFramer>, SlotId)>,
+    gate: &mut Gate<T>,
+    (late_ns, before_ns, frames_max): (u64, u64, usize),
+    told: ([u8; 2], [u8; 2]),
+    now_s: i64,
+) -> PyResult<(Kinds, Vec<usize>)> {
+    let (mut shed, mut passing) = (Shed::default(), Vec::new());
+    for (at, (framer, slot)) in from.enumerate() {
+        let py = framer.py();
+        let mut framer = framer.try_borrow_mut()?;
+        let room = frames_max.saturating_sub(shed.count);
+        if room > 0 && framer.is_late(late_ns) {
+            let done = framer.shed(gate, slot, (before_ns, room), told, now_s, &mut shed);
+            done.map_err(|error| gate_error(py, &error))?;
+        }
+        if framer.passes(late_ns, shed.count < frames_max) {
+            passing.push(at);
+        }
+    }
+    Ok((shed.kinds, passing))
 }
 
 /// What stands in a list of messages for one frame; counts those that cannot be decoded.

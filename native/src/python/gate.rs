@@ -8,7 +8,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::codec::PyDialect;
 use super::fault::encode_error;
-use super::framer::PyFramer;
+use super::framer::{Kinds, PyFramer, shed};
 use super::given::{
     Values, cause_of, connection, exactly, exactly_or_none, now, numbers, packed, used, waiting,
 };
@@ -310,18 +310,19 @@ impl PyGate {
     fn shed(
         &mut self,
         py: Python<'_>,
-        mut framer: PyRefMut<'_, PyFramer>,
-        slot: i64,
+        framers: Vec<Bound<'_, PyFramer>>,
+        slots: Vec<i64>,
+        late_ns: u64,
         before_ns: u64,
         frames_max: usize,
         code: &str,
         end: &str,
         now_s: i64,
-    ) -> PyResult<Vec<(u8, usize)>> {
+    ) -> PyResult<(Kinds, Vec<usize>)> {
         let told = (exactly(py, "code", code)?, exactly(py, "end", end)?);
-        let within = (before_ns, frames_max);
-        let shed = framer.shed(&mut self.0, connection(slot), within, told, now_s);
-        shed.map_err(|e| gate_error(py, &e))
+        let from = framers.iter().zip(slots.into_iter().map(connection));
+        let within = (late_ns, before_ns, frames_max);
+        shed(from, &mut self.0, within, told, now_s)
     }
 
     fn repeat(

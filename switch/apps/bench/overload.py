@@ -230,7 +230,7 @@ class Overload:
             stack.callback(pin, os.getpid(), set(cores))
             part = ""
             if plan.share < 1:
-                part = ", " + stack.enter_context(beside(node.tree, cores[0], plan.share))
+                part = ", " + stack.enter_context(beside(cores[0], plan.share))
             self._pinned = (
                 f"switch ({threads} threads) on core {cores[0]}{part}; generator and bank on "
                 f"{', '.join(map(str, cores[1:]))}"

@@ -270,6 +270,42 @@ async def test_a_standing_queue_is_cut_down_to_its_target(
     await bank.stop()
 
 
+async def test_while_more_comes_than_can_be_served_connections_rest_and_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "REST_S", 0.1)
+    bank = Bank()
+    bank.silent = True
+    limits = "in_flight_max = 1\nwait_target_ms = 1\nwait_interval_ms = 20"
+    more = {"acquirer": limits, "deadline": "deadline_ms = 3000"}
+    async with rig(tmp_path, [await bank.start()], **more) as node:
+        acquirer = await Acquirer.connect(node.acquirer)
+        (connection,) = node.member("ACQ01").connections.values()
+        acquirer.send("0200", purchase())
+        await until(lambda: len(bank.requests) == 1, what="one in flight")
+        asked = 1
+        rested = False
+
+        def more_than_it_serves() -> bool:
+            nonlocal asked, rested
+            acquirer.send("0200", purchase(serial=1 + asked % 900))
+            asked += 1
+            rested = rested or bool(connection.paused & Paused.RESTING)
+            return rested
+
+        await until(more_than_it_serves, what="a rest")
+        await until(lambda: not connection.paused, what="read again")
+        await until(lambda: shed(node).get("in_flight", 0) > 0, what="some are refused")
+        bank.silent = False
+        bank.reply(bank.links[0], bank.requests[0])
+        codes = [await acquirer.next() for _ in range(asked)]
+        assert {str(one.get("response_code")) for one in codes} == {"00", "91"}
+        # Nothing waits any more: no rest is left over.
+        assert (await acquirer.ask(purchase(serial=5_000))).get("response_code") == "00"
+        await until(lambda: not connection.paused, what="read as ever")
+    await bank.stop()
+
+
 async def test_a_request_after_a_long_silence_may_wait_for_the_interval(
     tmp_path: Path,
 ) -> None:

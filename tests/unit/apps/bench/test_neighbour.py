@@ -1,5 +1,4 @@
-"""A neighbour on the core: the share is that of the scheduler's weights, and it goes with its
-bench."""
+"""A neighbour on the core: it takes its part of every millisecond, and goes with its bench."""
 
 import os
 import subprocess
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from switch.apps.bench.neighbour import COUNT, beside, nice_of
+from switch.apps.bench.neighbour import beside
 from switch.apps.bench.pins import tree
 from switch.errors import OperatorError
 
@@ -19,10 +18,19 @@ def cpu_ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def test_a_share_is_the_nearest_that_a_nice_value_gives() -> None:
-    assert [nice_of(share) for share in (0.5, 0.39, 0.25, 0.1)] == [0, 2, 5, 10]
-    with pytest.raises(OperatorError, match=r"0\.7"):
-        nice_of(0.7)
+COUNT = "while True: pass"
+
+
+def may_be_real_time() -> bool:
+    asks = "import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))"
+    asked = [sys.executable, "-S", "-c", asks]
+    return subprocess.run(asked, check=False, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def test_a_share_that_cannot_be_had_is_refused() -> None:
+    for share in (0.05, 1.0):
+        with pytest.raises(OperatorError, match=f"{share:g}"), beside(0, share):
+            pass
 
 
 def test_the_switch_has_its_share_of_the_core_and_the_neighbour_the_rest() -> None:
@@ -31,7 +39,12 @@ def test_the_switch_has_its_share_of_the_core_and_the_neighbour_the_rest() -> No
     try:
         os.sched_setaffinity(busy.pid, {core})
         known = set(tree(os.getpid()))
-        with beside(busy.pid, core, 0.25) as said:
+        if not may_be_real_time():
+            with pytest.raises(OperatorError, match="real-time"), beside(core, 0.25):
+                pass
+            assert set(tree(os.getpid())) == known
+            return
+        with beside(core, 0.25) as said:
             (neighbour,) = set(tree(os.getpid())) - known
             time.sleep(0.2)
             before = [cpu_ticks(pid) for pid in (busy.pid, neighbour)]
