@@ -27,7 +27,8 @@ STYLE: Final = (
 
 def picture(events: Sequence[Event], title: str) -> str:
     """An SVG of `events`, which `trace.follow` chose. Card numbers are not drawn."""
-    peers = sorted({one.peer or one.node for one in events if one.what in MESSAGES} - {NODE})
+    ends = {end for one in events if one.what in MESSAGES for end in (one.node, one.peer)}
+    peers = sorted(ends - {NODE, ""})
     acquirers = [name for name in peers if name.startswith("ACQ")]
     lanes = [*acquirers, NODE, *(name for name in peers if name not in acquirers)]
     at = {name: LEFT + LANE // 2 + LANE * place for place, name in enumerate(lanes)}
