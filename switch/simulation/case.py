@@ -15,7 +15,7 @@ import msgspec
 
 from switch.errors import OperatorError, TapswitchError
 from switch.native import codec, hook
-from switch.simulation.plan import AIMS, FAULTS, HALF_GROUP, MIDDLE, Aim, Plan, draw
+from switch.simulation.plan import FAULTS, MIDDLE, MOMENTS_AIMED, Aim, Plan, draw
 from switch.simulation.script import KINDS
 
 __all__ = ["FORMAT", "KEPT", "Case", "Kept", "keep", "kept_in", "plan_of", "text_of"]
@@ -123,7 +123,7 @@ def _unknown(plan: Plan) -> Iterator[str]:
     """Names in a plan that the simulation does not know any more."""
     points = {point for point, _ in hook.points()}
     for aim in plan.aims:
-        if aim.at not in {*AIMS, HALF_GROUP} and aim.at.partition(":")[0] not in points:
+        if aim.at not in MOMENTS_AIMED and aim.at.partition(":")[0] not in points:
             yield f"no moment and no crash point {aim.at!r}"
     for one in plan.choices or ():
         if one.what not in FAULTS and one.what not in KEPT:

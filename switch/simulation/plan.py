@@ -16,6 +16,8 @@ __all__ = [
     "BANK_FAULTS",
     "FAULTS",
     "HALF_GROUP",
+    "HANG_UP",
+    "MOMENTS_AIMED",
     "Aim",
     "Plan",
     "Script",
@@ -110,6 +112,10 @@ UPKEEP_POINTS: Final = (
 )
 HALF_GROUP: Final = "half_group"
 """The moment between the two parts of a group that lies in two segments."""
+HANG_UP: Final = "hang_up"
+"""Not a cut: an acquirer hangs up when a request of its has just been read."""
+MOMENTS_AIMED: Final = (*AIMS, HALF_GROUP, HANG_UP)
+"""All that an aim may wait for, besides the named points of the product."""
 HALVES: Final = 0.4
 """Share of worlds with a cut between the two halves of a group that lies in two segments; a world
 has only a few such groups."""
@@ -276,7 +282,7 @@ def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Pl
         chosen["checkpoint"] = SHARE_OF["checkpoint"]
         aims.append(Aim(aim.choice(UPKEEP_POINTS), aim.randint(1, 4), 0, aim.random() < 0.8))
     if aim.random() < HANG_UPS:
-        aims.append(Aim("hang_up", aim.randint(2, 60), aim.choice((0, 100, 1_000)), power=False))
+        aims.append(Aim(HANG_UP, aim.randint(2, 60), aim.choice((0, 100, 1_000)), power=False))
     deadline_ms = shape.choice((150, 300, 600, 1_200))
     return Plan(
         seed=seed,

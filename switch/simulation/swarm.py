@@ -32,7 +32,8 @@ class Result(msgspec.Struct, frozen=True):
     history: list[str] = []
     """Of the transactions that rules name, from all three ledgers."""
     plan: Plan | None = None
-    """Where a rule was broken: its world, with everything told that was drawn."""
+    """Where a rule was broken, or the events were asked for: its world, with everything told that
+    was drawn."""
     suspects: tuple[int, ...] = ()
     """Numbers of the transactions that rules name."""
     events: list[Event] = []
@@ -136,7 +137,8 @@ def _run(case: Case, trace: bool, seconds: float) -> Result:
         signal.setitimer(signal.ITIMER_REAL, 0)
     events = told.events if told is not None else []
     if not outcome.broken or not worlds:
-        return Result(case, outcome, events=events)
+        plan = worlds[0].explicit() if trace and worlds else None
+        return Result(case, outcome, plan=plan, events=events)
     world = worlds[0]
     lines: list[str] = []
     numbers: tuple[int, ...] = ()

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from switch.errors import OperatorError
+from switch.native import hook
 from switch.simulation.case import Case, Kept, keep, kept_in, plan_of, text_of
 from switch.simulation.chance import Choice
 from switch.simulation.plan import Aim, draw
@@ -89,6 +90,15 @@ def test_a_name_that_nobody_knows_any_more_is_refused(
     file.write_text("format = 1\n" + text.replace(there, renamed), encoding="utf-8")
     with pytest.raises(OperatorError, match=said):
         kept_in(file)
+
+
+def test_whatever_a_seed_draws_can_be_kept_and_read_again(tmp_path: Path) -> None:
+    points = tuple(name for name, _ in hook.points())
+    file = tmp_path / "cases.toml"
+    for seed in range(120):
+        plan = draw(seed, 3, points)
+        keep(file, msgspec.structs.replace(KEPT, name=str(seed), seed=seed, world=plan))
+    assert [one.world for one in kept_in(file)] == [draw(seed, 3, points) for seed in range(120)]
 
 
 def test_a_case_without_later_fields_is_what_it_was(tmp_path: Path) -> None:

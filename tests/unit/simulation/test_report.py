@@ -99,12 +99,13 @@ def test_many_broken_rules_are_cut_off(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_worlds_and_swarms_in_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     report.show_one(result())
-    report.show_swarm([result(), result()], Counter(kill=2), 1)
+    report.show_swarm([result(), result()], Counter(kill=2), 1, ["late"])
     said = capsys.readouterr().out
     assert "seed 7: 4 transactions, 9 messages, 12 records, 2 lives, 2.500 s virtual" in said
     assert "journal ab12" in said
     assert "2 seeds, 8 transactions, 18 messages of acquirers, 4 lives, 1 failed" in said
     assert "       2  kill" in said
+    assert "never happened: late" in said
 
 
 def test_a_kept_case_says_whether_it_is_as_it_was(

@@ -50,6 +50,15 @@ def test_the_world_is_sound(result: Result) -> None:
     assert result.outcome.broken == []
 
 
+def test_a_world_that_is_told_ends_as_the_drawn_one_did() -> None:
+    seeds = range(1, 9)
+    with Pool(1) as pool:
+        drawn = [pool.one(Case(seed, 80), trace=True) for seed in seeds]
+        told = [pool.one(Case(one.case.seed, 80, plan=one.plan)) for one in drawn]
+    assert all(one.plan is not None and one.plan.choices for one in drawn)
+    assert [one.outcome for one in told] == [one.outcome for one in drawn]
+
+
 def test_every_message_is_seen_where_it_leaves_and_where_it_arrives(result: Result) -> None:
     way = [
         (one.node, one.what, one.peer, one.mti, one.code)
