@@ -247,9 +247,7 @@ class AcquirerConnection(_Spoken):
         if waiting:
             if not self.queued:
                 driver.intake.enter(self, self._acquirer, now_ns)
-            elif (
-                self.framer.waiting_bytes > QUEUE_BYTES_MAX and not self.paused & Paused.QUEUE_FULL
-            ):
+            elif self.framer.waiting_bytes > QUEUE_BYTES_MAX and not self.paused:
                 driver.counts["intake_full"] += 1
                 self._full_ns = now_ns
                 self.pause_reading(Paused.QUEUE_FULL)
@@ -281,7 +279,7 @@ class AcquirerConnection(_Spoken):
             driver.broken(self, error)
 
     def tick(self, now_ns: int, now_s: int) -> None:
-        """Also whether it has sent more than can be refused, for too long."""
+        """Also whether it sent too much for too long."""
         if self.paused & Paused.QUEUE_FULL and now_ns - self._full_ns > OVERRUN_MAX_NS:
             self.abort(OVERRUN)
             return

@@ -43,19 +43,9 @@ pub fn receive(
     received::<true>(dialect, content, received_ns)
 }
 
-/// As `receive`, of a message that is only to be refused: what stands inside a field that has a structure is not looked
-/// at. Whoever sends nonsense in one is told so when there is time.
+/// `INSIDE`: fields with a structure are checked inside, too.
 #[inline]
-pub fn receive_to_refuse(
-    dialect: &Arc<Dialect>,
-    content: &[u8],
-    received_ns: u64,
-) -> Result<Message, Box<Refusal>> {
-    received::<false>(dialect, content, received_ns)
-}
-
-#[inline]
-fn received<const INSIDE: bool>(
+pub(super) fn received<const INSIDE: bool>(
     dialect: &Arc<Dialect>,
     content: &[u8],
     received_ns: u64,
@@ -79,18 +69,6 @@ fn received<const INSIDE: bool>(
         }
     }
     result
-}
-
-/// Whether a frame asks for something that could as well be refused: an MTI of class 1 or 2 (authorisation, financial)
-/// and function 0 (request), whoever sends it and whether or not it says of itself that it is a repeat. Reversals,
-/// advices, network management and what cannot be told are not. Looks at the MTI alone.
-///
-/// **Source:** ISO 8583-1:2003, 5.2.2: message class and function.
-#[inline]
-pub fn is_new_request(dialect: &Dialect, content: &[u8]) -> bool {
-    let body = content.get(dialect.envelope.width()..).unwrap_or(&[]);
-    let mti = mti(dialect.mti, body);
-    matches!(mti, Some(([_, b'1' | b'2', b'0', _], _)))
 }
 
 #[cold]
@@ -206,18 +184,18 @@ fn refuse(mut message: Message, wrong: Wrong) -> Box<Refusal> {
 }
 
 #[derive(Clone, Copy)]
-struct Head {
-    mti: [u8; 4],
-    bits: u128,
+pub(super) struct Head {
+    pub(super) mti: [u8; 4],
+    pub(super) bits: u128,
     /// There is a second bitmap.
-    wide: bool,
+    pub(super) wide: bool,
     /// Offset of the first field.
-    at: usize,
+    pub(super) at: usize,
 }
 
 /// MTI and bitmaps.
 #[inline]
-fn head(dialect: &Dialect, body: &[u8]) -> Result<Head, Box<DecodeFault>> {
+pub(super) fn head(dialect: &Dialect, body: &[u8]) -> Result<Head, Box<DecodeFault>> {
     if body.len() > super::frame::BODY_MAX {
         let found = format!("{} bytes", body.len());
         return Err(head_fault(dialect, "message", 0, &found, "at most 65535"));
@@ -257,7 +235,7 @@ pub fn announced_fields(dialect: &Dialect, body: &[u8]) -> Option<(usize, usize,
 }
 
 #[inline]
-fn mti(encoding: Encoding, body: &[u8]) -> Option<([u8; 4], usize)> {
+pub(super) fn mti(encoding: Encoding, body: &[u8]) -> Option<([u8; 4], usize)> {
     let mut mti = [0u8; 4];
     let width = match encoding {
         Encoding::Bcd => {
@@ -425,7 +403,7 @@ fn half_fields<const INSIDE: bool>(
 
 /// The length a prefix announces, in characters of the normal form.
 #[inline]
-fn announced(
+pub(super) fn announced(
     hot: &Hot,
     prefix: Prefix,
     body: &[u8],

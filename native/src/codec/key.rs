@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::codec::message::Message;
 use crate::codec::name::Name;
+use crate::codec::spec::Dialect;
 use crate::codec::value::decimal;
 
 /// Marks a field that is not there; no field of a key is that long.
@@ -15,19 +16,13 @@ impl Message {
     /// transmission time falls in, seen from `now_s` (Unix seconds), where that is one of them. The caller puts the
     /// institution in front.
     pub fn key_material(&self, now_s: i64, out: &mut Vec<u8>) {
-        let [_, class, _, _] = self.mti();
-        out.push(class);
-        let mut time = None;
-        for &name in &self.dialect().keys.request {
-            let value = self.value(name);
-            if name == Name::TransmissionTime {
-                time.clone_from(&value);
-            }
-            push(out, name, value.as_deref());
-        }
-        if self.dialect().keys.dated {
-            push_year(out, time.as_deref(), now_s);
-        }
+        material(
+            self.dialect(),
+            self.mti(),
+            |name| self.value(name),
+            now_s,
+            out,
+        );
     }
 
     /// Appends the material of the original that this reversal names, exactly as `key_material` wrote it then.
@@ -67,6 +62,29 @@ impl Message {
         for &path in &self.dialect().keys.body {
             push_value(out, self.at(path).as_deref());
         }
+    }
+}
+
+/// See `Message::key_material`; `value` gives the normal form of a field.
+#[inline]
+pub(super) fn material<'a>(
+    dialect: &Dialect,
+    [_, class, _, _]: [u8; 4],
+    value: impl Fn(Name) -> Option<Cow<'a, [u8]>>,
+    now_s: i64,
+    out: &mut Vec<u8>,
+) {
+    out.push(class);
+    let mut time = None;
+    for &name in &dialect.keys.request {
+        let value = value(name);
+        if name == Name::TransmissionTime {
+            time.clone_from(&value);
+        }
+        push(out, name, value.as_deref());
+    }
+    if dialect.keys.dated {
+        push_year(out, time.as_deref(), now_s);
     }
 }
 

@@ -10,7 +10,7 @@ type Values = Vec<(String, Vec<u8>)>;
 
 const FILE: &str = include_str!("../../../config/dialects/iso87-ascii.toml");
 
-fn dialect() -> Arc<Dialect> {
+pub(super) fn dialect() -> Arc<Dialect> {
     compiled(FILE)
 }
 
@@ -68,6 +68,11 @@ fn read(dialect: &Arc<Dialect>, frame: &[u8]) -> Message {
         Ok(message) => message,
         Err(refusal) => unreachable!("{}", refusal.fault),
     }
+}
+
+/// A purchase as it stands behind its length.
+pub(super) fn purchase_frame(dialect: &Arc<Dialect>) -> Vec<u8> {
+    frame(dialect, "0200", &values(&PURCHASE)).split_off(usize::from(dialect.framing.width))
 }
 
 fn purchase(dialect: &Arc<Dialect>) -> Message {

@@ -12,7 +12,7 @@ use super::mac::PyGuard;
 use super::message::PyMessage;
 use super::python_error;
 use crate::codec::image::unproved;
-use crate::codec::{self, Backlog, Came, Check, Dialect, Framer, Message};
+use crate::codec::{self, Backlog, Came, Check, Dialect, Framer, Glance, Kind, Message, Refusable};
 use crate::mac::Guard;
 use crate::walk::{Gate, GateError, SlotId, Ticket};
 
@@ -194,11 +194,23 @@ impl PyFramer {
         let together = self.guard.as_ref().map_or(SHED_TOGETHER, |_| 1);
         let mut left = frames_max;
         while left > 0 {
-            let requests = self.refusable(before_ns, left.min(together));
-            let count = gate.shed(&requests, slot, code, end, now_s)?;
-            for request in requests.iter().take(count) {
+            let most = left.min(together);
+            let mut kinds = [Kind::Unknown; SHED_TOGETHER];
+            let mut count = 0;
+            if self.guard.is_none() {
+                let requests = self.glanced(before_ns, most);
+                count = gate.shed(&requests, slot, code, end, now_s)?;
+                note(&mut kinds, &requests);
+            }
+            if count == 0 {
+                // One that takes a closer look.
+                let requests = self.refusable(before_ns, most);
+                count = gate.shed(&requests, slot, code, end, now_s)?;
+                note(&mut kinds, &requests);
+            }
+            for kind in kinds.iter().take(count) {
                 self.backlog.pop();
-                shed.add(request.kind() as u8);
+                shed.add(*kind as u8);
             }
             if count == 0 {
                 break;
@@ -206,6 +218,16 @@ impl PyFramer {
             left = left.saturating_sub(count);
         }
         Ok(())
+    }
+
+    /// As `refusable`, of those that a glance is enough for.
+    fn glanced(&self, before_ns: u64, most: usize) -> Vec<Glance<'_>> {
+        let waiting = self.backlog.iter().take(most);
+        let new = |content| codec::is_new_request(&self.dialect, content);
+        waiting
+            .take_while(|(content, came)| came.complete_ns < before_ns && new(content))
+            .map_while(|(content, _)| Glance::at(&self.dialect, content))
+            .collect()
     }
 
     /// What waits, from the front on, as long as it is new requests that came before `before_ns`, are well-formed and
@@ -228,6 +250,12 @@ impl PyFramer {
             found.push(message);
         }
         found
+    }
+}
+
+fn note<R: Refusable>(kinds: &mut [Kind], requests: &[R]) {
+    for (kind, request) in kinds.iter_mut().zip(requests) {
+        *kind = request.kind();
     }
 }
 

@@ -270,11 +270,6 @@ impl<T: Ticket> Gate<T> {
         self.hold.held()
     }
 
-    /// Frames that wait for the journal.
-    pub fn recorded(&self) -> usize {
-        self.hold.recorded()
-    }
-
     pub fn held_bytes(&self, slot: SlotId) -> usize {
         self.hold.held_bytes(slot)
     }

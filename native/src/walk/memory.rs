@@ -14,7 +14,7 @@ use crate::codec::kind::Kind;
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
 use crate::codec::supply::Receipt;
-use crate::codec::wipe;
+use crate::codec::{Refusable, wipe};
 use crate::journal::keys::KeysError;
 use crate::limits::StandIns;
 use crate::simulation::mutant::{self, Mutant};
@@ -183,8 +183,15 @@ impl Memory {
     }
 
     /// As `key_of`, and asks for what is known of the key to be at hand when it is looked for.
-    pub fn key_at_hand(&mut self, message: &Message, institution: u16, now_s: i64) -> Digest {
-        let key = self.key_of(message, institution, now_s);
+    pub fn key_at_hand(
+        &mut self,
+        request: &impl Refusable,
+        institution: u16,
+        now_s: i64,
+    ) -> Digest {
+        self.open_key(institution);
+        request.key_material(now_s, &mut self.scratch);
+        let key = self.digester.request(&self.scratch);
         self.table.prefetch(&key);
         self.turned_away.prefetch(&key);
         key

@@ -13,6 +13,7 @@ use super::records::{Paper, Sides};
 use super::state::{Cause, KeyState};
 use super::steps::{facts, lend, micros};
 use super::turned_away::Told;
+use crate::codec::Refusable;
 use crate::codec::kind::Kind;
 use crate::codec::message::Message;
 use crate::journal::{Field, Journal, RecordKind};
@@ -299,9 +300,9 @@ impl<T: Ticket> Gate<T> {
     /// ordinary way finds out too.
     ///
     /// Their answers are one frame. All keys are made first, so that what is looked up of them is at hand by then.
-    pub fn shed(
+    pub fn shed<R: Refusable>(
         &mut self,
-        requests: &[Message],
+        requests: &[R],
         slot: SlotId,
         code: [u8; 2],
         end: [u8; 2],
@@ -344,9 +345,9 @@ impl<T: Ticket> Gate<T> {
     }
 
     /// Builds the answer behind those that were built before it. False, and nothing done, when the key is known.
-    fn turn_away(
+    fn turn_away<R: Refusable>(
         &mut self,
-        request: &Message,
+        request: &R,
         key: &Digest,
         slot: SlotId,
         told: Told,
@@ -357,9 +358,15 @@ impl<T: Ticket> Gate<T> {
             return Ok(false);
         }
         drop(memory);
-        self.supply_unclaimed(request, Some(slot), now_s)?;
         let code = request.dialect().answer_code(told.end, told.code);
-        self.build_answer(request, Some(slot), code)?;
+        match request.message() {
+            Some(message) => {
+                self.supply_unclaimed(message, Some(slot), now_s)?;
+                self.build_answer(message, Some(slot), code)?;
+            }
+            None if !self.build_plain(request, slot, code)? => return Ok(false),
+            None => {}
+        }
         self.memory()?.turned_away.remember(key, told, now_s);
         Ok(true)
     }

@@ -14,6 +14,7 @@ use super::memory::Memory;
 use super::original::{Facts, Numbers, Original};
 use super::recover::Recovered;
 use super::state::{Cause, Duty};
+use crate::codec::Refusable;
 use crate::codec::kind::response_mti;
 use crate::codec::leg::{Leg, Own, Sources};
 use crate::codec::message::Message;
@@ -24,6 +25,11 @@ use crate::simulation::altered::altered;
 use crate::simulation::mutant;
 
 impl<T: Ticket> Gate<T> {
+    /// Frames that wait for the journal.
+    pub fn recorded(&self) -> usize {
+        self.hold.recorded()
+    }
+
     /// The connection of a slot that is still open.
     pub(super) fn open(&self, slot: Option<SlotId>) -> Option<(SlotId, Rc<Legs>)> {
         let slot = slot?;
@@ -88,6 +94,38 @@ impl<T: Ticket> Gate<T> {
         code: [u8; 2],
     ) -> Result<Option<(SlotId, usize)>, GateError> {
         self.build_reply(request, slot, &Code(code), &code, &[], None)
+    }
+
+    /// As `build_answer`, of a request whose answer needs nothing beside it. False, and nothing built, where it does: the
+    /// connection has message codes, or an answer says who the two sides are.
+    pub(super) fn build_plain(
+        &mut self,
+        request: &impl Refusable,
+        slot: SlotId,
+        code: [u8; 2],
+    ) -> Result<bool, GateError> {
+        let Some((slot, legs)) = self.open(Some(slot)) else {
+            return Ok(false);
+        };
+        if legs.parties || legs.guard.is_some() {
+            return Ok(false);
+        }
+        let answer = Code(code);
+        let own = Own {
+            response_code: &code,
+            forwarder_code: &self.forwarder,
+            ..Own::default()
+        };
+        let sources = Sources {
+            request: Some(request),
+            reply: Some(&answer),
+            own: Some(&own),
+            ..Sources::default()
+        };
+        let leg = legs.answer_of(request.kind())?;
+        let mti = response_mti(request.mti());
+        build(&mut self.hold, slot, leg, mti, &sources, None)?;
+        Ok(true)
     }
 
     /// Adds to a message without a key what its dialect says and it lacks; no reference, since it is no transaction.
