@@ -60,10 +60,10 @@ core does; at a disk whose sync takes 10 ms it is 25,000 authorisations a second
 BATCH_SHARE: Final = 4
 """Once the first has waited too long, those are refused with it that will have within this part of
 the limit: one call refuses many."""
-REST_S: Final = 0.004
+REST_S: Final = 0.010
 """A connection of an acquirer that sends more than can be served is not read for so long after each
-piece: reading, a look, and a write of the answers cost some 15 µs each time, and so as much as
-thirty refusals do. It is waiting that is not seen, and less than half of a target of 10 ms."""
+piece: reading, a look, and a write of the answers cost as much each time as several refusals. It is
+waiting that is not seen, so it is no longer than `wait_target_ms` commonly is."""
 FRAMES_MAX: Final = 64
 """Looked at in one go, reversals and the like included."""
 QUEUE_BYTES_MAX: Final = 65_536
