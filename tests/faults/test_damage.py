@@ -48,9 +48,10 @@ class Small:
             made.forward(made.purchase(stan))
         made.sync()
         self.place = Path(made.directory)
-        # As a process that was killed leaves it.
+        # As a process that was killed leaves it, but for a segment that is being prepared: it may get
+        # its name while it is copied.
         self.copy = directory / "killed"
-        shutil.copytree(self.place, self.copy, ignore=shutil.ignore_patterns("lock"))
+        shutil.copytree(self.place, self.copy, ignore=shutil.ignore_patterns("lock", "*.part"))
         made.journal.close()
         self.records = list(open_reader(self.copy, self.keys).records())
         self.file = self.copy / f"{1:010}.seg"
