@@ -48,8 +48,8 @@ class Small:
             made.forward(made.purchase(stan))
         made.sync()
         self.place = Path(made.directory)
-        # As a process that was killed leaves it, but for a segment that is being prepared: it may get
-        # its name while it is copied.
+        # As a process that was killed leaves it, but for a segment that is being prepared: it may
+        # get its name while it is copied.
         self.copy = directory / "killed"
         shutil.copytree(self.place, self.copy, ignore=shutil.ignore_patterns("lock", "*.part"))
         made.journal.close()
