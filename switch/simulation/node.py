@@ -27,6 +27,20 @@ log = structlog.get_logger("simulation")
 US: Final = 1e-6
 
 
+class _Bell:
+    """What the journal's device of one life rings. The device is native, where no collection of
+    garbage sees what it holds: when the life ends, the bell lets go of whom it would call."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, answer: Callable[[], None]) -> None:
+        self.answer: Callable[[], None] | None = answer
+
+    def __call__(self) -> None:
+        if self.answer is not None:
+            self.answer()
+
+
 class Node:
     """Lives one after another over one disk."""
 
@@ -78,6 +92,7 @@ class Node:
         self.told: Callable[[str], None] | None = None
         """Of what the journal's device does, and of beginnings."""
         self._pumping = False
+        self._bell: _Bell | None = None
         self._graves: list[Any] = []
         self.context: Context | None = None
         """That of the life of now, or of the last one."""
@@ -144,7 +159,8 @@ class Node:
             self._over(life, "broken", f"{type(error).__name__}: {error}")
 
     def _journal(self, life: Life) -> journals.Journal:
-        self.pump = self._make_pump(lambda: self._kick(life))
+        self._bell = _Bell(lambda: self._kick(life))
+        self.pump = self._make_pump(self._bell)
         self._pumping = False
         journal: journals.Journal = self.pump.journal
         return journal
@@ -230,6 +246,9 @@ class Node:
             self.pump.kill()
             self._graves.append(self.pump)
             self.pump = None
+        if self._bell is not None:
+            self._bell.answer = None
+            self._bell = None
         worker, self.worker = self.worker, None
         if worker is not None:
             for acquirer in worker.acquirers.values():
