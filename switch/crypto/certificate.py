@@ -9,6 +9,7 @@ match nothing but themselves, since a certificate for a whole domain names no in
 for common names as a last resort.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,6 +26,9 @@ __all__ = ["FILE_BYTES_MAX", "Certificate", "carried", "normal", "read_certifica
 
 FILE_BYTES_MAX: Final = 1 << 20
 """A larger file is a mistake; a bundle of all public CAs has a quarter of it."""
+READ_MAX: Final = 256
+"""Certificates that need not be read again: a fleet that comes back shows one and the same, and
+reading it takes a tenth of what its hand-shake costs. Only what a CA of ours has signed is read."""
 NAMES_MAX: Final = 100
 """Names of one certificate that are looked at."""
 
@@ -99,6 +103,7 @@ def read_pem(file: str, what: str) -> tuple[bytes, list[Certificate]]:
     return data, found
 
 
+@functools.lru_cache(maxsize=READ_MAX)
 def read_certificate(der: bytes) -> Certificate:
     """One certificate as it came over the wire. Raises: ValueError."""
     return Certificate.of(x509.load_der_x509_certificate(der))

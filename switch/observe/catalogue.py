@@ -75,7 +75,7 @@ ACTIONS: Final = (
 """Mirrors the orders of switch/control/orders.py; a test compares."""
 HANDSHAKE_RESULTS: Final = (
     "ok", "no_certificate", "certificate", "name", "protocol", "refused_by_peer", "timeout",
-    "closed", "shed", "error",
+    "closed", "error",
 )  # fmt: skip
 """certificate: not signed by the member's CAs, or not valid now; name: another institution's."""
 TOKEN_OPERATIONS: Final = (
@@ -317,6 +317,13 @@ FAMILIES: Final = (
         "TLS hand-shakes by how they ended.",
         member=None,
         result=HANDSHAKE_RESULTS,
+    ),
+    Family(
+        "tls_handshake_seconds_total",
+        "counter",
+        "How long the steps of TLS hand-shakes have held the loop; a link costs twice that.",
+        {"member": None},
+        scale=1e-6,
     ),
     _counter(
         "tls_certificate_reloads_total",

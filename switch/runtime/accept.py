@@ -101,30 +101,37 @@ class Acceptor:
             self._loop.add_reader(listening.fileno(), self._accept, listening)
 
     def _accept(self, listening: socket.socket) -> None:
+        """Somebody waits there."""
         arrivals = self._member.arrivals
         for _ in range(ACCEPTS_MAX):
             wait_s = arrivals.wait_s(monotonic_ns())
             if wait_s:
                 self._pause_for(wait_s)
                 return
-            try:
-                accepted, address = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            if not self._take(listening):
                 return
-            except OSError as error:
-                # No more descriptors, or no memory: a while later there may be.
-                self._complain("link.accept_failed", error=error.strerror)
-                self._pause_for(ACCEPT_PAUSE_S)
-                return
-            arrivals.taken()
-            limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-            if accepted.fileno() >= limit - DESCRIPTORS_KEPT > 0:
-                accepted.close()
-                self._shed()
-                self._complain("link.no_descriptor", descriptors_max=limit)
-                continue
+
+    def _take(self, listening: socket.socket) -> bool:
+        """Takes one from the kernel; False: nobody waits, or nobody can be taken for a while."""
+        try:
+            accepted, address = listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            # No more descriptors, or no memory: a while later there may be.
+            self._complain("link.accept_failed", error=error.strerror)
+            self._pause_for(ACCEPT_PAUSE_S)
+            return False
+        self._member.arrivals.taken()
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if accepted.fileno() >= limit - DESCRIPTORS_KEPT > 0:
+            accepted.close()
+            self._shed()
+            self._complain("link.no_descriptor", descriptors_max=limit)
+        else:
             accepted.setblocking(False)
             self._taken(accepted, f"{address[0]}:{address[1]}")
+        return True
 
     def _taken(self, accepted: socket.socket, peer: str) -> None:
         """What becomes of one that was taken."""

@@ -16,7 +16,8 @@ from switch.errors import CertificateError, OperatorError
 from switch.runtime.clock import wall_s
 from switch.runtime.dialer import CONNECT_TIMEOUT_S
 from switch.runtime.listener import Listening, serve
-from switch.runtime.tls import HANDSHAKE_S, SHUTDOWN_S, LinkTls, Pace, TlsListener
+from switch.runtime.pace import Pace
+from switch.runtime.tls import HANDSHAKE_S, SHUTDOWN_S, LinkTls, TlsListener
 from switch.settings.schema import Settings, Tls
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Certificates:
         """Reads all files. Raises: CertificateError."""
         self.links: dict[str, LinkTls] = {}
         self._gauges: Gauges | None = None
-        self._pace = Pace()
+        self.pace = Pace(settings.limits.handshake_share_max)
         self._look_at_s = 0.0
         self._looking: asyncio.Future[Found] | None = None
         self.adopt(settings, self.prepare(settings))
@@ -74,11 +75,12 @@ class Certificates:
 
         A member that gets TLS, or loses it, needs a new listener or dialler besides.
         """
+        self.pace.share_max = settings.limits.handshake_share_max
         for name, (_, table) in settings.tls().items():
             link = self.links.get(name)
             if link is None:
                 server = _is_server(settings, name)
-                self.links[name] = LinkTls(name, table, prepared[name], server=server)
+                self.links[name] = LinkTls(name, table, prepared[name], self.pace, server=server)
             else:
                 link.server = _is_server(settings, name)
                 link.use(table, prepared[name])
@@ -158,9 +160,7 @@ class Certificates:
         link = self.links.get(member.name)
         if link is None:
             return await serve(factory, sockets, member, lambda: self._shed(member.name))
-        return TlsListener(
-            self._pace, link, member, factory, sockets, lambda: self._shed(member.name)
-        )
+        return TlsListener(link, member, factory, sockets, lambda: self._shed(member.name))
 
     def _shed(self, member: str) -> None:
         assert self._gauges is not None
@@ -172,7 +172,7 @@ class Certificates:
         return None if link is None else functools.partial(self._dial, link)
 
     async def _dial(self, link: LinkTls, connection: "Connection", host: str, port: int) -> None:
-        await self._pace.turn()
+        await self.pace.turn()
         opening = asyncio.get_running_loop().create_connection(
             lambda: connection,
             host,

@@ -255,9 +255,11 @@ class Gauges:
         """An operator's order came to its end: done, refused, failed."""
         self._metrics.count("operator_actions_total", action=action, result=result)
 
-    def handshake(self, member: str, result: str) -> None:
-        """A TLS hand-shake was over, or given up."""
+    def handshake(self, member: str, result: str, spent_ns: int) -> None:
+        """A TLS hand-shake was over, or given up; all of this member's have held the loop for
+        `spent_ns`."""
         self._metrics.count("tls_handshakes_total", member=member, result=result)
+        self._metrics.publish("tls_handshake_seconds_total", spent_ns // 1_000, member=member)
 
     def certificate(self, member: str, not_after_s: int) -> None:
         """Until when our certificate of a member's links is good."""

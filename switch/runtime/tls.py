@@ -30,9 +30,10 @@ from switch.settings.schema import Tls
 if TYPE_CHECKING:
     from switch.crypto.tls import Material
     from switch.runtime.gauges import Gauges
+    from switch.runtime.pace import Pace
     from switch.runtime.transport import Connection
 
-__all__ = ["HANDSHAKE_S", "SHUTDOWN_S", "HandshakeError", "LinkTls", "Pace", "TlsListener"]
+__all__ = ["HANDSHAKE_S", "SHUTDOWN_S", "HandshakeError", "LinkTls", "TlsListener"]
 
 log = structlog.get_logger("tls")
 
@@ -41,11 +42,8 @@ HANDSHAKE_S: Final = 5.0
 SHUTDOWN_S: Final = 5.0
 """How long a peer may take to read its last bytes and agree to the end of a connection."""
 HANDSHAKES_MAX: Final = 256
-"""Hand-shakes of one member at a time; further connections are closed at once. Apart from the cap
-on connections, so that strangers cannot take an institution's places."""
-PACE_S: Final = 0.002
-"""From one hand-shake's begin to the next one's. Each costs about a millisecond of the loop (our
-signature): a thousand terminals that come back at once must not stop the traffic of the others."""
+"""Hand-shakes of one member at a time; whoever comes then stays in the kernel's queue. Apart from
+the cap on connections, so that strangers cannot take an institution's places."""
 NAMES_TOLD_MAX: Final = 8
 
 RESULTS: Final = {
@@ -80,10 +78,15 @@ class _RefusedError(ssl.SSLError):
 class LinkTls:
     """TLS of one member."""
 
-    def __init__(self, member: str, table: Tls, material: "Material", *, server: bool) -> None:
+    def __init__(
+        self, member: str, table: Tls, material: "Material", pace: "Pace", *, server: bool
+    ) -> None:
         """`server`: the member connects to us."""
         self.member = member
         self.server = server
+        self.pace = pace
+        self.spent_ns = 0
+        """How long its hand-shakes have held the loop."""
         self.table = table
         self.material = material
         self.refused_stamp: object = None
@@ -99,8 +102,12 @@ class LinkTls:
 
         class Proving(ssl.SSLObject):
             def do_handshake(self) -> None:
-                super().do_handshake()
-                link.prove(self)
+                began_ns = monotonic_ns()
+                try:
+                    super().do_handshake()
+                    link.prove(self)
+                finally:
+                    link.spent(monotonic_ns() - began_ns)
 
         material.context.sslobject_class = Proving
         self.table, self.material = table, material
@@ -133,6 +140,11 @@ class LinkTls:
             )
         self.gauges.peer_certificate(self.member, peer.not_after_s)
 
+    def spent(self, took_ns: int) -> None:
+        """A step of a hand-shake, whatever came of it."""
+        self.spent_ns += took_ns
+        self.pace.spent(took_ns)
+
     async def opened(self, opening: Awaitable[Any], connection: "Connection", peer: str) -> None:
         """Waits until a hand-shake is over and the connection has been made.
 
@@ -150,10 +162,10 @@ class LinkTls:
             if not connection.made_ns:
                 raise HandshakeError("closed", "closed by the peer")
         except HandshakeError as error:
-            self.gauges.handshake(self.member, error.result)
+            self.gauges.handshake(self.member, error.result, self.spent_ns)
             self._tell(peer, error)
             raise
-        self.gauges.handshake(self.member, "ok")
+        self.gauges.handshake(self.member, "ok", self.spent_ns)
 
     def server_name(self, host: str) -> str:
         """What we ask for in the hand-shake, for a bank that has several names at one address."""
@@ -171,47 +183,56 @@ class LinkTls:
             )
 
 
-class Pace:
-    """Hand-shakes of all members begin one after the other, `PACE_S` apart."""
-
-    def __init__(self) -> None:
-        self._next_s = 0.0
-
-    async def turn(self) -> None:
-        """Waits until a hand-shake may begin."""
-        now_s = asyncio.get_running_loop().time()
-        begin_s = max(now_s, self._next_s)
-        self._next_s = begin_s + PACE_S
-        if begin_s > now_s:
-            await asyncio.sleep(begin_s - now_s)
-
-
 class TlsListener(Acceptor):
     """Accepts the connections of one member; a connection is made of those that shake hands.
 
-    A socket is not read from before its turn, each hand-shake takes the context in force, and one
-    that fails is told to us.
+    One is taken from the kernel when its hand-shake may begin, and not before: what waits there is
+    bounded and costs nothing. Each hand-shake takes the context in force, and one that fails is
+    told to us.
     """
 
-    def __init__(self, pace: Pace, link: LinkTls, *accepting: Any) -> None:
+    def __init__(self, link: LinkTls, *accepting: Any) -> None:
         """`accepting`: as of `Acceptor`."""
-        self._pace = pace
         self._link = link
+        self._full = False
         super().__init__(*accepting)
 
-    def _taken(self, accepted: socket.socket, peer: str) -> None:
+    def _accept(self, listening: socket.socket) -> None:
+        del listening
+        self._pause()
+        self._link.pace.ask(self._begin)
+
+    def _begin(self) -> bool:
+        """It is our turn: whether one was taken. Asks for the next turn then, and goes back to
+        waiting for somebody to come otherwise."""
+        if self._closed:
+            return False
         if len(self._making) >= HANDSHAKES_MAX:
-            self._link.gauges.handshake(self._link.member, "shed")
-            accepted.close()
-            return
+            self._full = True
+            return False
+        wait_s = self._member.arrivals.wait_s(monotonic_ns())
+        if wait_s:
+            self._pause_for(wait_s)
+            return False
+        if any(self._take(listening) for listening in self.sockets):
+            # The others first: a queue that is never empty keeps none that stands behind it.
+            self.sockets = (*self.sockets[1:], self.sockets[0])
+            self._link.pace.ask(self._begin)
+            return True
+        if self._resuming is None:
+            self._resume()
+        return False
+
+    def _taken(self, accepted: socket.socket, peer: str) -> None:
         self._make(self._shake(accepted, peer))
 
+    def _made(self, task: "asyncio.Task[None]") -> None:
+        super()._made(task)
+        if self._full and not self._closed:
+            self._full = False
+            self._resume()
+
     async def _shake(self, accepted: socket.socket, peer: str) -> None:
-        try:
-            await self._pace.turn()
-        except asyncio.CancelledError:
-            accepted.close()
-            raise
         connection = self._factory()
         opening = self._loop.connect_accepted_socket(
             lambda: connection,

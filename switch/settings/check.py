@@ -27,6 +27,11 @@ __all__ = ["Finding", "check_settings", "is_loopback"]
 Severity = Literal["error", "warning"]
 
 
+HANDSHAKE_US: Final = 1_500
+"""Of the worker, for one link with TLS in all (docs/guides/tls.md has how it was measured)."""
+RETURN_S_MAX: Final = 60
+
+
 class Finding(msgspec.Struct, frozen=True):
     """One thing that an operator should mend. `key` is dotted; its place is looked up later."""
 
@@ -419,6 +424,22 @@ def _memory(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def _hand_shakes(settings: Settings) -> Iterator[Finding]:
+    """How long a fleet is away after all of its links were lost at once."""
+    links = sum(one.connections_max for one in settings.acquirers if one.tls)
+    links += sum(one.connections for one in settings.issuers if one.tls and one.mode != "dial")
+    share = settings.limits.handshake_share_max
+    away_s = links * HANDSHAKE_US * 100 // (share * 1_000_000)
+    if away_s > RETURN_S_MAX:
+        yield _warning(
+            "admission",
+            "limits.handshake_share_max",
+            f"{links} links with TLS that come back at once need about {away_s} s: "
+            f"hand-shakes take {share} % of the time of the worker",
+            "a larger share takes its time from payments; or fewer connections_max",
+        )
+
+
 def _token_ranges(settings: Settings) -> Iterator[Finding]:
     """A number is a token or a card number, never both."""
     ranges = settings.tokens.ranges if settings.tokens else ()
@@ -506,6 +527,7 @@ RULES: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
     _routes,
     _admission,
     _memory,
+    _hand_shakes,
     _macs,
     _token_ranges,
     _tls,

@@ -55,6 +55,7 @@ EFFECTS: Final[dict[str, Effect]] = {
     # A framer has its limit for as long as its connection lives.
     "limits.frame_bytes_max": _BOUNCE,
     "limits.write_buffer_bytes_max": _LIVE,
+    "limits.handshake_share_max": _LIVE,
     # Another process listens there.
     "metrics.listen": _RESTART,
     # What is a token and what a card number may not change under what is in flight.

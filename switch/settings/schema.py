@@ -173,6 +173,15 @@ class Limits(Table, frozen=True, kw_only=True):
             description="Bytes that a peer may leave unread per connection; then it is closed.",
         ),
     ] = 1 << 18
+    handshake_share_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=80,
+            description="Percent of the worker's time for TLS hand-shakes, which is measured; "
+            "whoever comes faster stays in the kernel's queue. Payments have the rest.",
+        ),
+    ] = 20
 
 
 class Metrics(Table, frozen=True, kw_only=True):

@@ -207,15 +207,32 @@ async def test_peer_that_goes_in_the_hand_shake_is_counted(tmp_path: Path, world
         await until(lambda: shaken(node, "closed") == 1, what="counted")
 
 
-async def test_hand_shakes_beyond_the_limit_are_closed_at_once(
+async def test_hand_shakes_beyond_the_limit_wait_in_the_kernels_queue(
     tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Two say nothing and have both places; who comes then is served when one of them is out."""
     monkeypatch.setattr(tls, "HANDSHAKES_MAX", 2)
+    monkeypatch.setattr(tls, "HANDSHAKE_S", 0.5)
     async with secured(tmp_path, world) as node:
-        idle = [await Acquirer.connect(node.acquirer, sign_on=False) for _ in range(3)]
-        await until(lambda: any(peer.ended.is_set() for peer in idle), what="the third closed")
-        assert shaken(node, "shed") == 1
-        assert sum(peer.ended.is_set() for peer in idle) == 1
+        idle = [await Acquirer.connect(node.acquirer, sign_on=False) for _ in range(2)]
+        began_s = asyncio.get_running_loop().time()
+        good = await Acquirer.connect(node.acquirer, tls=world.acquirer.client())
+        assert asyncio.get_running_loop().time() - began_s > 0.3
+        assert (await good.ask(purchase())).get("response_code") == "00"
+        for peer in idle:
+            await asyncio.wait_for(peer.ended.wait(), 5)
+        assert shaken(node, "timeout") == 2
+
+
+async def test_time_of_hand_shakes_is_counted(tmp_path: Path, world: World) -> None:
+    label = 'tapswitch_tls_handshake_seconds_total{member="ACQ01"}'
+    async with secured(tmp_path, world) as node:
+        assert counters(node)[label] == 0
+        await refused(node, world.ca.issue("acq02.test").client(), "name")
+        one_us = counters(node)[label]
+        assert 100 < one_us < 1_000_000, "one that fails has its cost too"
+        await Acquirer.connect(node.acquirer, tls=world.acquirer.client())
+        assert counters(node)[label] > one_us + 100
 
 
 async def test_cap_on_connections_holds_with_tls(tmp_path: Path, world: World) -> None:

@@ -219,6 +219,18 @@ def test_member_that_connects_to_us_must_have_a_name(tmp_path: Path) -> None:
     assert "tapswitch cert show" in found.help
 
 
+def test_fleet_that_would_be_away_for_minutes_is_told(tmp_path: Path) -> None:
+    """4,096 links, 1.5 ms each: half a minute with a fifth of the worker, ten with a hundredth."""
+    fleet = with_tls('"pos.test"').replace(ACQUIRER, ACQUIRER + "connections_max = 4096\n")
+    assert findings(tmp_path, fleet) == []
+    slow = fleet.replace("[node]\n", "[limits]\nhandshake_share_max = 1\n[node]\n", 1)
+    (found,) = findings(tmp_path, slow)
+    assert (found.severity, found.rule) == ("warning", "admission")
+    assert found.key == "limits.handshake_share_max"
+    assert "4160 links" in found.problem or "4096 links" in found.problem
+    assert "61" in found.problem
+
+
 def test_two_acquirers_with_one_name(tmp_path: Path) -> None:
     text = with_tls('"pos.test"')
     second = text.partition("[[acquirers]]")[2].partition("[[issuers]]")[0]
