@@ -23,7 +23,8 @@ pause_min_ms = 300
 pause_max_ms = 2400
 probes = 4
 """
-DEADLINE = "deadline_ms = 200"
+DEADLINE_S = 0.8
+DEADLINE = f"deadline_ms = {DEADLINE_S * 1000:.0f}"
 
 
 @pytest.fixture
@@ -57,21 +58,21 @@ async def test_a_silent_bank_is_not_asked_and_is_tried_with_few_requests(
         assert (await other.ask(purchase())).get("response_code") == "00"
         bank.silent = True
         asking = asyncio.ensure_future(load(acquirer))
-        await until(lambda: state(node) is CircuitState.OPEN, 5, "the circuit opens")
+        await until(lambda: state(node) is CircuitState.OPEN, what="the circuit opens")
         # Declined at once, not at the deadline, while the bank gets nothing.
         reached, began = len(bank.requests), time.monotonic()
         assert (await other.ask(purchase())).get("response_code") == "91"
-        assert time.monotonic() - began < 0.15
+        assert time.monotonic() - began < 0.9 * DEADLINE_S
         assert len(bank.requests) <= reached + 4
-        await until(lambda: node.member("BANK01").circuit.counts[CircuitState.OPEN] >= 3, 8)
+        await until(lambda: node.member("BANK01").circuit.counts[CircuitState.OPEN] >= 3)
         halves = node.member("BANK01").circuit.counts[CircuitState.HALF_OPEN]
         assert len(bank.requests) - reached <= 4 * 2 * (halves + 1), "few at a time"
         bank.silent = False
-        await until(lambda: state(node) is CircuitState.CLOSED, 10, "the circuit closes")
+        await until(lambda: state(node) is CircuitState.CLOSED, what="the circuit closes")
         asking.cancel()
         assert (await other.ask(purchase())).get("response_code") == "00"
         # What the bank had got and not answered is reversed, open circuit or not.
-        await until(lambda: node.driver.engine.owed_count == 0, 10, "reversals acknowledged")
+        await until(lambda: node.driver.engine.owed_count == 0, what="reversals acknowledged")
 
 
 async def test_unusable_answers_open_it_and_declines_do_not(tmp_path: Path, bank: Bank) -> None:
@@ -80,6 +81,7 @@ async def test_unusable_answers_open_it_and_declines_do_not(tmp_path: Path, bank
         bank.code = "91"
         for _ in range(20):
             await acquirer.ask(purchase())
+        # A look at the circuit comes 20 times a second.
         await asyncio.sleep(0.15)
         assert state(node) is CircuitState.CLOSED
 
@@ -89,7 +91,7 @@ async def test_unusable_answers_open_it_and_declines_do_not(tmp_path: Path, bank
         bank.on_request = rubbish
         for _ in range(60):
             await acquirer.ask(purchase())
-        await until(lambda: node.member("BANK01").circuit.counts[CircuitState.OPEN] == 1, 3)
+        await until(lambda: node.member("BANK01").circuit.counts[CircuitState.OPEN] == 1)
 
 
 async def test_a_bank_that_is_away_opens_it_and_serves_again_when_it_has_stood(
@@ -101,10 +103,10 @@ async def test_a_bank_that_is_away_opens_it_and_serves_again_when_it_has_stood(
         # A look at the circuit comes 20 times a second: this one sees that it stood.
         await asyncio.sleep(0.15)
         await bank.stop()
-        await until(lambda: state(node) is CircuitState.OPEN, 5, "unreachable")
+        await until(lambda: state(node) is CircuitState.OPEN, what="unreachable")
         await bank.start(int(at.rpartition(":")[2]))
         asking = asyncio.ensure_future(load(acquirer))
-        await until(lambda: state(node) is CircuitState.CLOSED, 10, "the circuit closes")
+        await until(lambda: state(node) is CircuitState.CLOSED, what="the circuit closes")
         asking.cancel()
         assert node.member("BANK01").circuit.counts == [1, 1, 1]
 
@@ -120,7 +122,7 @@ async def test_a_flapping_bank_moves_the_circuit_once_and_signs_on_ever_more_rar
         bank.network.clear()
         for _ in range(12):
             await asyncio.sleep(0.25)
-            assert all(link.open for link in node.member("BANK01").connections.values())
+            await until(lambda: _stands(node), what="it stands again")
             for link in list(bank.links):
                 link.abort()
             await asyncio.sleep(0.25)
@@ -134,6 +136,11 @@ async def test_a_flapping_bank_moves_the_circuit_once_and_signs_on_ever_more_rar
         assert 4 <= len(signed) <= 12 * 2
 
 
+def _stands(node: Rig) -> bool:
+    lines = list(node.member("BANK01").connections.values())
+    return bool(lines) and all(line.open for line in lines)
+
+
 async def test_a_bank_that_signs_on_and_closes_at_once_gets_ever_fewer_sign_ons(
     tmp_path: Path, bank: Bank
 ) -> None:
@@ -143,7 +150,9 @@ async def test_a_bank_that_signs_on_and_closes_at_once_gets_ever_fewer_sign_ons(
 
     bank.after_sign_on = close
     async with rig(tmp_path, [await bank.start()], bank=QUICK, deadline=DEADLINE):
+        began = time.monotonic()
         await asyncio.sleep(2.5)
+        await until(lambda: len(bank.network) >= 8, what="it is tried again and again")
         # Two lines with pauses of 10 to 20 ms that double to 100 to 200: at most 20 a second each,
         # where the first pause again and again would make over a hundred a second.
-        assert 8 <= len(bank.network) <= 60
+        assert len(bank.network) <= 24 * (time.monotonic() - began)

@@ -144,7 +144,7 @@ async def dies(shared: World, point: str, count: int) -> None:
     node = shared.bare
     node.environment = {CRASH_AT: aimed(point, count)}
     process = await node.launch()
-    await until(lambda: bool(node.told()) or process.returncode is not None, 30, "ready")
+    await until(lambda: bool(node.told()) or process.returncode is not None, what="ready")
     if process.returncode is None:
         shared.reach()
         if point == "worker.drained":
@@ -163,10 +163,10 @@ async def test_an_answer_at_whose_hand_over_the_worker_died_has_left(tmp_path: P
         ):
             w.bare.environment = {CRASH_AT: f"{point}:1"}
             await w.start()
-            await until(lambda: w.node.opened("BANK01") >= links, 10, "the bank")  # noqa: B023
+            await until(lambda: w.node.opened("BANK01") >= links, what="the bank")  # noqa: B023
             acquirer = await Acquirer.connect(w.node.acquirer)
             acquirer.send("0200", purchase())
-            await asyncio.wait_for(acquirer.ended.wait(), 10)
+            await asyncio.wait_for(acquirer.ended.wait(), 60)
             codes = [m.get("response_code") for m in acquirer.received if m.mti == "0210"]
             assert codes == ["00"] * told, point
             assert await w.bare.ended() == -signal.SIGKILL
@@ -200,10 +200,10 @@ async def test_a_node_whose_workers_die_one_after_the_other_goes_on_by_itself(
         w.node.environment = {CRASH_AT: ",".join(deaths)}
         await w.start()
         await w.begin(wait=False)
-        await until(lambda: len(w.node.events("worker.restarting")) == len(row), 60, "all deaths")
+        await until(lambda: len(w.node.events("worker.restarting")) == len(row), 90, "all deaths")
         assert [e["at"] for e in w.node.events("crash.armed")] == deaths
         assert {e["exit_code"] for e in w.node.events("worker.restarting")} == {128 + 9}
-        await until(lambda: bool(w.node.told()), 20, "the one that goes on")
+        await until(lambda: bool(w.node.told()), what="the one that goes on")
         await w.sold(20)
         await w.conserved()
 
@@ -223,7 +223,7 @@ async def test_a_worker_that_dies_at_the_end_of_its_drain_has_handed_over(tmp_pa
         )  # fmt: skip
         said, _ = await ordered.communicate()
         assert ordered.returncode == 0, said.decode()
-        await until(lambda: w.node.told().get("pid", first) != first, 20, "the next worker")
+        await until(lambda: w.node.told().get("pid", first) != first, what="the next worker")
         assert [e["exit_code"] for e in w.node.events("worker.replaced")] == [128 + 9]
         await w.sold(20)
         await w.conserved()

@@ -29,11 +29,11 @@ async def fails_at(directory: Path, call: str, error: str, nth: int) -> bool:
         node = w.bare
         node.wrapped = injection.command
         process = await node.launch()
-        await until(lambda: bool(node.told()) or process.returncode is not None, 30, "ready")
+        await until(lambda: bool(node.told()) or process.returncode is not None, what="ready")
         if process.returncode is None:
             w.reach()
             await w.begin(wait=False)
-            await until(lambda: process.returncode is not None or w.answered >= 40, 30, "its end")
+            await until(lambda: process.returncode is not None or w.answered >= 40, what="its end")
         if not injection.fired:
             return False
         assert await node.ended() == 3, node.text()[-3000:]
@@ -82,7 +82,7 @@ async def test_a_slow_disk_costs_time_and_no_truth(tmp_path: Path) -> None:
         w.bare.wrapped = slow.command
         await w.start()
         await w.begin()
-        await until(lambda: slow.fired >= 4, 20, "slow syncs")
+        await until(lambda: slow.fired >= 4, what="slow syncs")
         await w.sold(20)
         await w.conserved()
 
@@ -96,8 +96,8 @@ async def test_a_next_segment_that_cannot_be_made_is_an_alarm_and_no_end(
         w.bare.wrapped = failing.command
         await w.start()
         await w.begin()
-        await until(lambda: bool(w.node.events("journal.shortage")), 10, "the alarm")
-        await until(lambda: bool(w.node.events("journal.room")), 10, "all clear, by itself")
+        await until(lambda: bool(w.node.events("journal.shortage")), what="the alarm")
+        await until(lambda: bool(w.node.events("journal.room")), what="all clear, by itself")
         await w.sold(10)
         await w.conserved()
     assert failing.fired
@@ -119,7 +119,7 @@ async def test_a_read_that_fails_in_recovery_refuses_the_start(tmp_path: Path) -
             unreadable = Injection(tmp_path, "pread64", f"error=EIO:when={nth}")
             w.bare.wrapped = unreadable.command
             process = await w.bare.launch()
-            await until(lambda: bool(w.node.told()) or process.returncode is not None, 30, "start")  # noqa: B023
+            await until(lambda: bool(w.node.told()) or process.returncode is not None, what="start")  # noqa: B023
             if not unreadable.fired:
                 break
             assert await w.bare.ended() == 3

@@ -48,7 +48,7 @@ async def test_a_full_disk_refuses_new_work_keeps_room_for_reversals_and_goes_on
             asked = purchase()
             began = time.monotonic()
             assert (await scripted.ask(asked)).get("response_code") == "96"
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 4
             # Money is given back all the same.
             reversal = scripted.reversal_of(early)
             assert (await scripted.ask(reversal, "0420")).get("response_code") == "00"
@@ -57,14 +57,14 @@ async def test_a_full_disk_refuses_new_work_keeps_room_for_reversals_and_goes_on
             pid = w.node.worker_pid
             approved = w.fleet.status()["approved"]
             ballast.drop()
-            await until(lambda: w.fleet.status()["approved"] > approved + 20, 15, "sales again")
+            await until(lambda: w.fleet.status()["approved"] > approved + 20, what="sales again")
             late = purchase()
             assert (await scripted.ask(late)).get("response_code") == "00"
             await scripted.ask(scripted.reversal_of(late), "0420")
             assert (await scripted.ask(reversal, "0421")).get("response_code") == "00"
             await scripted.ask(scripted.reversal_of(asked), "0420")
             assert w.node.worker_pid == pid
-            await until(lambda: bool(w.node.events("journal.room")), 5, "all clear")
+            await until(lambda: bool(w.node.events("journal.room")), what="all clear")
             await dies_and_waits_for_room(w, ballast)
             await w.conserved()
 
@@ -81,12 +81,12 @@ async def dies_and_waits_for_room(w: World, ballast: Ballast) -> None:
     ballast.fill()
     alarms = len(w.node.events("journal.shortage"))
     process = await w.bare.launch()
-    await until(lambda: len(w.node.events("journal.shortage")) > alarms, 10, "the alarm again")
+    await until(lambda: len(w.node.events("journal.shortage")) > alarms, what="the alarm again")
     await asyncio.sleep(1.2)
     assert process.returncode is None
     assert not w.node.told()
     ballast.drop()
-    await until(lambda: bool(w.node.told()), 20, "ready, by itself")
+    await until(lambda: bool(w.node.told()), what="ready, by itself")
     w.reach()
     await w.sold(20)
 
@@ -95,7 +95,7 @@ WAITING = """
 import json, os, sys, time
 fd = int(sys.argv[sys.argv.index("--ready-fd") + 1])
 os.write(fd, b'{"waiting": "room"}\\n')
-time.sleep(1.5)
+time.sleep(3.5)
 line = {"ready": True, "pid": os.getpid(), "acquirers": {}, "issuers": {}}
 os.write(fd, (json.dumps(line) + "\\n").encode())
 time.sleep(60)
@@ -105,11 +105,11 @@ time.sleep(60)
 async def test_a_supervisor_does_not_end_a_worker_that_says_why_it_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("switch.apps.supervisor.READY_S", 0.7)
+    monkeypatch.setattr("switch.apps.supervisor.READY_S", 2.0)
     ready: asyncio.Queue[dict[str, object]] = asyncio.Queue()
     supervisor = Supervisor(Plan(worker=[sys.executable, "-c", WAITING]), ready.put_nowait)
     running = asyncio.ensure_future(supervisor.run(signals=False))
-    assert (await asyncio.wait_for(ready.get(), 10))["ready"]
+    assert (await asyncio.wait_for(ready.get(), 60))["ready"]
     assert supervisor.restarts == 0
     supervisor.stop()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)

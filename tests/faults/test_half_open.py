@@ -91,7 +91,7 @@ async def up(node: Rig, links: int = 2) -> Acquirer:
     return await Acquirer.connect(node.acquirer)
 
 
-async def answered(acquirer: Acquirer, within_s: float = 10) -> str | None:
+async def answered(acquirer: Acquirer, within_s: float = 30) -> str | None:
     return (await acquirer.ask(purchase(), within_s=within_s)).get("response_code")
 
 
@@ -108,13 +108,13 @@ async def test_half_open_line_is_found_in_seconds_and_the_other_carries_on(
         while node.driver.counts["link_taken_out"] == 0:
             codes.append(await answered(acquirer))
             await asyncio.sleep(0.05)
-            assert time.monotonic() - began < 9
+            assert time.monotonic() - began < 15
         took = time.monotonic() - began
-        assert 4.5 < took < 8
+        assert took > 4.5, "not for a moment of silence"
         assert "91" in codes
         assert sorted(health(node)) == ["good", "out"]
-        # From now on nobody waits for it.
-        assert [await answered(acquirer, 1) for _ in range(6)] == ["00"] * 6
+        # From now on nobody waits for it: each would have its 91.
+        assert [await answered(acquirer) for _ in range(6)] == ["00"] * 6
         assert node.driver.counts["link_taken_out"] == 1
 
 
@@ -127,10 +127,10 @@ async def test_half_open_line_is_closed_and_its_successor_echoes_before_it_serve
         relay.swallowing.add(0)
         acquirer.send("0200", purchase())
         acquirer.send("0200", purchase())
-        await until(lambda: node.driver.counts["link_taken_out"] == 1, 5, "taken out")
+        await until(lambda: node.driver.counts["link_taken_out"] == 1, what="taken out")
         bank.network.clear()
-        await until(lambda: relay.made == 3, 10, "a new connection")
-        await until(lambda: node.driver.counts["link_put_back"] == 1, 10, "back")
+        await until(lambda: relay.made == 3, what="a new connection")
+        await until(lambda: node.driver.counts["link_put_back"] == 1, what="back")
         asked = [message.get("network_code") for message in bank.network]
         assert asked.count("001") == 1
         assert asked.count("301") >= 3
@@ -159,13 +159,13 @@ async def test_bank_whose_process_stands_still_is_given_up_on_and_taken_back(
             process.send_signal(signal.SIGSTOP)
             for _ in range(4):
                 acquirer.send("0200", purchase())
-            await until(lambda: not node.member("BANK01").ready, 4, "taken out")
+            await until(lambda: not node.member("BANK01").ready, what="taken out")
             began = time.monotonic()
             second = await Acquirer.connect(node.acquirer)
             assert await answered(second) == "91"
-            assert time.monotonic() - began < 1, "declined at once, not at the deadline"
+            assert time.monotonic() - began < 3, "declined at once, not at the deadline"
             process.send_signal(signal.SIGCONT)
-            await until(lambda: bool(node.member("BANK01").ready), 15, "taken back")
+            await until(lambda: bool(node.member("BANK01").ready), what="taken back")
             assert await answered(second) == "00"
     finally:
         process.kill()
@@ -180,23 +180,28 @@ async def test_bank_that_echoes_and_answers_no_request_is_taken_out_and_tried_wi
     async with rig(tmp_path, [await bank.start()], bank=more, deadline="deadline_ms = 300") as node:
         acquirer = await up(node)
 
+        asked = 0
+
         async def ask_on() -> None:
+            nonlocal asked
             while True:
                 acquirer.send("0200", purchase())
+                asked += 1
                 await asyncio.sleep(0.005)
 
         asking = asyncio.ensure_future(ask_on())
-        await until(lambda: not node.member("BANK01").ready, 10, "taken out")
+        await until(lambda: not node.member("BANK01").ready, what="taken out")
         assert {link.health.why for link in node.member("BANK01").connections.values()} == {
             "unanswered"
         }
         assert len(bank.links) == 2, "its connections stay"
-        reached = len(bank.requests)
-        await until(lambda: node.driver.counts["link_put_back"] >= 2, 10, "on trial")
-        await until(lambda: node.driver.counts["link_taken_out"] >= 4, 10, "taken out again")
-        assert len(bank.requests) - reached < 150, "a trial is not the whole load"
+        reached, before = len(bank.requests), asked
+        await until(lambda: node.driver.counts["link_put_back"] >= 2, what="on trial")
+        await until(lambda: node.driver.counts["link_taken_out"] >= 4, what="taken out again")
+        tried = len(bank.requests) - reached
+        assert tried < (asked - before) / 3, "a trial is not the whole load"
         bank.silent = False
-        await until(lambda: health(node) == ["good", "good"], 15, "good again")
+        await until(lambda: health(node) == ["good", "good"], what="good again")
         asking.cancel()
 
 
@@ -209,11 +214,13 @@ async def test_slow_bank_is_never_taken_out(tmp_path: Path, bank: Bank) -> None:
     bank.on_request = slowly
     async with rig(tmp_path, [await bank.start()], bank=QUICK, deadline=SLOW_DEADLINE) as node:
         acquirer = await up(node)
+        began = time.monotonic()
         codes = [await answered(acquirer) for _ in range(4)]
+        took_s = time.monotonic() - began
         assert codes == ["00"] * 4
         assert node.driver.counts["link_taken_out"] == 0
         echoes = [m for m in bank.network if m.get("network_code") == "301"]
-        assert 2 <= len(echoes) <= 12
+        assert 2 <= len(echoes) <= 2 * took_s + 2, "one a second on each of two lines"
 
 
 async def test_flapping_line_makes_no_storm(tmp_path: Path, relay: Relay, bank: Bank) -> None:
@@ -230,17 +237,18 @@ async def test_flapping_line_makes_no_storm(tmp_path: Path, relay: Relay, bank: 
         asking = asyncio.ensure_future(ask_on())
         bank.network.clear()
         made = relay.made
+        began = time.monotonic()
         for _ in range(6):
             relay.deaf_all = not relay.deaf_all
             await asyncio.sleep(1.2)
         asking.cancel()
         relay.deaf_all = False
-        seconds = 6 * 1.2
+        seconds = time.monotonic() - began
         asked: dict[str, int] = {}
         for message in bank.network:
             code: Any = message.get("network_code")
             asked[code] = asked.get(code, 0) + 1
         assert node.driver.counts["link_taken_out"] >= 2
-        assert relay.made - made <= 8
-        assert asked.get("001", 0) <= 8
+        assert relay.made - made <= 1.2 * seconds
+        assert asked.get("001", 0) <= 1.2 * seconds
         assert asked.get("301", 0) <= 2 * 2 * seconds * 1.5, "two lines, two echoes a second each"

@@ -36,7 +36,7 @@ async def test_what_a_killed_node_left_in_memory_is_swept_by_the_next_start_of_a
         worker = killed.worker_pid
         os.kill(worker, signal.SIGKILL)
         await killed.end()
-        await until(lambda: not there(Path(f"/proc/{worker}")), 10, "all of it ends")
+        await until(lambda: not there(Path(f"/proc/{worker}")), what="all of it ends")
         # Whoever starts next sweeps it: this one, or a node of another test that runs beside.
         await other.start()
         assert not there(meter.parent)

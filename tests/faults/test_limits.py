@@ -51,10 +51,10 @@ async def test_a_limit_below_a_segment_is_an_alarm_and_with_room_it_goes_on(tmp_
     async with world(tmp_path, rate=300, segment_mib=1, mixture=DEMO) as w:
         await w.sold(5)
         limit(w.node.worker_pid, (1 << 20) - 1)
-        await until(lambda: bool(w.node.events("journal.shortage")), 30, "the alarm")
+        await until(lambda: bool(w.node.events("journal.shortage")), what="the alarm")
         assert w.bare.process is not None
         assert w.bare.process.returncode is None
         limit(w.node.worker_pid, resource.RLIM_INFINITY)
-        await until(lambda: bool(w.node.events("journal.room")), 10, "all clear, by itself")
+        await until(lambda: bool(w.node.events("journal.room")), what="all clear, by itself")
         await w.sold(20)
         await w.conserved()

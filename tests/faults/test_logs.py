@@ -60,8 +60,8 @@ async def test_a_log_that_nobody_takes_costs_lines_and_no_payment(tmp_path: Path
             await w.begin()
             await w.sold(5)
             await talk(w)
-            await w.sold(40, 10)
-            await until(lambda: lost(w) > 50, 5, "counted")
+            await w.sold(40)
+            await until(lambda: lost(w) > 50, what="counted")
             report = await w.conserved()
             assert report.offered > 40
 
@@ -98,11 +98,11 @@ async def test_an_audit_without_room_refuses_orders_and_no_payment(tmp_path: Pat
             assert "No space left" in refused.stderr + refused.stdout
             # It did not happen: the bank is asked as before.
             approved = w.fleet.status()["approved"]
-            await until(lambda: w.fleet.status()["approved"] > approved + 20, 10, "sales")
+            await until(lambda: w.fleet.status()["approved"] > approved + 20, what="sales")
             ballast.drop()
             done = await drained("BANK01")
             assert done.returncode == 0, done.stderr
-            await until(lambda: w.fleet.status()["declined"].get("91", 0) > 0, 10, "drained")
+            await until(lambda: w.fleet.status()["declined"].get("91", 0) > 0, what="drained")
             back = await asyncio.to_thread(
                 order, w, "member", "enable", "BANK01", "--reason", "drill"
             )

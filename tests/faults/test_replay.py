@@ -23,10 +23,10 @@ OLD_KEY = bytes(range(32, 48))
 
 @asynccontextmanager
 async def running(directory: Path, bank: Bank, **more: Any) -> AsyncIterator[Node]:
-    node = Node(directory, [await bank.start()], deadline="deadline_ms = 2000", **more)
+    node = Node(directory, [await bank.start()], deadline="deadline_ms = 4000", **more)
     try:
         await node.start()
-        await until(lambda: node.opened("BANK01") >= 2, 10, "the bank's links")
+        await until(lambda: node.opened("BANK01") >= 2, what="the bank's links")
         yield node
         for peer in list(Peer.open_peers):
             peer.abort()
@@ -98,11 +98,11 @@ async def test_a_replayed_or_damaged_frame_under_a_message_code_changes_nothing(
         retired = await Acquirer.connect(node.acquirer, sign_on=False, guard=guard(OLD_KEY))
         retired.send("0200", purchase())
         retired.write(DIALECT.encode("0200", values, guard=guard(OLD_KEY)))
+        await until(lambda: checks(node)["wrong"] > wrong + len(frame) // 2, what="counted")
         await asyncio.sleep(0.3)
         assert len(bank.requests) == 1
         assert bank.reversals == []
         assert state() == before, "not a record"
-        await until(lambda: checks(node)["wrong"] > wrong + len(frame) // 2, 3, "counted")
 
         await node.kill_worker()
         await replayed(await Acquirer.connect(node.acquirer, guard=guard()))
@@ -119,20 +119,28 @@ async def test_an_acquirer_that_goes_while_it_waits_finds_its_answer_or_the_bank
 ) -> None:
     """Row 36. The bank approves when nobody is there any more. With `keep` the approval waits for
     the repeat; with `reverse` the bank is reversed at once, and the repeat is told so."""
+    keys = node_keys(tmp_path)
     bank = Bank()
-
-    def slowly(link: BankLink, message: Message) -> None:
-        asyncio.get_running_loop().call_later(0.4, bank.reply, link, message)
-
+    kept: list[tuple[BankLink, Message]] = []
+    bank.on_request = lambda link, message: kept.append((link, message))
     more = f'undeliverable = "{policy}"'
     async with running(tmp_path, bank, acquirer=more) as node:
-        bank.on_request = slowly
+        journal = node.data / "journal" / "w0"
+
+        def went() -> bool:
+            return any(event["member"] == "ACQ01" for event in node.events("link.down"))
+
+        def answered() -> bool:
+            return any(r["kind"] == "ANSWERED" for r in open_reader(journal, keys).records())
+
         values = purchase()
         gone = await Acquirer.connect(node.acquirer)
         gone.send("0200", values)
-        await until(lambda: len(bank.requests) == 1, 5, "the bank is asked")
+        await until(lambda: len(kept) == 1, what="the bank is asked")
         gone.abort()
-        await asyncio.sleep(0.7)
+        await until(went, what="it has gone")
+        bank.reply(*kept[0])
+        await until(answered, what="the bank's word is recorded")
         back = await Acquirer.connect(node.acquirer)
         answer = await back.ask(values)
         again = await back.ask(values)
@@ -145,6 +153,6 @@ async def test_an_acquirer_that_goes_while_it_waits_finds_its_answer_or_the_bank
             await back.ask(back.reversal_of(values), "0420")
         else:
             assert answer.get("response_code") != "00"
-        await until(lambda: len(bank.reversals) == 1, 5, "one reversal")
+        await until(lambda: len(bank.reversals) == 1, what="one reversal")
         await asyncio.sleep(0.4)
         assert len(bank.reversals) == 1

@@ -53,17 +53,17 @@ async def test_numbers_wrap_while_requests_are_in_flight_and_reversals_keep_thei
             bank.reply(link, message)
 
     bank.on_request = silent_for_some
-    node = Node(tmp_path, [await bank.start()], deadline="deadline_ms = 1500")
+    node = Node(tmp_path, [await bank.start()], deadline="deadline_ms = 4000")
     near_the_end(node)
     try:
         await node.start()
-        await until(lambda: node.opened("BANK01") >= 2, 10, "the bank's links")
+        await until(lambda: node.opened("BANK01") >= 2, what="the bank's links")
         acquirer = await Acquirer.connect(node.acquirer)
         waiting: list[dict[str, Any]] = [dict(purchase(1_077)) for _ in range(4)]
         bank.acknowledges = False
         for one in waiting:
             acquirer.send("0200", one)
-        await until(lambda: len(kept) == 4, 5, "in flight")
+        await until(lambda: len(kept) == 4, what="in flight")
         before = [int(str(message.get("stan"))) for _, message in kept]
         assert min(before) > STAN_MAX - LEFT, "numbered before the wrap"
         asked = [dict(purchase()) for _ in range(2 * LEFT)]
@@ -81,10 +81,10 @@ async def test_numbers_wrap_while_requests_are_in_flight_and_reversals_keep_thei
         told = [await acquirer.next() for _ in range(3)]
         assert {one.get("response_code") for one in told} == {"91"}
         originals = {number(message) for _, message in kept[1:]}
-        await until(lambda: len(bank.reversals) >= 6, 10, "repeated reversals")
+        await until(lambda: len(bank.reversals) >= 6, what="repeated reversals")
         await node.kill_worker()
         seen = len(bank.reversals)
-        await until(lambda: len(bank.reversals) >= seen + 3, 15, "repeated after a restart")
+        await until(lambda: len(bank.reversals) >= seen + 3, what="repeated after a restart")
         assert {original(message) for message in bank.reversals} == originals
         assert len({number(message) for message in bank.reversals}) == 3
         bank.acknowledges = True

@@ -17,7 +17,7 @@ from tests.support.peer import ACQUIRER_CODE, ROOT, until
 
 __all__ = ["MakeNode", "Node"]
 
-READY_S: Final = 20.0
+READY_S: Final = 60.0
 
 SWITCH: Final = """\
 [node]

@@ -33,8 +33,8 @@ from tests.support.tree import ROOT
 
 __all__ = ["BareNode", "World", "world"]
 
-REST_S: Final = 20.0
-ENDED_S: Final = 25.0
+REST_S: Final = 60.0
+ENDED_S: Final = 60.0
 FILE: Final = ROOT / "config" / "dialects" / "iso87-ascii.toml"
 SOURCE: Final = Source(FILE, FILE.read_text(encoding="utf-8"))
 
@@ -66,7 +66,7 @@ class BareNode(Node):
 
     async def start(self) -> "BareNode":
         process = await self.launch()
-        await until(lambda: bool(self.told()) or process.returncode is not None, 30, "ready")
+        await until(lambda: bool(self.told()) or process.returncode is not None, what="ready")
         assert process.returncode is None, self.text()[-2000:]
         return self
 
@@ -152,7 +152,7 @@ class World:
             await self.acquirer.ready()
         self.fleet.start()
 
-    async def sold(self, count: int, within_s: float = 20.0) -> None:
+    async def sold(self, count: int, within_s: float = 60.0) -> None:
         """Waits until so many more sales have been answered."""
         done = self.answered + count
         await until(lambda: self.answered >= done, within_s, f"{count} sales answered")
