@@ -1,7 +1,9 @@
 """What one operator asked for and another has to confirm: nobody has the final word alone.
 
-Asked for is kept in memory, for a quarter of an hour: a worker that starts again has forgotten it,
-which costs asking once more. Both orders stand in the audit, the refused ones too.
+Asked for is asked for a quarter of an hour. Both orders stand in the audit, the refused ones too,
+and from there a worker that starts again knows what was asked of the one before
+(`saf_write_off.recall`): from a chain that shows when somebody changed it, not from a file of its
+own that anybody may have written.
 
 **Who is another.** The person behind sudo where there is one, else the user as the kernel knows
 them. Who may log in as the node's own user may claim any name; what the audit has of such a caller
@@ -45,7 +47,9 @@ class Approvals:
         asked = self._asked.get(key)
         return asked if asked is not None and now_ns < asked.until_ns else None
 
-    def ask(self, key: Key, who: str, why: str, now_ns: int) -> Asked:
+    def ask(
+        self, key: Key, who: str, why: str, now_ns: int, valid_ns: int = VALID_S * SECOND
+    ) -> Asked:
         """Asks for it, or anew in the place of who asked before. Raises: OrderError: too many."""
         self._asked = {at: one for at, one in self._asked.items() if now_ns < one.until_ns}
         if key not in self._asked and len(self._asked) >= ASKED_MAX:
@@ -53,7 +57,7 @@ class Approvals:
                 f"{ASKED_MAX} orders wait for a second operator",
                 help="confirm them, or let them lapse",
             )
-        asked = Asked(who, why, now_ns + VALID_S * SECOND)
+        asked = Asked(who, why, now_ns + min(valid_ns, VALID_S * SECOND))
         self._asked[key] = asked
         return asked
 

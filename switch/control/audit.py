@@ -16,6 +16,7 @@ import os
 import pwd
 import stat
 import time
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +55,9 @@ __all__ = [
 FILE_BYTES_MAX: Final = 16 << 20
 """Then a file is set aside: some 40,000 orders, verified in a second."""
 LOCK_TRIES: Final = 400
+RECENT_S: Final = 900
+"""Orders of the last quarter of an hour are what a worker that starts is told."""
+RECENT_MAX: Final = 4_096
 LOCK_PAUSE_S: Final = 0.005
 """Another writer holds the lock for one record; two seconds mean that it stands still."""
 
@@ -75,6 +79,10 @@ class Audit:
         self._behind = False
         """The file is new and must say what it goes on behind."""
         self._fault = "it was never opened"
+        self.recent: deque[Record] = deque(maxlen=RECENT_MAX)
+        """Of the last `RECENT_S` before it was opened, as far as the file that is written now has
+        them."""
+        self._recent_from = ""
         self._owed: list[dict[str, Any]] = []
         """Results that found no room; they are written before anything else."""
 
@@ -84,11 +92,14 @@ class Audit:
         return self._number, self._hash
 
     def open(self, at_ms: int, pid: int) -> None:
-        """Verifies what is there and goes on behind it, saying that a worker has started.
+        """Verifies what is there and goes on behind it, saying that a worker has started; `recent`
+        has what was ordered before.
 
         Raises: AuditError. Orders that change something are then refused with the same reason.
         """
+        self._recent_from = _at(at_ms - RECENT_S * 1_000)
         self.attach(at_ms, {"kind": "opened", "pid": pid, "version": self._version, **_ours()})
+        self._recent_from = ""
 
     def attach(self, at_ms: int, first: dict[str, Any] | None = None) -> None:
         """As `open`, for a command. Raises: AuditError."""
@@ -240,9 +251,11 @@ class Audit:
         self._behind = bool(aside) and not self._size
         source = aside[-1] if self._behind else self._file
         for line in lines_of(source):
-            chain.take(line)
+            record = chain.take(line)
             if chain.problem:
                 break
+            if record is not None and self._recent_from and record.at >= self._recent_from:
+                self.recent.append(record)
         left, chain.unfinished = chain.unfinished, b""
         if left and not chain.problem and not self._behind:
             self._write(b"\n")
@@ -309,8 +322,7 @@ class Audit:
         return self._append(at_ms, told)
 
     def _append(self, at_ms: int, told: dict[str, Any]) -> int:
-        at = f"{datetime.fromtimestamp(at_ms / 1000, tz=UTC):%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03}Z"
-        record = Record(n=self._number + 1, at=at, **told)
+        record = Record(n=self._number + 1, at=_at(at_ms), **told)
         line, found = line_of(self._hash, record)
         self._write(line)
         self._number, self._hash = record.n, found
@@ -362,6 +374,10 @@ class Audit:
             file=str(self._file),
             help="make room on its disk; payments go on",
         )
+
+
+def _at(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, tz=UTC):%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03}Z"
 
 
 def _of(told: dict[str, Any], caller: Caller) -> dict[str, Any]:

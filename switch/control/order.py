@@ -10,7 +10,7 @@ to refuse; then nothing may have been changed.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -33,7 +33,10 @@ __all__ = [
     "Caller",
     "Node",
     "Order",
+    "signed",
 ]
+
+OrderT = TypeVar("OrderT", bound="Order")
 
 REASON_CHARACTERS_MAX: Final = 200
 ACTOR_CHARACTERS_MAX: Final = 64
@@ -78,6 +81,14 @@ class Order(
     def action(self) -> str:
         """Its tag: the name of the order in audit and metrics."""
         return str(self.__struct_config__.tag)
+
+
+def signed(order: "OrderT", caller: Caller) -> "OrderT":
+    """An order that names nobody is the caller's own."""
+    if order.by.actor:
+        return order
+    name = (caller.user or f"uid {caller.uid}")[:ACTOR_CHARACTERS_MAX]
+    return msgspec.structs.replace(order, by=By(actor=name, reason=order.by.reason))
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer"):

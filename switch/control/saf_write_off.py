@@ -4,15 +4,22 @@ The journal keeps it with the names and the reason; the bank is told nothing mor
 not booked there is settled by hand. With `node.four_eyes` the order only asks; the same with
 `confirm`, by another operator, carries it out."""
 
+import contextlib
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
-from switch.control.order import Node
+import msgspec
+
+from switch.control.approvals import VALID_S
+from switch.control.chain import Record
+from switch.control.order import By, Caller, Node, signed
 from switch.control.saf import OneDelivery, SafDone, carry_out, chosen, row_of, signature
 from switch.engine.duty import Happening
 from switch.errors import OrderError
-from switch.runtime.clock import SECOND, monotonic_ns
+from switch.runtime.clock import SECOND, monotonic_ns, wall_ms
 
-__all__ = ["SafWriteOff", "perform"]
+__all__ = ["SafWriteOff", "perform", "recall"]
 
 ACTION: Final = "saf-write-off"
 
@@ -62,3 +69,33 @@ async def perform(order: SafWriteOff, node: Node) -> SafDone:
         return SafDone(did=f"{what} would be written off", deliveries=[row])
     did = carry_out(node, order, delivery, Happening.WRITTEN_OFF)
     return SafDone(did=f"{what} {did}")
+
+
+def recall(node: Node, records: Iterable[Record]) -> None:
+    """What was asked of a worker before this one, by the audit, is asked of this one, for what is
+    left of its time. What is owed no more, or not told clearly enough, is left out: it may be
+    asked for again."""
+    orders: dict[int, Record] = {}
+    for record in records:
+        if record.kind == "order" and record.order.get("order") == ACTION:
+            orders[record.n] = record
+        elif record.kind == "result" and record.outcome == "done" and record.of in orders:
+            with contextlib.suppress(OrderError, msgspec.ValidationError, ValueError):
+                _recall(node, orders[record.of])
+
+
+def _recall(node: Node, record: Record) -> None:
+    told = msgspec.convert(record.order, SafWriteOff)
+    by = By(actor=record.actor, reason=record.reason)
+    caller = Caller(record.pid, record.uid, record.user)
+    order = signed(msgspec.structs.replace(told, by=by), caller)
+    owed = chosen(node, order.id, order.what).owed
+    key, now_ns = (ACTION, owed.txn, int(owed.duty)), monotonic_ns()
+    if order.confirm:
+        node.approvals.done(key)
+        return
+    age_ms = wall_ms() - round(datetime.fromisoformat(record.at).timestamp() * 1_000)
+    left_ns = VALID_S * SECOND - age_ms * (SECOND // 1_000)
+    if left_ns > 0:
+        who, why = signature(order)
+        node.approvals.ask(key, who, why, now_ns, left_ns)

@@ -20,9 +20,10 @@ import msgspec
 import structlog
 
 from switch.control.audit import Audit
-from switch.control.order import ACTOR_CHARACTERS_MAX, Answer, By, Caller, Node, Order
+from switch.control.order import Answer, By, Caller, Node, Order, signed
 from switch.control.orders import PERFORM, decode_order
 from switch.control.refusal import Refused, of_error
+from switch.control.saf_write_off import recall
 from switch.errors import AuditError, OrderError, TapswitchError, UsageError
 from switch.runtime import local
 from switch.runtime.clock import wall_ms
@@ -72,6 +73,8 @@ class Server:
         except AuditError as error:
             # Payments go on; orders that change something are refused until it is mended.
             log.error("audit.unusable", code=error.code, reason=str(error))  # noqa: TRY400
+        recall(self._node, self._audit.recent)
+        self._audit.recent.clear()
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._server = await asyncio.start_unix_server(
             self._serve, sock=local.listen(self._file), limit=ORDER_BYTES_MAX
@@ -240,7 +243,7 @@ class Server:
 
     async def _outcome(self, order: Order, caller: Caller) -> tuple[Answer, str]:
         try:
-            return await PERFORM[type(order)](_signed(order, caller), self._node), "done"
+            return await PERFORM[type(order)](signed(order, caller), self._node), "done"
         except TapswitchError as error:
             return of_error(error), "refused"
         except Exception as error:  # noqa: BLE001 - a fault in an order must not end the worker
@@ -264,14 +267,6 @@ class Server:
         """One record at a time, written by a thread: a disk that stands still stops no payment."""
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._writer, write, wall_ms(), *told))
-
-
-def _signed(order: Order, caller: Caller) -> Order:
-    """An order that names nobody is the caller's own."""
-    if order.by.actor:
-        return order
-    name = (caller.user or f"uid {caller.uid}")[:ACTOR_CHARACTERS_MAX]
-    return msgspec.structs.replace(order, by=By(actor=name, reason=order.by.reason))
 
 
 def _caller(writer: asyncio.StreamWriter) -> Caller:

@@ -17,6 +17,7 @@ from switch.control.saf_release import SafRelease
 from switch.control.saf_retry import SafRetry
 from switch.control.saf_write_off import SafWriteOff
 from switch.crypto.keyfile import open_keys
+from switch.errors import OrderError
 from switch.journal.reader import open_reader
 from switch.settings.load import load
 from switch.wire import Message
@@ -175,6 +176,32 @@ async def test_a_refused_advice_is_a_dead_letter_until_an_operator_says_the_fina
     assert reader.verify() == []
     audited = [line.order.get("order") for line in read(audit_file(settings.node.data_dir))]
     assert {"saf-retry", "saf-write-off"} <= set(audited)
+
+
+async def test_what_one_operator_asked_for_another_confirms_over_a_kill(
+    make_node: MakeNode, bank: Bank
+) -> None:
+    bank.advice_code = "51"
+    node = await make_node([await bank.start()]).start()
+    acquirer = await Acquirer.connect(node.acquirer)
+    await advise(acquirer, 2)
+    await until(lambda: len(bank.advices) == 2, what="both at the bank")
+    await asyncio.sleep(0.2)
+    first, second = [row.id for row in await rows(node, stage="dead")]
+    bert = By(actor="bert", reason="the bank agrees")
+    await order(node, SafWriteOff(id=first, by=WHY))
+    await node.kill_worker()
+    assert {row.id: row.write_off_by for row in await rows(node)} == {first: "anna", second: ""}
+    with pytest.raises(OrderError, match="nobody has asked for it"):
+        await order(node, SafWriteOff(id=second, by=bert, confirm=True))
+    with pytest.raises(OrderError, match="anna has asked for it"):
+        await order(node, SafWriteOff(id=first, by=WHY, confirm=True))
+    gone = await order(node, SafWriteOff(id=first, by=bert, confirm=True))
+    assert "anna asked for it" in gone.did
+    # And what is over by then is not asked for any more.
+    await node.kill_worker()
+    assert {row.id: row.write_off_by for row in await rows(node)} == {second: ""}
+    assert await node.stop() == 0
 
 
 async def test_what_is_held_waits_over_a_restart_for_its_release(

@@ -4,6 +4,7 @@ import asyncio
 import os
 import pwd
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from switch.control import saf_list
 from switch.control.audit import audit_file, read
+from switch.control.chain import Record
 from switch.control.order import By, Order
 from switch.control.remote import ask
 from switch.control.saf import SafDone
@@ -20,11 +22,14 @@ from switch.control.saf_list import SafList, SafShown
 from switch.control.saf_release import SafRelease
 from switch.control.saf_retry import SafRetry
 from switch.control.saf_show import SafShow
-from switch.control.saf_write_off import SafWriteOff
+from switch.control.saf_write_off import SafWriteOff, recall
 from switch.engine.deliver import Deliveries
 from switch.engine.duty import Stage
 from switch.errors import OrderError
+from switch.journal.query import parse_id
 from switch.journal.reader import open_reader
+from switch.model.state import Duty
+from switch.runtime.clock import monotonic_ns, wall_ms
 from tests.support.gate import FakeOwed
 from tests.support.peer import Acquirer, Bank, purchase, until
 from tests.support.rig import Rig, rig
@@ -172,6 +177,58 @@ async def test_the_final_word_takes_two_operators(node: Rig, bank: Bank) -> None
         ("bert", True, "done"),
         ("bert", True, "refused"),
     ]
+
+
+def record(n: int, kind: str, age_s: float = 1, **told: Any) -> Record:
+    at = datetime.fromtimestamp(wall_ms() / 1000 - age_s, tz=UTC)
+    stamp = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
+    return Record(n=n, kind=kind, at=stamp, pid=1, uid=1000, user="ops", **told)
+
+
+def asking(n: int, only: str, actor: str, age_s: float = 1, **more: Any) -> list[Record]:
+    """An order and its result, as the audit has them."""
+    order = msgspec.to_builtins(SafWriteOff(id=only, **more))
+    del order["by"]
+    return [
+        record(n, "order", age_s, actor=actor, reason="seen", order=order),
+        record(n + 1, "result", age_s, of=n, outcome="done"),
+    ]
+
+
+async def test_what_the_audit_says_was_asked_is_asked(node: Rig, bank: Bank) -> None:
+    """For what is left of its time; nothing else in the audit asks for anything."""
+    one, two, three = await dead_letters(node, bank, 3)
+    none = [
+        *asking(1, "9-9-99", "anna"),
+        *asking(3, one, "anna", age_s=901),
+        asking(5, one, "anna")[0],  # The worker was killed before it had done it.
+        *asking(7, one, "anna")[:1],
+        record(8, "result", of=7, outcome="refused"),
+        *[msgspec.structs.replace(r, order={"order": "saf-hold", "id": one})
+          for r in asking(9, one, "anna")],
+        *[msgspec.structs.replace(r, order={"order": "saf-write-off", "id": 1} if r.order else {})
+          for r in asking(11, one, "anna")],
+        record(13, "opened"),
+    ]  # fmt: skip
+    recall(node.worker, none)
+    assert [row.write_off_by for row in (await shown(node)).deliveries] == ["", "", ""]
+    recall(
+        node.worker,
+        [
+            *asking(1, one, "anna", age_s=890),
+            *asking(3, two, "anna"),
+            *asking(5, two, "", what="advice"),
+            *asking(7, three, "anna", age_s=-3_600),
+            *asking(9, one, "bert", age_s=880, confirm=True),
+        ],
+    )
+    found = {row.id: row.write_off_by for row in (await shown(node)).deliveries}
+    assert found == {one: "", two: "ops", three: "anna"}
+    asked = node.worker.approvals.of(
+        ("saf-write-off", parse_id(three) or 0, int(Duty.ADVICE)), monotonic_ns()
+    )
+    assert asked is not None
+    assert asked.until_ns - monotonic_ns() <= 900 * 10**9, "also when the clock was set back"
 
 
 async def test_one_operator_is_enough_where_the_settings_say_so(node: Rig, bank: Bank) -> None:
