@@ -414,13 +414,17 @@ def ids_of(settings: Settings) -> set[str]:
 
 
 def members_of(settings: Settings, before: Members | None = None) -> Members:
-    """The members whose series are counted: those of before too, since a counter does not end."""
+    """The members whose series are counted: those of before too, since a counter does not end; and
+    so are rules of stand-in."""
     acquirers = [one.id for one in settings.acquirers]
     issuers = [one.id for one in settings.issuers]
+    rules = {one.id: [rule.name for rule in one.stand_in] for one in settings.issuers}
     if before is not None:
         acquirers = list(dict.fromkeys([*before.acquirers, *acquirers]))
         issuers = list(dict.fromkeys([*before.issuers, *issuers]))
-    return Members(acquirers, issuers, settings.digest)
+        for issuer, names in before.rules.items():
+            rules[issuer] = list(dict.fromkeys([*names, *rules.get(issuer, ())]))
+    return Members(acquirers, issuers, settings.digest, rules)
 
 
 def _close(opened: dict[str, Taken]) -> None:

@@ -252,6 +252,15 @@ class _Grown:
         name = PREFIX + series
         return self._now.get(name, 0) - self._before.get(name, 0)
 
+    def of_those(self, family: str, **labels: str) -> int:
+        """The sum of a family's series that have these labels."""
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(
+            self.of(name.removeprefix(PREFIX))
+            for name in self._now
+            if name.startswith(f"{PREFIX}{family}{{") and all(one in name for one in wanted)
+        )
+
     def by(self, family: str, label: str) -> dict[str, int]:
         """A family, summed by one label."""
         found: dict[str, int] = {}
@@ -293,6 +302,6 @@ def _stand_in(
 ) -> Literal["off", "ready", "stands in", "suspended"]:
     if gauges.get(f'{PREFIX}stand_in_suspended{{issuer="{name}"}}', 0):
         return "suspended"
-    if grown.compared and grown.of(f'stand_in_total{{issuer="{name}",result="stood"}}'):
+    if grown.compared and grown.of_those("stand_in_total", issuer=name, result="stood"):
         return "stands in"
     return "ready" if rules else "off"

@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, str]] = {
     "audit": "Show what was ordered of a node, and verify that record.",
     "keys": "Make a node's keys, show which they are.",
     "saf": "What banks are owed: list, retry, hold, release, write off.",
+    "stand-in": "Approvals in banks' names: rules, limits, sums of today.",
     "cert": "Certificates of links: what they are, when they end, new ones.",
     "terminal": "Enter terminals that sign on, show them, retire them.",
     "token": "Issue tokens, suspend them, change the card behind them.",
@@ -43,7 +44,8 @@ COMMANDS: Final[dict[str, str]] = {
     "simulate": "The whole switch in seeded worlds: replay one, or run a swarm.",
     "version": "Version, build profile and interpreter.",
 }
-"""Command to its one line of help, in the order of `--help`; the module has the command's name."""
+"""Command to its one line of help, in the order of `--help`; the module has the command's name,
+with _ for -."""
 
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
@@ -58,7 +60,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"switch.cli.{cmd_name}").command
+        command = importlib.import_module(f"switch.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

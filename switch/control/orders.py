@@ -23,6 +23,7 @@ from switch.control import (
     saf_show,
     saf_write_off,
     stand_in,
+    stand_in_show,
     terminal_sign_off,
 )
 from switch.control.link_errors import FramesShown, LinkErrors
@@ -46,6 +47,7 @@ from switch.control.saf_retry import SafRetry
 from switch.control.saf_show import SafShow
 from switch.control.saf_write_off import SafWriteOff
 from switch.control.stand_in import StandInResume, StandInSuspend
+from switch.control.stand_in_show import StandInShow, StandInShown
 from switch.control.terminal_sign_off import TerminalDone, TerminalSignOff
 
 __all__ = ["PERFORM", "AnyAnswer", "AnyOrder", "decode_answer", "decode_order"]
@@ -69,6 +71,7 @@ AnyOrder = (
     | SafWriteOff
     | StandInSuspend
     | StandInResume
+    | StandInShow
     | TerminalSignOff
 )
 AnyAnswer = (
@@ -80,6 +83,7 @@ AnyAnswer = (
     | Restarting
     | SafShown
     | SafDone
+    | StandInShown
     | TerminalDone
     | Refused
 )
@@ -106,6 +110,7 @@ PERFORM: Final[dict[type[Order], Perform]] = {
     SafWriteOff: saf_write_off.perform,
     StandInSuspend: stand_in.suspend,
     StandInResume: stand_in.resume,
+    StandInShow: stand_in_show.perform,
     TerminalSignOff: terminal_sign_off.perform,
 }
 

@@ -11,7 +11,6 @@ terminal, merchant, amount or free text is ever a label.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from typing import Final, Literal
 
 import msgspec
@@ -70,7 +69,7 @@ ACTIONS: Final = (
     "member-list", "member-show", "member-echo", "member-sign-on", "member-sign-off",
     "member-drain", "member-enable", "link-errors", "reload", "restart", "saf-list", "saf-show",
     "saf-retry", "saf-hold", "saf-release", "saf-write-off", "stand-in-suspend",
-    "stand-in-resume", "terminal-sign-off",
+    "stand-in-resume", "stand-in-show", "terminal-sign-off",
 )  # fmt: skip
 """Mirrors the orders of switch/control/orders.py; a test compares."""
 HANDSHAKE_RESULTS: Final = (
@@ -126,20 +125,24 @@ class Members(msgspec.Struct, frozen=True):
     issuers: Sequence[str]
     config: str = ""
     """Hash of the configuration in force."""
+    rules: Mapping[str, Sequence[str]] = {}
+    """Names of the rules of stand-in, by issuer."""
 
-    def values(self, label: str) -> Sequence[str]:
-        """The values of a label that speaks of members."""
+    def values(self, label: str, before: str = "") -> Sequence[str]:
+        """The values of a label that speaks of members; of what belongs to one, of the one that
+        stands `before` it."""
         return {
             "acquirer": self.acquirers,
             "issuer": self.issuers,
             "member": [*self.acquirers, *self.issuers],
             "hash": [self.config],
+            "rule": self.rules.get(before, ()),
         }[label]
 
 
 class Family(msgspec.Struct, frozen=True):
     """One metric: `name` without prefix, `labels` in order with their values (None: members, by the
-    label's name)."""
+    label's name, or a rule of the issuer before it)."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -153,11 +156,16 @@ class Family(msgspec.Struct, frozen=True):
 
     def series(self, members: Members) -> Iterator[str]:
         """Whole names of all series."""
-        values = [
-            members.values(label) if listed is None else listed
-            for label, listed in self.labels.items()
-        ]
-        for combination in product(*values):
+        combinations: list[tuple[str, ...]] = [()]
+        for label, listed in self.labels.items():
+            combinations = [
+                (*begun, value)
+                for begun in combinations
+                for value in (
+                    members.values(label, begun[-1] if begun else "") if listed is None else listed
+                )
+            ]
+        for combination in combinations:
             pairs = ",".join(
                 f'{label}="{value}"' for label, value in zip(self.labels, combination, strict=True)
             )
@@ -363,6 +371,7 @@ FAMILIES: Final = (
         "Requests that a rule of stand-in covered, by what became of them; all but stood were "
         "declined.",
         issuer=None,
+        rule=None,
         result=STAND_IN_RESULTS,
     ),
     _gauge(

@@ -207,7 +207,7 @@ class Gate:
         """See `ports.Gate.stand_in`."""
         bank = self._banks[txn.issuer]
         if bank.stand_in_suspended:
-            return self._stood_in(bank, StandIn.SUSPENDED, [])
+            return self._stood_in(bank, rule, StandIn.SUSPENDED, [])
         now = wall_ns()
         number, wall_ms = bank.matcher.number, now // MS
         reversal = number(now // SECOND) if cause else None
@@ -229,22 +229,34 @@ class Gate:
                 reversal,
             )
         except EncodeError:
-            return self._stood_in(bank, StandIn.UNFIT, [])
+            return self._stood_in(bank, rule, StandIn.UNFIT, [])
         except JournalError:
             if self._journal.failure is not None:
                 raise
-            return self._stood_in(bank, StandIn.UNRECORDED, [])
+            return self._stood_in(bank, rule, StandIn.UNRECORDED, [])
         if forwarded and owed:
             self._acquirers[txn.acquirer].in_flight -= 1
-        return self._stood_in(bank, StandIn(fit), list(owed))
+        return self._stood_in(bank, rule, StandIn(fit), list(owed))
 
     def stood_in_today(self, issuer: int, currency: str) -> tuple[int, int]:
         """Approvals in a bank's name on this business date, over all its cards: count and sum."""
-        return self._duplicates.stand_in(issuer, currency, self._business_day.at(wall_ns() // MS))
+        return self._duplicates.stand_in(issuer, currency, self.business_date)
+
+    @property
+    def stood_in_totals(self) -> int:
+        """Totals of cards and banks that are kept, of two business days."""
+        return self._duplicates.stand_in_cards
+
+    @property
+    def business_date(self) -> str:
+        """The date that counts now, YYYYMMDD."""
+        return self._business_day.at(wall_ns() // MS)
 
     @staticmethod
-    def _stood_in(bank: Bank, fit: StandIn, owed: list[Owed]) -> tuple[StandIn, list[Owed]]:
-        bank.stand_ins[fit] += 1
+    def _stood_in(
+        bank: Bank, rule: "StandInRule", fit: StandIn, owed: list[Owed]
+    ) -> tuple[StandIn, list[Owed]]:
+        bank.stand_ins[rule.name, fit] += 1
         return fit, owed
 
     def undo(self, txn: int, code: str, end: str, cause: Cause) -> Owed | None:

@@ -166,9 +166,9 @@ class Gauges:
                 metrics.set("link_health", states[state], issuer=bank.name, state=state)
             self._circuit(bank)
             metrics.set("stand_in_suspended", int(bank.stand_in_suspended), issuer=bank.name)
-            for number, result in enumerate(STAND_IN_RESULTS):
-                total = bank.stand_ins[number]
-                metrics.publish("stand_in_total", total, issuer=bank.name, result=result)
+            for (rule, fit), total in bank.stand_ins.items():
+                labels = {"issuer": bank.name, "rule": rule, "result": STAND_IN_RESULTS[fit]}
+                metrics.publish("stand_in_total", total, **labels)
         for acquirer in self._acquirers.values():
             self._member(acquirer)
             metrics.set("intake_waiting_frames", acquirer.lane.waiting, acquirer=acquirer.name)

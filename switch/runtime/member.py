@@ -98,8 +98,9 @@ class Bank(msgspec.Struct):
     """Of the settings; the matcher's own is lower while all lines are on trial, or the circuit is
     half-open."""
     circuit: Circuit = msgspec.field(default_factory=lambda: Circuit(CircuitRules(), 0))
-    stand_ins: Counter[int] = msgspec.field(default_factory=Counter)
-    """What became of requests that a rule of stand-in covered, by `switch.engine.ports.StandIn`."""
+    stand_ins: Counter[tuple[str, int]] = msgspec.field(default_factory=Counter)
+    """What became of requests that a rule of stand-in covered, by its name and
+    `switch.engine.ports.StandIn`."""
     stand_in_suspended: bool = False
     """An operator wants nothing approved in its name."""
     answered_before: int = 0

@@ -254,7 +254,7 @@ class Node:
             for acquirer in worker.acquirers.values():
                 self.shed.update(acquirer.lane.shed)
             for bank in worker.banks.values():
-                for fit, count in bank.stand_ins.items():
+                for (_, fit), count in bank.stand_ins.items():
                     self.stand_ins[StandIn(fit).name.lower()] += count
         if worker is not None and worker.taps is not None:
             # An index is opened once per process: the next life must find it closed.

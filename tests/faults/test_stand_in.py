@@ -107,7 +107,7 @@ async def test_a_bank_that_is_away_is_told_once_of_each_approval_when_it_is_back
             one["rrn"] for one in wanted
         )
         assert bank.reversals == []
-        assert node.member("BANK01").stand_ins[StandIn.STOOD] == 3
+        assert node.member("BANK01").stand_ins["small", StandIn.STOOD] == 3
     assert findings(tmp_path) == []
 
 
@@ -192,7 +192,7 @@ async def test_allowances_are_remembered_over_a_restart(tmp_path: Path, bank: Ba
         answers = [await code(acquirer, sale()) for _ in range(2)]
         assert answers == ["00 S", "91"]
         results = node.member("BANK01").stand_ins
-        assert (results[StandIn.STOOD], results[StandIn.COUNT]) == (1, 1)
+        assert (results["small", StandIn.STOOD], results["small", StandIn.COUNT]) == (1, 1)
         assert await code(acquirer, sale(OTHER)) == "00 S"
         await bank.start(int(at.rpartition(":")[2]))
         await settled(node)
@@ -248,7 +248,7 @@ async def test_an_operator_suspends_it_over_a_restart_too(tmp_path: Path, bank: 
         assert await code(acquirer, sale()) == "00 S"
         await done(node, StandInSuspend(member="BANK01", by=why))
         assert await code(acquirer, sale()) == "91"
-        assert node.member("BANK01").stand_ins[StandIn.SUSPENDED] == 1
+        assert node.member("BANK01").stand_ins["small", StandIn.SUSPENDED] == 1
         # Another hold leaves it as it is.
         await done(node, MemberDrain(member="BANK01", by=why))
         await done(node, MemberEnable(member="BANK01", by=why))

@@ -32,7 +32,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 @pytest.fixture
 def metrics(settings: Settings) -> Iterator[Metrics]:
-    members = Members([a.id for a in settings.acquirers], [b.id for b in settings.issuers])
+    issuers = [b.id for b in settings.issuers]
+    rules = {issuer: ["transit", "spare"] for issuer in issuers}
+    members = Members([a.id for a in settings.acquirers], issuers, rules=rules)
     made = Metrics(meter_file(settings.node.data_dir, "w0"), members)
     made.set("worker_start_timestamp_seconds", int(time.time()) - 60)
     made.set("worker_heartbeat_timestamp_seconds", int(time.time()))
@@ -151,8 +153,8 @@ def test_circuit_and_stand_in_of_a_bank_are_shown(settings: Settings, metrics: M
     assert row(first, settings.acquirers[0].id)["circuit"] is None
     metrics.set("circuit_state", 1, issuer=bank, state="open")
     metrics.set("circuit_state", 1, issuer=other, state="half_open")
-    metrics.count("stand_in_total", 3, issuer=bank, result="stood")
-    metrics.count("stand_in_total", 3, issuer=other, result="count")
+    metrics.count("stand_in_total", 3, issuer=bank, rule="transit", result="stood")
+    metrics.count("stand_in_total", 3, issuer=other, rule="transit", result="count")
     board = sampler.look()
     assert (row(board, bank)["circuit"], row(board, bank)["stand_in"]) == ("open", "stands in")
     assert (row(board, other)["circuit"], row(board, other)["stand_in"]) == ("half open", "off")

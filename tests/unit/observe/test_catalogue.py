@@ -42,6 +42,16 @@ def test_every_combination_exists_from_the_start() -> None:
     assert f'{PREFIX}upstream_duration_seconds{{issuer="BANK02"}}' in SERIES.histograms
 
 
+def test_a_rule_of_stand_in_has_series_with_its_own_bank_only() -> None:
+    rules = {"BANK01": ["transit", "shop"], "BANK02": ["transit"]}
+    members = Members(["ACQ01"], ["BANK01", "BANK02", "BANK03"], rules=rules)
+    stood = [name for name in series_of(members).counters if 'result="stood"' in name]
+    assert stood == [
+        f'{PREFIX}stand_in_total{{issuer="{bank}",rule="{rule}",result="stood"}}'
+        for bank, rule in (("BANK01", "transit"), ("BANK01", "shop"), ("BANK02", "transit"))
+    ]
+
+
 def test_a_node_of_twenty_members_stays_within_five_thousand_series() -> None:
     twenty = Members([f"ACQ{n:02}" for n in range(10)], [f"BANK{n:02}" for n in range(10)])
     exposed = 0
