@@ -454,7 +454,12 @@ class Worker:
         await self.upkeep.finish()
         hook.reach("worker.drained")
         self.journal.close()
+        failed = self.journal.failure
         self.metrics.close()
+        if failed is not None:
+            # Its last group, behind all that has left: nothing is lost, but the disk is not sound.
+            log.error("worker.failed", reason=failed)
+            return STOPPED_BY_STORAGE
         log.info("worker.stopped")
         return 0
 

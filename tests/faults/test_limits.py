@@ -47,6 +47,22 @@ async def test_a_write_that_comes_back_short_stops_the_worker_and_loses_nothing(
         await w.conserved()
 
 
+async def test_a_last_write_that_fails_is_told_though_nothing_is_lost(tmp_path: Path) -> None:
+    """At the end of a drain, when all has left: the worker says so, and ends as one whose disk
+    fails."""
+    async with world(tmp_path, mixture=DEMO) as w:
+        await w.sold(10)
+        await w.rest()
+        limit(w.node.worker_pid, 4_096)
+        assert await w.bare.stop() == 3, w.node.text()[-2_000:]
+        assert "File too large" in w.node.events("worker.failed")[-1]["reason"]
+        assert w.node.events("worker.stopped") == []
+        w.resume()
+        await w.start()
+        await w.sold(10)
+        await w.conserved()
+
+
 async def test_a_limit_below_a_segment_is_an_alarm_and_with_room_it_goes_on(tmp_path: Path) -> None:
     async with world(tmp_path, rate=300, segment_mib=1, mixture=DEMO) as w:
         await w.sold(5)
