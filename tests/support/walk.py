@@ -74,6 +74,10 @@ class World:
 
     def purchase(self, stan: int = 1, **changes: str | bytes) -> codec.Message:
         """A purchase of 12.34 by `PAN`; its key depends on `stan`."""
+        return self.dialect.decode(self.frame(stan, **changes)[2:], self.now_ns)
+
+    def frame(self, stan: int = 1, **changes: str | bytes) -> bytes:
+        """The same as it stands in the stream."""
         values: dict[str, str | bytes] = {
             "pan": PAN,
             "processing_code": "000000",
@@ -96,10 +100,15 @@ class World:
             if value == "":
                 values.pop(name, None)
         mti = str(values.pop("mti", "0200"))
-        return self.message(mti, **values)
+        return self.dialect.encode(mti, values)
 
     def reversal_of(self, stan: int, own_stan: int, **changes: str | bytes) -> codec.Message:
         """The acquirer's 0420 of `purchase(stan)`."""
+        frame = self.reversal_frame(stan, own_stan, **changes)
+        return self.dialect.decode(frame[2:], self.now_ns)
+
+    def reversal_frame(self, stan: int, own_stan: int, **changes: str | bytes) -> bytes:
+        """The same as it stands in the stream."""
         original: dict[str, str | bytes] = {
             "mti": "0420",
             "rrn": f"{stan:012}",
@@ -109,7 +118,7 @@ class World:
             "original_data.acquirer_code": CODE_ACQUIRER,
             "original_data.forwarder_code": "0" * 11,
         }
-        return self.purchase(own_stan, **{**original, **changes})
+        return self.frame(own_stan, **{**original, **changes})
 
     def reply_to(self, frame: bytes, code: str = "00", **changes: str) -> codec.Message:
         """A bank's answer to a frame that the gate released."""

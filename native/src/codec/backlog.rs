@@ -80,6 +80,13 @@ impl Backlog {
         }
     }
 
+    /// Takes so many away from the front.
+    pub fn skip(&mut self, count: usize) {
+        for _ in 0..count {
+            self.pop();
+        }
+    }
+
     pub fn clear(&mut self) {
         self.frames.clear();
         wipe(&mut self.bytes);

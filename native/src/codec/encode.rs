@@ -91,6 +91,12 @@ impl<'a> Writer<'a> {
         self.enter(number);
     }
 
+    /// Bytes of the buffer by now.
+    #[inline]
+    pub(super) fn length(&self) -> usize {
+        self.out.len()
+    }
+
     /// Notes the field that was just written. The first one of the second half needs the second bitmap: what has
     /// been written makes room.
     #[inline]

@@ -1,10 +1,7 @@
 //! What makes two requests the same request, as bytes to be hashed with a key. Nothing here is a hash.
 
-use std::borrow::Cow;
-
 use crate::codec::message::Message;
 use crate::codec::name::Name;
-use crate::codec::spec::Dialect;
 use crate::codec::value::decimal;
 
 /// Marks a field that is not there; no field of a key is that long.
@@ -16,13 +13,19 @@ impl Message {
     /// transmission time falls in, seen from `now_s` (Unix seconds), where that is one of them. The caller puts the
     /// institution in front.
     pub fn key_material(&self, now_s: i64, out: &mut Vec<u8>) {
-        material(
-            self.dialect(),
-            self.mti(),
-            |name| self.value(name),
-            now_s,
-            out,
-        );
+        let [_, class, _, _] = self.mti();
+        out.push(class);
+        let mut time = None;
+        for &name in &self.dialect().keys.request {
+            let value = self.value(name);
+            push(out, name, value.as_deref());
+            if name == Name::TransmissionTime {
+                time = value;
+            }
+        }
+        if self.dialect().keys.dated {
+            push_year(out, time.as_deref(), now_s);
+        }
     }
 
     /// Appends the material of the original that this reversal names, exactly as `key_material` wrote it then.
@@ -65,29 +68,6 @@ impl Message {
     }
 }
 
-/// See `Message::key_material`; `value` gives the normal form of a field.
-#[inline]
-pub(super) fn material<'a>(
-    dialect: &Dialect,
-    [_, class, _, _]: [u8; 4],
-    value: impl Fn(Name) -> Option<Cow<'a, [u8]>>,
-    now_s: i64,
-    out: &mut Vec<u8>,
-) {
-    out.push(class);
-    let mut time = None;
-    for &name in &dialect.keys.request {
-        let value = value(name);
-        if name == Name::TransmissionTime {
-            time.clone_from(&value);
-        }
-        push(out, name, value.as_deref());
-    }
-    if dialect.keys.dated {
-        push_year(out, time.as_deref(), now_s);
-    }
-}
-
 /// Institution codes are compared without leading zeros: field 32 is sent as it is, original data zero-filled.
 fn significant(name: Name, value: &[u8]) -> &[u8] {
     if matches!(name, Name::AcquirerCode | Name::ForwarderCode) {
@@ -98,7 +78,9 @@ fn significant(name: Name, value: &[u8]) -> &[u8] {
     }
 }
 
-fn push(out: &mut Vec<u8>, name: Name, value: Option<&[u8]>) {
+/// Appends one field of a key.
+#[inline]
+pub(super) fn push(out: &mut Vec<u8>, name: Name, value: Option<&[u8]>) {
     push_value(out, value.map(|value| significant(name, value)));
 }
 
@@ -113,15 +95,17 @@ fn push_value(out: &mut Vec<u8>, value: Option<&[u8]>) {
 }
 
 fn push_year(out: &mut Vec<u8>, time: Option<&[u8]>, now_s: i64) {
-    let time: Option<Cow<'_, [u8]>> = time.map(Cow::Borrowed);
+    out.extend_from_slice(&year(time, now_s).to_le_bytes());
+}
+
+/// The year of a transmission time as a key has it.
+pub(super) fn year(time: Option<&[u8]>, now_s: i64) -> u16 {
     let part = |range: std::ops::Range<usize>| {
-        time.as_deref()
-            .and_then(|time| time.get(range))
+        time.and_then(|time| time.get(range))
             .and_then(decimal)
             .unwrap_or(0) as i64
     };
-    let year = inferred_year(part(0..2), part(2..4), now_s);
-    out.extend_from_slice(&(year as u16).to_le_bytes());
+    inferred_year(part(0..2), part(2..4), now_s) as u16
 }
 
 /// The year in which month and day are nearest to now: a message of 31 December that arrives on 1 January

@@ -8,6 +8,7 @@
 //! | `spec`, `compile`, `framing`, `field`, `elsewhere`, `section`, `toml` | a dialect and how its file becomes one |
 //! | `decode`, `structure`, `form`, `message` | a body becomes a message, once |
 //! | `encode`, `leg` | fields become a message, from an allow-list |
+//! | `stencil` | a request that is only to be refused, answered where it stands |
 //! | `supply` | what the switch adds to a message that lacks it |
 //! | `kind`, `key` | what a message is, and when two are the same |
 //! | `class`, `emv`, `tlv`, `describe` | sensitivity, and what may be shown |
@@ -29,7 +30,6 @@ mod field;
 pub mod form;
 pub mod frame;
 mod framing;
-mod glance;
 pub mod image;
 pub mod key;
 pub mod kind;
@@ -39,6 +39,7 @@ pub mod name;
 pub mod seal;
 mod section;
 pub mod spec;
+mod stencil;
 mod structure;
 pub mod supply;
 pub mod tlv;
@@ -53,12 +54,12 @@ pub use backlog::{Backlog, Came};
 pub use decode::{Refusal, decode, receive};
 pub use envelope::{Envelope, Preface};
 pub use frame::{Framer, Framing};
-pub use glance::{Glance, Refusable, is_new_request, receive_to_refuse};
 pub use kind::{Check, Kind, RcClass};
 pub use leg::{Leg, OriginalData, Own, Sources};
 pub use message::Message;
 pub use name::{Name, Source, Wire};
 pub use spec::Dialect;
+pub use stencil::{Answered, Seen, Stencil, is_new_request, receive_to_refuse};
 
 /// Overwrites a buffer that may have held a PAN or a track, and empties it.
 ///

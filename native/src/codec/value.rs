@@ -208,7 +208,7 @@ impl Shape {
 
 /// Whether every half byte is a decimal digit: none has its highest bit set together with one of the next two.
 #[inline]
-fn digits_packed(wire: &[u8]) -> bool {
+pub(super) fn digits_packed(wire: &[u8]) -> bool {
     wire.iter().fold(0, |wrong, &byte| {
         wrong | byte & 0x88 & (byte << 1 | byte << 2)
     }) == 0

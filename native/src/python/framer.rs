@@ -12,35 +12,16 @@ use super::mac::PyGuard;
 use super::message::PyMessage;
 use super::python_error;
 use crate::codec::image::unproved;
-use crate::codec::{self, Backlog, Came, Check, Dialect, Framer, Glance, Kind, Message, Refusable};
+use crate::codec::{self, Backlog, Came, Dialect, Framer, Message};
 use crate::mac::Guard;
-use crate::walk::{Gate, GateError, SlotId, Ticket};
+use crate::walk::{Gate, Line, Refusing, Shed, SlotId, Ticket};
 
 /// Undecodable messages of one chunk that are told; what comes behind one more is not looked at any more. Whoever has
 /// read so many closes the link (`UNDECODABLE_MAX` of the listener is less), and should not pay for the rest first.
 const CHUNK_REFUSALS_MAX: usize = 40;
-/// Requests that are refused together: what is looked up of the last comes into the cache while the first are answered.
-const SHED_TOGETHER: usize = 16;
 
 /// (kind, number) of messages.
 pub(super) type Kinds = Vec<(u8, usize)>;
-
-/// What was refused: how many, and of which kinds.
-#[derive(Default)]
-struct Shed {
-    count: usize,
-    kinds: Kinds,
-}
-
-impl Shed {
-    fn add(&mut self, kind: u8) {
-        self.count += 1;
-        match self.kinds.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, count)) => *count += 1,
-            None => self.kinds.push((kind, 1)),
-        }
-    }
-}
 
 #[pyclass(name = "Framer", module = "switch._native.codec")]
 pub(crate) struct PyFramer {
@@ -178,85 +159,6 @@ impl PyFramer {
             !request || shed && came.complete_ns < late_ns
         })
     }
-
-    /// Refuses new requests from the front on, at most `frames_max`, until one came at `before_ns` or later or must not be
-    /// refused; counts them.
-    fn shed<T: Ticket>(
-        &mut self,
-        gate: &mut Gate<T>,
-        slot: SlotId,
-        (before_ns, frames_max): (u64, usize),
-        (code, end): ([u8; 2], [u8; 2]),
-        now_s: i64,
-        shed: &mut Shed,
-    ) -> Result<(), GateError> {
-        // Whoever proves counts it: none is to be proved that may have to wait on.
-        let together = self.guard.as_ref().map_or(SHED_TOGETHER, |_| 1);
-        let mut left = frames_max;
-        while left > 0 {
-            let most = left.min(together);
-            let mut kinds = [Kind::Unknown; SHED_TOGETHER];
-            let mut count = 0;
-            if self.guard.is_none() {
-                let requests = self.glanced(before_ns, most);
-                count = gate.shed(&requests, slot, code, end, now_s)?;
-                note(&mut kinds, &requests);
-            }
-            if count == 0 {
-                // One that takes a closer look.
-                let requests = self.refusable(before_ns, most);
-                count = gate.shed(&requests, slot, code, end, now_s)?;
-                note(&mut kinds, &requests);
-            }
-            for kind in kinds.iter().take(count) {
-                self.backlog.pop();
-                shed.add(*kind as u8);
-            }
-            if count == 0 {
-                break;
-            }
-            left = left.saturating_sub(count);
-        }
-        Ok(())
-    }
-
-    /// As `refusable`, of those that a glance is enough for.
-    fn glanced(&self, before_ns: u64, most: usize) -> Vec<Glance<'_>> {
-        let waiting = self.backlog.iter().take(most);
-        let new = |content| codec::is_new_request(&self.dialect, content);
-        waiting
-            .take_while(|(content, came)| came.complete_ns < before_ns && new(content))
-            .map_while(|(content, _)| Glance::at(&self.dialect, content))
-            .collect()
-    }
-
-    /// What waits, from the front on, as long as it is new requests that came before `before_ns`, are well-formed and
-    /// prove what their link wants proved. They still wait.
-    fn refusable(&self, before_ns: u64, most: usize) -> Vec<Message> {
-        let mut found = Vec::with_capacity(most);
-        for (content, came) in self.backlog.iter().take(most) {
-            if came.complete_ns >= before_ns || !codec::is_new_request(&self.dialect, content) {
-                break;
-            }
-            let received = codec::receive_to_refuse(&self.dialect, content, came.received_ns);
-            let Ok(mut message) = received else {
-                break;
-            };
-            let guard = self.guard.as_deref();
-            if !guard.is_none_or(|guard| guard.proves(&mut message)) || message.check() != Check::Ok
-            {
-                break;
-            }
-            found.push(message);
-        }
-        found
-    }
-}
-
-fn note<R: Refusable>(kinds: &mut [Kind], requests: &[R]) {
-    for (kind, request) in kinds.iter_mut().zip(requests) {
-        *kind = request.kind();
-    }
 }
 
 /// Refuses on several connections what waits too long, `frames_max` in all; what was refused, and which of them have
@@ -265,16 +167,29 @@ pub(super) fn shed<'a, 'py: 'a, T: Ticket>(
     from: impl Iterator<Item = (&'a Bound<'py, PyFramer>, SlotId)>,
     gate: &mut Gate<T>,
     (late_ns, before_ns, frames_max): (u64, u64, usize),
-    told: ([u8; 2], [u8; 2]),
+    (code, end): ([u8; 2], [u8; 2]),
     now_s: i64,
 ) -> PyResult<(Kinds, Vec<usize>)> {
     let (mut shed, mut passing) = (Shed::default(), Vec::new());
+    let refusing = Refusing {
+        before_ns,
+        code,
+        end,
+        now_s,
+    };
     for (at, (framer, slot)) in from.enumerate() {
         let py = framer.py();
         let mut framer = framer.try_borrow_mut()?;
         let room = frames_max.saturating_sub(shed.count);
         if room > 0 && framer.is_late(late_ns) {
-            let done = framer.shed(gate, slot, (before_ns, room), told, now_s, &mut shed);
+            let framer = &mut *framer;
+            let mut line = Line {
+                dialect: &framer.dialect,
+                guard: framer.guard.as_deref(),
+                backlog: &mut framer.backlog,
+                slot,
+            };
+            let done = gate.shed(&mut line, &refusing, room, &mut shed);
             done.map_err(|error| gate_error(py, &error))?;
         }
         if framer.passes(late_ns, shed.count < frames_max) {

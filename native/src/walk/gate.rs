@@ -21,8 +21,9 @@ use super::memory::{Carded, Memory};
 use super::original::{Numbers, Original, trimmed};
 use super::owed::Owed;
 use super::records::{Paper, Sides};
+use super::shed::Stencils;
 use super::state::KeyState;
-use super::steps::{build, leave, lend, micros};
+use super::steps::{build, build_to, leave, lend, micros};
 use crate::codec::kind::{RcClass, first_mti, response_mti};
 use crate::codec::leg::{Own, Sources};
 use crate::codec::message::Message;
@@ -132,6 +133,8 @@ pub struct Gate<T> {
     /// What each institution speaks, by index.
     dialects: Vec<Option<Arc<Dialect>>>,
     pub(super) last_txn: u64,
+    /// How requests are refused, by institution.
+    pub(super) stencils: Vec<Stencils>,
 }
 
 impl<T: Ticket> Gate<T> {
@@ -156,6 +159,7 @@ impl<T: Ticket> Gate<T> {
             marks: Vec::new(),
             dialects: Vec::new(),
             last_txn: 0,
+            stencils: Vec::new(),
         }
     }
 
@@ -531,24 +535,15 @@ impl<T: Ticket> Gate<T> {
             return Ok(false);
         };
         self.supply_unclaimed(request, Some(slot), now_s)?;
-        let answer = Code(code);
         let own = Own {
             response_code: &code,
             forwarder_code: &self.forwarder,
             ..Own::default()
         };
-        let sources = Sources {
-            request: Some(request),
-            reply: Some(&answer),
-            own: Some(&own),
-            preface: request.answer_preface(),
-            ..Sources::default()
-        };
-        let mti = response_mti(request.mti());
         let leg = legs.network_answer()?;
-        let start = build(&mut self.hold, slot, leg, mti, &sources, Some(request))?;
+        let start = build_to(&mut self.hold, slot, leg, request, &Code(code), &own)?;
         let carried = Carried {
-            class: class_of(mti),
+            class: class_of(response_mti(request.mti())),
             waiting: Waiting::Nobody,
         };
         self.hold.keep(slot, start, 0, 0, Role::Network, carried);

@@ -14,7 +14,7 @@ use crate::codec::kind::Kind;
 use crate::codec::message::Message;
 use crate::codec::name::{Name, Source};
 use crate::codec::supply::Receipt;
-use crate::codec::{Refusable, wipe};
+use crate::codec::wipe;
 use crate::journal::keys::KeysError;
 use crate::limits::StandIns;
 use crate::simulation::mutant::{self, Mutant};
@@ -182,15 +182,12 @@ impl Memory {
         self.digester.request(&self.scratch)
     }
 
-    /// As `key_of`, and asks for what is known of the key to be at hand when it is looked for.
-    pub fn key_at_hand(
-        &mut self,
-        request: &impl Refusable,
-        institution: u16,
-        now_s: i64,
-    ) -> Digest {
+    /// As `key_of`, of a key whose material `write` appends; asks for what is known of the key to be at hand when it is
+    /// looked for.
+    #[inline]
+    pub fn key_at_hand(&mut self, institution: u16, write: impl FnOnce(&mut Vec<u8>)) -> Digest {
         self.open_key(institution);
-        request.key_material(now_s, &mut self.scratch);
+        write(&mut self.scratch);
         let key = self.digester.request(&self.scratch);
         self.table.prefetch(&key);
         self.turned_away.prefetch(&key);

@@ -1,7 +1,7 @@
 //! The walk's memory and its gate: request keys, routes, and the one place where "durable before sent" is enforced.
 //!
 //! `duplicates` remembers request keys in a fixed table; `hold` keeps built frames until their record is on disk;
-//! `gate` joins both with the journal and the codec (`outcome`, `reversal` and `advice` are its rarer acts, `owed` what banks are owed, `records` what it
+//! `gate` joins both with the journal and the codec (`outcome`, `reversal` and `advice` are its rarer acts, `shed` what it does under overload, `owed` what banks are owed, `records` what it
 //! writes, `figures` what it counts,
 //! `steps` what they share); `checkpoint` and `recover` carry its state over a restart. Nothing here knows
 //! sockets, clocks or Python.
@@ -25,6 +25,7 @@ mod recover;
 mod reference;
 mod reversal;
 mod routes;
+mod shed;
 mod sign;
 mod state;
 mod steps;
@@ -45,5 +46,6 @@ pub use outcome::Conclude;
 pub use recover::Recovered;
 pub use reversal::Reversal;
 pub use routes::{NOWHERE, Route, RouteError, Routes};
+pub use shed::{Line, Refusing, Shed};
 pub use sign::Asked;
 pub use state::{Cause, Duty, KeyState, ReversalEffect};

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::digest::Digest;
 use super::duplicates::{Entry, NO_ISSUER};
 use super::figures::{Outcome, Upstream, class_of};
 use super::gate::{Carried, Gate, GateError, Latency, Moment, Ticket, Waiting};
@@ -13,7 +12,6 @@ use super::records::{Paper, Sides};
 use super::state::{Cause, KeyState};
 use super::steps::{facts, lend, micros};
 use super::turned_away::Told;
-use crate::codec::Refusable;
 use crate::codec::kind::Kind;
 use crate::codec::message::Message;
 use crate::journal::{Field, Journal, RecordKind};
@@ -292,83 +290,6 @@ impl<T: Ticket> Gate<T> {
         };
         self.hold.keep(slot, start, 0, 0, Role::Refusal, carried);
         Ok(())
-    }
-
-    /// `refuse` for requests that nobody has looked at yet, from the first on; how many. Their repeats are told the same
-    /// for a while. Ends before one whose key is known: what is remembered of it must be told, so that nobody takes an
-    /// approval for a decline. Ends too before one of another class, and one whose answer cannot be built, which the
-    /// ordinary way finds out too.
-    ///
-    /// Their answers are one frame. All keys are made first, so that what is looked up of them is at hand by then.
-    pub fn shed<R: Refusable>(
-        &mut self,
-        requests: &[R],
-        slot: SlotId,
-        code: [u8; 2],
-        end: [u8; 2],
-        now_s: i64,
-    ) -> Result<usize, GateError> {
-        let (Some(first), Some(institution)) = (requests.first(), self.hold.institution(slot))
-        else {
-            return Ok(0);
-        };
-        let class = class_of(first.mti());
-        let mut memory = self.memory()?;
-        let key_of = |request| memory.key_at_hand(request, institution, now_s);
-        let keys: Vec<Digest> = requests.iter().map(key_of).collect();
-        drop(memory);
-        let start = self.hold.held_bytes(slot);
-        let (mut count, mut failed) = (0, None);
-        for (request, key) in requests.iter().zip(&keys) {
-            if class_of(request.mti()) != class {
-                break;
-            }
-            match self.turn_away(request, key, slot, Told { code, end }, now_s) {
-                Ok(true) => count += 1,
-                Ok(false) | Err(GateError::Encode(_)) => break,
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
-        }
-        if count > 0 {
-            let outcome = Outcome::of_code(code);
-            if let Some(figures) = &mut self.figures {
-                figures.outcomes(institution, class, outcome, end, count.into());
-            }
-            let waiting = Waiting::Refused(count);
-            let carried = Carried { class, waiting };
-            self.hold.keep(slot, start, 0, 0, Role::Refusal, carried);
-        }
-        failed.map_or(Ok(count as usize), Err)
-    }
-
-    /// Builds the answer behind those that were built before it. False, and nothing done, when the key is known.
-    fn turn_away<R: Refusable>(
-        &mut self,
-        request: &R,
-        key: &Digest,
-        slot: SlotId,
-        told: Told,
-        now_s: i64,
-    ) -> Result<bool, GateError> {
-        let mut memory = self.memory()?;
-        if memory.table.find(key).is_some() || memory.turned_away.told(key, now_s).is_some() {
-            return Ok(false);
-        }
-        drop(memory);
-        let code = request.dialect().answer_code(told.end, told.code);
-        match request.message() {
-            Some(message) => {
-                self.supply_unclaimed(message, Some(slot), now_s)?;
-                self.build_answer(message, Some(slot), code)?;
-            }
-            None if !self.build_plain(request, slot, code)? => return Ok(false),
-            None => {}
-        }
-        self.memory()?.turned_away.remember(key, told, now_s);
-        Ok(true)
     }
 
     /// The stored answer once more, held until the record it stands on is durable; what a request was told that was

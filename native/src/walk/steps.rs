@@ -14,7 +14,6 @@ use super::memory::Memory;
 use super::original::{Facts, Numbers, Original};
 use super::recover::Recovered;
 use super::state::{Cause, Duty};
-use crate::codec::Refusable;
 use crate::codec::kind::response_mti;
 use crate::codec::leg::{Leg, Own, Sources};
 use crate::codec::message::Message;
@@ -66,6 +65,7 @@ impl<T: Ticket> Gate<T> {
         } else {
             None
         };
+        let leg = legs.answer_of(request.kind())?;
         let own = Own {
             response_code: code,
             forwarder_code: &self.forwarder,
@@ -73,16 +73,7 @@ impl<T: Ticket> Gate<T> {
             parties,
             ..Own::default()
         };
-        let sources = Sources {
-            request: Some(request),
-            reply: Some(reply),
-            own: Some(&own),
-            preface: request.answer_preface(),
-            ..Sources::default()
-        };
-        let leg = legs.answer_of(request.kind())?;
-        let mti = response_mti(request.mti());
-        let start = build(&mut self.hold, slot, leg, mti, &sources, Some(request))?;
+        let start = build_to(&mut self.hold, slot, leg, request, reply, &own)?;
         Ok(Some((slot, start)))
     }
 
@@ -94,38 +85,6 @@ impl<T: Ticket> Gate<T> {
         code: [u8; 2],
     ) -> Result<Option<(SlotId, usize)>, GateError> {
         self.build_reply(request, slot, &Code(code), &code, &[], None)
-    }
-
-    /// As `build_answer`, of a request whose answer needs nothing beside it. False, and nothing built, where it does: the
-    /// connection has message codes, or an answer says who the two sides are.
-    pub(super) fn build_plain(
-        &mut self,
-        request: &impl Refusable,
-        slot: SlotId,
-        code: [u8; 2],
-    ) -> Result<bool, GateError> {
-        let Some((slot, legs)) = self.open(Some(slot)) else {
-            return Ok(false);
-        };
-        if legs.parties || legs.guard.is_some() {
-            return Ok(false);
-        }
-        let answer = Code(code);
-        let own = Own {
-            response_code: &code,
-            forwarder_code: &self.forwarder,
-            ..Own::default()
-        };
-        let sources = Sources {
-            request: Some(request),
-            reply: Some(&answer),
-            own: Some(&own),
-            ..Sources::default()
-        };
-        let leg = legs.answer_of(request.kind())?;
-        let mti = response_mti(request.mti());
-        build(&mut self.hold, slot, leg, mti, &sources, None)?;
-        Ok(true)
     }
 
     /// Adds to a message without a key what its dialect says and it lacks; no reference, since it is no transaction.
@@ -281,6 +240,26 @@ pub(super) fn build<T>(
     };
     built.map_err(GateError::Encode)?;
     Ok(start)
+}
+
+/// Builds what answers a message, from it, from `reply` and from what is the switch's own.
+pub(super) fn build_to<T>(
+    hold: &mut Hold<Carried<T>, Rc<Legs>>,
+    slot: SlotId,
+    leg: &Leg,
+    request: &Message,
+    reply: &dyn Source,
+    own: &Own<'_>,
+) -> Result<usize, GateError> {
+    let sources = Sources {
+        request: Some(request),
+        reply: Some(reply),
+        own: Some(own),
+        preface: request.answer_preface(),
+        ..Sources::default()
+    };
+    let mti = response_mti(request.mti());
+    build(hold, slot, leg, mti, &sources, Some(request))
 }
 
 /// What the table knows of a forwarded request that is to be reversed.

@@ -24,13 +24,12 @@ pub struct Told {
 }
 
 /// Keys of one generation. Refusing must cost next to nothing when most is to be refused, so a key lies at the place
-/// that it names itself, and nothing is ever moved. Memory is taken with the first key, whole, and touched as it fills.
+/// that it names itself, with what was told beside it, and nothing is ever moved. Memory is taken with the first key,
+/// whole, and touched as it fills.
 #[derive(Default)]
 struct Generation {
-    /// 0: free.
-    keys: Vec<u64>,
-    /// By place, which of `answers`.
-    which: Vec<u8>,
+    /// 0: free. Else 56 bits of a key, and above 0 which of `answers` it got.
+    words: Vec<u64>,
     /// Few: a pair for each reason and dialect.
     answers: Vec<Told>,
     count: usize,
@@ -41,65 +40,63 @@ impl Generation {
         self.count == 0
     }
 
-    fn get(&self, key: u64) -> Option<Told> {
+    #[inline]
+    fn get(&self, key: Short) -> Option<Told> {
         if self.is_empty() {
             return None;
         }
-        let place = self.place(key)?;
-        if self.keys.get(place) != Some(&key) {
-            return None;
-        }
-        let which = self.which.get(place)?;
-        self.answers.get(usize::from(*which)).copied()
+        let word = *self.words.get(self.place(key)?)?;
+        let which = usize::from(word as u8).checked_sub(1)?;
+        self.answers.get(which).copied()
     }
 
     /// Asks for the place of a key to be at hand when it is looked for.
     #[inline]
-    fn prefetch(&self, key: u64) {
-        if let Some(place) = self.keys.get(key as usize % PLACES) {
+    fn prefetch(&self, key: Short) {
+        if let Some(place) = self.words.get(key.home) {
             prefetch(place);
         }
     }
 
-    /// Nothing when it is full.
-    fn insert(&mut self, key: u64, told: Told) {
-        if self.count == KEYS_MAX {
-            return;
+    /// False when the key is there. Nothing is kept when it is full.
+    #[inline]
+    fn insert(&mut self, key: Short, told: Told) -> bool {
+        if self.words.is_empty() {
+            self.words = vec![0; PLACES];
         }
-        if self.keys.is_empty() {
-            self.keys = vec![0; PLACES];
-            self.which = vec![0; PLACES];
-        }
-        let Some(which) = self.number(told) else {
-            return;
-        };
         let Some(place) = self.place(key) else {
-            return;
+            return true;
         };
-        if let Some(free) = self.keys.get_mut(place).filter(|at| **at == 0) {
-            *free = key;
-            if let Some(at) = self.which.get_mut(place) {
-                *at = which;
-            }
+        if self.words.get(place) != Some(&0) {
+            return false;
+        }
+        let Some(which) = self.number(told).filter(|_| self.count < KEYS_MAX) else {
+            return true;
+        };
+        if let Some(free) = self.words.get_mut(place) {
+            *free = key.rest | u64::from(which);
             self.count += 1;
         }
+        true
     }
 
     /// Where a key lies, or the free place where it would.
-    fn place(&self, key: u64) -> Option<usize> {
-        let first = key as usize % PLACES;
-        let from = self.keys.get(first..)?;
-        let holds = |at: &u64| *at == key || *at == 0;
+    #[inline]
+    fn place(&self, key: Short) -> Option<usize> {
+        let holds = |word: &u64| *word & REST == key.rest || *word == 0;
+        let from = self.words.get(key.home..)?;
         match from.iter().position(holds) {
-            Some(ahead) => Some(first + ahead),
-            None => self.keys.iter().position(holds),
+            Some(ahead) => Some(key.home + ahead),
+            None => self.words.iter().position(holds),
         }
     }
 
+    /// From 1 on.
+    #[inline]
     fn number(&mut self, told: Told) -> Option<u8> {
         let known = self.answers.iter().position(|one| *one == told);
         let which = known.unwrap_or(self.answers.len());
-        let number = u8::try_from(which).ok()?;
+        let number = u8::try_from(which + 1).ok()?;
         if known.is_none() {
             self.answers.push(told);
         }
@@ -118,17 +115,21 @@ pub struct TurnedAway {
 impl TurnedAway {
     /// From now on the key gets this answer. What was told first stays.
     pub fn remember(&mut self, key: &Digest, told: Told, now_s: i64) {
+        self.tell(key, told, now_s);
+    }
+
+    /// As `remember`; false, and nothing done, when the key was told something already.
+    #[inline]
+    pub fn tell(&mut self, key: &Digest, told: Told, now_s: i64) -> bool {
         self.turn(now_s);
-        let key = short(key);
-        if self.old.get(key).is_none() {
-            self.young.insert(key, told);
-        }
+        let key = Short::of(key);
+        self.old.get(key).is_none() && self.young.insert(key, told)
     }
 
     /// Asks for the places of a key to be at hand when it is looked for: the tables are larger than most caches.
     #[inline]
     pub fn prefetch(&self, key: &Digest) {
-        let key = short(key);
+        let key = Short::of(key);
         self.young.prefetch(key);
         self.old.prefetch(key);
     }
@@ -140,7 +141,7 @@ impl TurnedAway {
             return None;
         }
         self.turn(now_s);
-        let key = short(key);
+        let key = Short::of(key);
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
@@ -158,10 +159,25 @@ impl TurnedAway {
     }
 }
 
-/// Digests are keyed: nobody can make two that agree in half, or many that name one place. 0 is no key.
-fn short(key: &Digest) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *key;
-    u64::from_le_bytes([a, b, c, d, e, f, g, h]).max(1)
+/// What is kept of a digest. Digests are keyed: nobody can make two that agree in so much, or many that name one place.
+#[derive(Clone, Copy)]
+struct Short {
+    home: usize,
+    rest: u64,
+}
+
+/// The bits of a word that are of a key.
+const REST: u64 = !0xff;
+
+impl Short {
+    #[inline]
+    fn of(key: &Digest) -> Short {
+        let whole = u128::from_le_bytes(*key);
+        Short {
+            home: whole as usize % PLACES,
+            rest: (whole >> 64) as u64 & REST,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -172,6 +188,11 @@ mod tests {
         code: *b"91",
         end: *b"RF",
     };
+
+    /// A key by its place and what else it is.
+    fn digest(home: u64, rest: u64) -> Digest {
+        (u128::from(rest << 8) << 64 | u128::from(home)).to_le_bytes()
+    }
 
     #[test]
     fn a_key_is_told_the_same_until_its_generation_is_forgotten() {
@@ -202,11 +223,7 @@ mod tests {
     #[test]
     fn memory_is_bounded() {
         let mut away = TurnedAway::default();
-        let key = |number: u64| {
-            let mut key = [0; 16];
-            key[..8].copy_from_slice(&(number + 1).to_le_bytes());
-            key
-        };
+        let key = |number: u64| digest(number + 1, number + 1);
         let most = KEYS_MAX as u64;
         for number in 0..most + 10 {
             away.remember(&key(number), TOLD, 1_000);
@@ -220,11 +237,7 @@ mod tests {
     fn keys_that_name_one_place_are_told_apart_and_so_are_answers() {
         let mut away = TurnedAway::default();
         let last = PLACES as u64 - 1;
-        let key = |times: u64| {
-            let mut key = [0; 16];
-            key[..8].copy_from_slice(&(last + times * PLACES as u64).to_le_bytes());
-            key
-        };
+        let key = |times: u64| digest(last + times * PLACES as u64, times);
         let other = Told {
             code: *b"96",
             end: *b"JV",

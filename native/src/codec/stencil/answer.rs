@@ -1,0 +1,165 @@
+//! Answers to all requests with one bitmap: what is written once, and which runs of the request are taken over.
+
+use super::pieces::{Place, Point};
+use super::{Seen, Stencil};
+use crate::codec::encode::Writer;
+use crate::codec::frame::Framing;
+use crate::codec::kind::response_mti;
+use crate::codec::leg::{From, Leg, Own};
+use crate::codec::name::{Name, Source};
+
+/// One part of an answer.
+#[derive(Clone, Copy, Debug)]
+enum Chunk {
+    /// Of `written`.
+    Written { from: u16, to: u16 },
+    /// Of the request.
+    Taken { from: Point, to: Point },
+}
+
+/// How an answer is put together.
+#[derive(Clone, Debug)]
+pub(super) struct Form {
+    leg: u64,
+    code: [u8; 2],
+    framing: Framing,
+    written: Vec<u8>,
+    chunks: Vec<Chunk>,
+}
+
+/// What answers are made of beside the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    pub code: [u8; 2],
+    pub forwarder_code: &'a [u8],
+}
+
+/// An answer of ours as a source: a response code and nothing else.
+struct Word([u8; 2]);
+
+impl Source for Word {
+    fn normal(&self, name: Name, out: &mut Vec<u8>) -> bool {
+        if name == Name::ResponseCode {
+            out.extend_from_slice(&self.0);
+        }
+        name == Name::ResponseCode
+    }
+}
+
+impl Stencil {
+    /// Appends the framed answer to a request, by the dialect's own leg `leg`. False, and nothing is appended, where that
+    /// takes a closer look.
+    #[inline]
+    pub fn answer(
+        &mut self,
+        leg: &Leg,
+        answered: &Answered<'_>,
+        content: &[u8],
+        seen: &Seen,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let known = self.form.as_ref();
+        let known =
+            known.is_some_and(|form| form.leg == leg.identity && form.code == answered.code);
+        if !known {
+            self.form = self.form_of(leg, answered);
+        }
+        let Some(form) = &self.form else {
+            return false;
+        };
+        let start = out.len();
+        out.reserve(form.written.len() + content.len());
+        for chunk in &form.chunks {
+            let bytes = match *chunk {
+                Chunk::Written { from, to } => form.written.get(usize::from(from)..usize::from(to)),
+                Chunk::Taken { from, to } => content.get(from.at(&seen.ends)..to.at(&seen.ends)),
+            };
+            out.extend_from_slice(bytes.unwrap_or(&[]));
+        }
+        let closed = form.framing.close(out, start);
+        if !closed {
+            out.truncate(start);
+        }
+        closed
+    }
+
+    /// Does what `Leg::build` would, once: what is the request's becomes a place, and all else is written.
+    #[cold]
+    fn form_of(&self, leg: &Leg, answered: &Answered<'_>) -> Option<Form> {
+        if leg.identity != self.dialect.identity {
+            return None;
+        }
+        let own = Own {
+            response_code: &answered.code,
+            forwarder_code: answered.forwarder_code,
+            ..Own::default()
+        };
+        let word = Word(answered.code);
+        let mut written = Vec::new();
+        let mut cuts = Vec::new();
+        let mut writer = Writer::open(leg.head, None, response_mti(self.mti), &mut written);
+        for slot in &leg.slots {
+            let number = slot.hot.number;
+            let before = writer.length();
+            let put = match &slot.from {
+                From::Request => {
+                    let place = self.places.iter().find(|place| place.hot.number == number);
+                    if let Some(place) = place {
+                        cuts.push((before, *place));
+                        writer.copy(number, &[]);
+                    }
+                    Ok(())
+                }
+                From::Reply => writer.field(&slot.hot, |out| word.normal(slot.name, out)),
+                From::Own => writer.field(&slot.hot, |out| own.normal(slot.name, out)),
+                From::Const(value) => writer.field(&slot.hot, |out| {
+                    out.extend_from_slice(value);
+                    true
+                }),
+                From::Original | From::Vault | From::Proof(_) => Ok(()),
+            };
+            // A second bitmap would move what is noted.
+            if put.is_err() || number > 64 && writer.length() > before {
+                return None;
+            }
+        }
+        writer.close().ok()?;
+        let chunks = chunks(&written, &cuts)?;
+        Some(Form {
+            leg: leg.identity,
+            code: answered.code,
+            framing: leg.head.framing,
+            written,
+            chunks,
+        })
+    }
+}
+
+/// What is written, with what is taken at its places between.
+fn chunks(written: &[u8], cuts: &[(usize, Place)]) -> Option<Vec<Chunk>> {
+    let all = u16::try_from(written.len()).ok()?;
+    let mut chunks = Vec::new();
+    let mut at = 0;
+    for (cut, place) in cuts {
+        let cut = u16::try_from(*cut).ok()?;
+        match chunks.last_mut() {
+            Some(Chunk::Taken { to, .. }) if cut == at && *to == place.from => {
+                *to = place.to;
+                continue;
+            }
+            _ => {}
+        }
+        if cut > at {
+            chunks.push(Chunk::Written { from: at, to: cut });
+        }
+        at = cut;
+        chunks.push(Chunk::Taken {
+            from: place.from,
+            to: place.to,
+        });
+    }
+    if all > at {
+        chunks.push(Chunk::Written { from: at, to: all });
+    }
+    Some(chunks)
+}

@@ -1,0 +1,303 @@
+//! A request that is only to be refused, where it stands: found, checked, keyed and answered without being decoded.
+//!
+//! Refusing must cost a fiftieth of serving, or a switch that gets ten times what it can serve does nothing else. All
+//! requests of one MTI and bitmap have the same fields in the same order, so what there is to be done with them is
+//! worked out once: the pieces that are checked together, the places of what is asked for, the runs of bytes that the
+//! answer takes over. Nothing of it is kept of a message, and whatever needs more than that goes the whole way
+//! (`decode`), which says the same of every request that a stencil takes.
+
+mod answer;
+mod pieces;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use self::answer::Form;
+use self::pieces::{Ends, Holds, Pieces, Place, STEPS_MAX, Step};
+use crate::codec::axis::Length;
+use crate::codec::charset::Type;
+use crate::codec::decode::{Refusal, head, mti, received};
+use crate::codec::key;
+use crate::codec::kind::Kind;
+use crate::codec::message::Message;
+use crate::codec::name::Name;
+use crate::codec::spec::{Dialect, bit};
+
+pub use self::answer::Answered;
+
+/// Whether a frame asks for something that could as well be refused: an MTI of class 1 or 2 (authorisation, financial)
+/// and function 0 (request), whoever sends it and whether or not it says of itself that it is a repeat. Reversals,
+/// advices, network management and what cannot be told are not. Looks at the MTI alone.
+///
+/// **Source:** ISO 8583-1:2003, 5.2.2: message class and function.
+#[inline]
+pub fn is_new_request(dialect: &Dialect, content: &[u8]) -> bool {
+    let body = content.get(dialect.envelope.width()..).unwrap_or(&[]);
+    mti(dialect.mti, body).is_some_and(|(mti, _)| is_request(mti))
+}
+
+fn is_request(mti: [u8; 4]) -> bool {
+    matches!(mti, [_, b'1' | b'2', b'0', _])
+}
+
+/// As `receive`, of a message that is only to be refused: what stands inside a field that has a structure is not looked
+/// at. Whoever sends nonsense in one is told so when there is time.
+#[inline]
+pub fn receive_to_refuse(
+    dialect: &Arc<Dialect>,
+    content: &[u8],
+    received_ns: u64,
+) -> Result<Message, Box<Refusal>> {
+    received::<false>(dialect, content, received_ns)
+}
+
+/// Digits of a number that is told from zero.
+const AMOUNT_DIGITS_MAX: u16 = 18;
+
+/// A field of the key.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    name: Name,
+    place: Option<Place>,
+}
+
+/// What the table of kinds says of the three fields that it asks for.
+#[derive(Clone, Copy, Debug)]
+struct Verdict {
+    asked: [Option<[u8; 2]>; 3],
+    /// None: not in the table, or it lacks a field, or has one that it must not have.
+    kind: Option<Kind>,
+    refuses_zero: bool,
+}
+
+/// All requests of one dialect, MTI and bitmap.
+pub struct Stencil {
+    dialect: Arc<Dialect>,
+    head_bytes: u8,
+    mti: [u8; 4],
+    bits: u128,
+    has_pin: bool,
+    steps: Vec<Step>,
+    /// Processing code, condition code, type.
+    asked: [Option<Place>; 3],
+    amount: Option<Place>,
+    places: Vec<Place>,
+    key: Vec<Part>,
+    /// Which of `key` is the transmission time.
+    time: Option<usize>,
+    verdict: Option<Verdict>,
+    /// Month and day, today, and the year of both.
+    year: Option<([u8; 4], i64, u16)>,
+    form: Option<Form>,
+}
+
+/// What a stencil found in a request.
+pub struct Seen {
+    pub kind: Kind,
+    ends: Ends,
+}
+
+impl Stencil {
+    /// Whether requests of a dialect can be told by stencils at all.
+    pub fn serves(dialect: &Dialect) -> bool {
+        dialect.envelope.width() == 0 && !dialect.elsewhere && !dialect.supplies_any()
+    }
+
+    /// MTI and bitmap of a new request: those that begin alike have one stencil.
+    pub fn head<'a>(dialect: &Dialect, content: &'a [u8]) -> Option<&'a [u8]> {
+        let head = head(dialect, content).ok()?;
+        content.get(..head.at).filter(|_| is_request(head.mti))
+    }
+
+    /// The stencil of a request; None where its like takes a closer look.
+    pub fn of(dialect: &Arc<Dialect>, content: &[u8]) -> Option<Stencil> {
+        let head = head(dialect, content).ok().filter(|head| !head.wide)?;
+        if !Stencil::serves(dialect) || !is_request(head.mti) {
+            return None;
+        }
+        let (steps, places) = cut(dialect, head.bits)?;
+        let place = |number: u8| {
+            let found = places.iter().find(|place| place.hot.number == number);
+            found.copied()
+        };
+        let named = |name: Name| place(dialect.number(name));
+        let amount = named(Name::Amount);
+        let asked = [
+            named(Name::ProcessingCode),
+            named(Name::ConditionCode),
+            place(dialect.type_number),
+        ];
+        if !asked.iter().flatten().all(is_told) || !amount.iter().all(is_counted) {
+            return None;
+        }
+        let part = |&name: &Name| Part {
+            name,
+            place: named(name),
+        };
+        let names = &dialect.keys.request;
+        Some(Stencil {
+            dialect: Arc::clone(dialect),
+            head_bytes: head.at as u8,
+            mti: head.mti,
+            bits: head.bits,
+            has_pin: named(Name::PinBlock).is_some(),
+            asked,
+            amount,
+            key: names.iter().map(part).collect(),
+            time: names
+                .iter()
+                .position(|name| *name == Name::TransmissionTime),
+            verdict: None,
+            year: None,
+            form: None,
+            steps,
+            places,
+        })
+    }
+
+    pub fn mti(&self) -> [u8; 4] {
+        self.mti
+    }
+
+    /// Finds and checks the fields of a frame that begins with the stencil's head. None: it is not well-formed, or not to be refused by a
+    /// glance.
+    #[inline]
+    pub fn look(&mut self, content: &[u8]) -> Option<Seen> {
+        if content.len() > usize::from(u16::MAX) {
+            return None;
+        }
+        let mut ends: Ends = [0; STEPS_MAX + 1];
+        let (first, behind) = ends.split_first_mut()?;
+        let mut at = usize::from(self.head_bytes);
+        *first = at as u16;
+        for (step, end) in self.steps.iter().zip(behind) {
+            at = step.check(content, at)?;
+            *end = at as u16;
+        }
+        if at != content.len() {
+            return None;
+        }
+        let kind = self.kind(content, &ends)?;
+        Some(Seen { kind, ends })
+    }
+
+    /// What the request is, if the static rules have nothing against it and its answer is one to a request.
+    #[inline]
+    fn kind(&mut self, content: &[u8], ends: &Ends) -> Option<Kind> {
+        let mut asked = [None; 3];
+        for (place, two) in self.asked.iter().zip(&mut asked) {
+            if let Some(place) = place {
+                *two = Some(place.two(content, ends)?);
+            }
+        }
+        let verdict = match self.verdict {
+            Some(verdict) if verdict.asked == asked => verdict,
+            _ => self.judge(asked),
+        };
+        if verdict.refuses_zero
+            && let Some(amount) = &self.amount
+        {
+            let zero = if amount.hot.plain { b'0' } else { 0 };
+            if amount.wire(content, ends)?.iter().all(|byte| *byte == zero) {
+                return None;
+            }
+        }
+        verdict.kind
+    }
+
+    #[cold]
+    fn judge(&mut self, asked: [Option<[u8; 2]>; 3]) -> Verdict {
+        let [processing, condition, kind] = asked;
+        let mti = self
+            .mti
+            .iter()
+            .fold(0, |mti, digit| mti * 10 + u16::from(digit & 0xf));
+        let found = self.dialect.kinds.find(mti, processing, condition, kind);
+        let good = found.ok().filter(|rule| {
+            let plainly = !matches!(
+                rule.kind,
+                Kind::ReversalRequest | Kind::ReversalAdvice | Kind::Network
+            );
+            plainly && rule.mandatory & !self.bits == 0 && !(rule.refuses_pin && self.has_pin)
+        });
+        let verdict = Verdict {
+            asked,
+            kind: good.map(|rule| rule.kind),
+            refuses_zero: good.is_some_and(|rule| rule.refuses_zero_amount),
+        };
+        self.verdict = Some(verdict);
+        verdict
+    }
+
+    /// See `Message::key_material`.
+    #[inline]
+    pub fn key_material(&mut self, content: &[u8], seen: &Seen, now_s: i64, out: &mut Vec<u8>) {
+        let ends = &seen.ends;
+        out.push(self.mti[1]);
+        for part in &self.key {
+            match &part.place {
+                Some(place) if place.hot.plain => {
+                    key::push(out, part.name, place.wire(content, ends));
+                }
+                Some(place) => {
+                    let mut normal = Vec::new();
+                    place.read(content, ends, &mut normal);
+                    key::push(out, part.name, Some(&normal));
+                }
+                None => key::push(out, part.name, None),
+            }
+        }
+        if self.dialect.keys.dated {
+            let year = self.year_of(content, ends, now_s);
+            out.extend_from_slice(&year.to_le_bytes());
+        }
+    }
+
+    #[inline]
+    fn year_of(&mut self, content: &[u8], ends: &Ends, now_s: i64) -> u16 {
+        let place = self.time.and_then(|at| self.key.get(at)?.place);
+        let today = now_s.div_euclid(86_400);
+        let date = place
+            .filter(|place| place.hot.plain)
+            .and_then(|place| place.wire(content, ends)?.first_chunk().copied());
+        if let (Some(date), Some((known, day, year))) = (date, self.year)
+            && known == date
+            && day == today
+        {
+            return year;
+        }
+        let mut normal = Vec::new();
+        if let Some(place) = &place {
+            place.read(content, ends, &mut normal);
+        }
+        let year = key::year(place.is_some().then_some(&normal[..]), now_s);
+        self.year = date.map(|date| (date, today, year));
+        year
+    }
+}
+
+/// The pieces of a message with this bitmap, and where its fields are.
+fn cut(dialect: &Dialect, bits: u128) -> Option<(Vec<Step>, Vec<Place>)> {
+    let mut pieces = Pieces::default();
+    for number in (2..=64).filter(|number| bits & bit(*number) != 0) {
+        pieces.add(dialect.hot.get(usize::from(number))?.as_ref()?)?;
+    }
+    let places = pieces.places();
+    Some((pieces.steps, places))
+}
+
+/// Its first two characters are there, and can be told without reading all of it.
+fn is_told(place: &Place) -> bool {
+    let Length::Fixed(count) = place.hot.length else {
+        return false;
+    };
+    let count = usize::from(count);
+    count >= 2 && (place.hot.plain || place.hot.shape.starts_whole(count))
+}
+
+/// It is nothing but digits, and can be told from zero without reading it.
+fn is_counted(place: &Place) -> bool {
+    let few = matches!(place.hot.length, Length::Fixed(count) if count <= AMOUNT_DIGITS_MAX);
+    few && matches!(Holds::of(&place.hot), Holds::Text(Type::N) | Holds::Packed)
+}
