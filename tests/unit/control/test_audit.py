@@ -502,6 +502,7 @@ async def test_every_order_leaves_its_record_also_when_it_is_refused(node: Rig) 
             assert records[1].outcome in {"done", "refused"}, told
         else:
             assert [one.kind for one in records] == ["look"], told
+    assert verify(order_file(node)).problem == ""
 
 
 def raw_order(node: Rig, line: bytes) -> bytes:

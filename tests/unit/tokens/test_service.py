@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -330,6 +330,44 @@ async def test_audit_tells_every_order_and_its_chain_holds(room: Room) -> None:
     ]
     assert all((row.actor, row.reason, row.token) == ("tester", "a test", token) for row in rows)
     assert await verdict(room) == orders.AuditVerdict(records=6), "the look itself is the sixth"
+
+
+UNAUDITED = {orders.Status}
+"""A look that programs take many times a minute; it shows two counts."""
+
+
+async def test_every_order_that_there_is_leaves_its_record_done_and_refused(room: Room) -> None:
+    first, second = (await room.issue(1)).token, (await room.issue(2)).token
+    given: dict[type[orders.Order], dict[str, Any]] = {
+        orders.Issue: {"provision": provision(3)},
+        orders.Import: {"rows": [provision(4)]},
+        orders.Show: {"token": first},
+        orders.Suspend: {"token": first},
+        orders.Resume: {"token": first},
+        orders.ReplacePan: {"token": first, "card": card(9, "3312")},
+        orders.Delete: {"token": second},
+        orders.List: {},
+        orders.Audit: {},
+        orders.VerifyAudit: {},
+        orders.Reindex: {},
+        orders.Status: {},
+    }
+    assert set(given) == set(get_args(orders.Order))
+    for kind, values in given.items():
+        before = len(await rows_of(room))
+        await room.service.perform(kind(by=BY, **values))
+        with pytest.raises(TokenError, match="who orders this"):
+            await room.service.perform(kind(by=orders.By(actor=""), **values))
+        told = [(row.action, row.outcome) for row in (await rows_of(room))[before:]]
+        name = str(kind.__struct_config__.tag)
+        done = [] if kind in UNAUDITED else [(name, "done")]
+        assert told == [*done, (name, "refused")], name
+    assert (await verdict(room)).broken_at == 0
+
+
+async def rows_of(room: Room) -> list[orders.AuditRow]:
+    """The records, without the order that would leave another."""
+    return await room.books.vault.audit("", 10_000)
 
 
 async def verdict(room: Room) -> orders.AuditVerdict:
