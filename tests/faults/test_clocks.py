@@ -241,6 +241,6 @@ async def test_turns_of_the_calendar_lose_no_duplicate_and_no_tombstone(
 async def test_the_node_does_live_by_the_clock_that_is_set(node: Shifted, bank: Bank) -> None:
     """Else the tests above would show nothing: field 7 towards the bank is the set clock's."""
     acquirer = await Acquirer.connect(node.acquirer)
-    node.clock.at("2031-07-01T12:00:00")
+    node.clock.at("2031-07-01T12:00:30")
     assert (await acquirer.ask(purchase())).get("response_code") == "00"
     assert str(bank.requests[-1].get("transmission_time")).startswith("07011200")

@@ -4,6 +4,8 @@ A killed process loses nothing of the page cache, so these tests are about order
 sectors and failed syncs are injected in native/src/journal/tests.rs.
 """
 
+import asyncio
+import os
 import resource
 import signal
 import subprocess
@@ -13,7 +15,10 @@ from pathlib import Path
 import pytest
 
 from switch.errors import JournalError
+from switch.sim.cards import DEMO
 from tests.support.journal import make_keys, open_journal, wait_synced
+from tests.support.tree import ROOT
+from tests.support.world import world
 
 WRITER = """
 import os, sys
@@ -79,6 +84,26 @@ def test_second_process_is_refused_until_the_first_is_killed(tmp_path: Path) -> 
     writer.stdout.close()
     writer.wait()
     open_journal(tmp_path / "j", keys).close()
+
+
+async def test_a_second_worker_beside_one_under_traffic_is_refused_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, mixture=DEMO) as w:
+        await w.sold(10)
+        pid = w.node.worker_pid
+        for _ in range(3):
+            second = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "switch.apps.worker", "--config", str(w.node.directory),
+                stderr=asyncio.subprocess.PIPE, cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )  # fmt: skip
+            _, said = await second.communicate()
+            assert second.returncode == 3
+            assert f"in use by process {pid}" in said.decode()
+            await w.sold(10)
+        assert w.node.worker_pid == pid
+        await w.conserved()
 
 
 LIMITED = """

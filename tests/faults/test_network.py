@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -103,6 +104,26 @@ async def test_a_failing_network_loses_and_doubles_nothing(
     await until(lambda: all(map(happened, rules)), what=f"each of {words}")
     await shared.rest()
     shared.agree()
+
+
+AT: Final = range(96) if WHOLE else (1, 9, 90)
+"""Of a frame, the shortest of which is longer: within its length, its MTI, its bitmap, its fields."""
+
+
+@pytest.mark.parametrize("way", ["up reset mti=0200", "down reset mti=0210"])
+@pytest.mark.parametrize("side", ["bank", "acquirer"])
+async def test_a_reset_at_byte_n_of_a_message_loses_and_doubles_nothing(
+    tmp_path: Path, side: str, way: str
+) -> None:
+    """Connection after connection, each broken at another byte."""
+    # A bank whose connections break so often would not be asked any more.
+    asked = "[issuers.circuit]\nfailed_share_max = 0\nunreachable_ms = 0\n"
+    async with world(tmp_path, patience_s=0.7, late_ms=350, bank=asked) as w:
+        net = w.bank_net if side == "bank" else w.acquirer_net
+        for number, at in enumerate(AT, 1):
+            net.put(parse_rule(f"{way} at={at} times=1"))
+            await until(lambda: net.done("reset") == number, what=f"a reset at {at}")  # noqa: B023
+        await w.conserved()
 
 
 async def test_a_line_that_goes_down_and_up_again_and_again(shared: World) -> None:
