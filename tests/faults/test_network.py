@@ -107,7 +107,7 @@ async def test_a_failing_network_loses_and_doubles_nothing(
 
 
 AT: Final = range(96) if WHOLE else (1, 9, 90)
-"""Of a frame, the shortest of which is longer: within its length, its MTI, its bitmap, its fields."""
+"""Of a frame, the shortest of which is longer: in its length, MTI, bitmap and fields."""
 
 
 @pytest.mark.parametrize("way", ["up reset mti=0200", "down reset mti=0210"])
