@@ -11,6 +11,7 @@ __all__ = [
     "CONNECTS_PER_S_MAX",
     "DRAIN_S_MAX",
     "FRAME_BYTES_MAX",
+    "INDEX_LOOK_MS",
     "JOURNAL_GROUP_MS_MAX",
     "JOURNAL_MARGIN_MS",
     "LANE_BITS",
@@ -40,6 +41,9 @@ TXN_COUNTER_BITS: Final = 48
 
 TIMER_TICK_MS: Final = 100
 """The worker's one timer: a deadline is noticed at most this late."""
+
+INDEX_LOOK_MS: Final = 500
+"""At least this often a worker looks which generation of the token index is in force."""
 
 JOURNAL_GROUP_MS_MAX: Final = 75
 """A group commit slower than this is a disk in trouble; the journal's histogram shows it."""

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from switch.constants import TIMER_TICK_MS
+from switch.constants import INDEX_LOOK_MS, TIMER_TICK_MS
 
 __all__ = ["GAUGES_EVERY", "LINKS_EVERY", "TICK_S", "Timers"]
 
@@ -19,6 +19,7 @@ LINKS_EVERY: Final = 5
 GAUGES_EVERY: Final = 10
 
 assert TICK_S * 2000 <= TIMER_TICK_MS, "`tapswitch check` reckons with a tick and its lateness"
+assert TICK_S * GAUGES_EVERY * 1000 <= INDEX_LOOK_MS, "the gateway waits for that look"
 
 
 class Timers:

@@ -226,7 +226,7 @@ class Acquirer:
         if script.tap and self.wallet is not None and name in {"purchase", "authorisation"}:
             tapped = self.wallet.tap(script, amount, self.wall_s(), self.plan)
             self.counts["forge"] += tapped.forged
-            why = barred(tapped.token, amount)
+            why = barred(tapped, amount)
             if why:
                 self.counts[f"token: {why}"] += 1
             self.counts["replay_counter"] += "replay_counter" in script.faults
@@ -261,6 +261,8 @@ class Acquirer:
                 "expiry": tapped.expiry,
                 "card_sequence": f"{tapped.sequence:03d}",
                 "icc": tapped.field,
+                "entry_mode": tapped.entry_mode,
+                "mcc": tapped.mcc,
             }
             place = (*place[:2], place[2] + tapped.field.hex())
         body = Body(
@@ -269,6 +271,7 @@ class Acquirer:
         )  # fmt: skip
         if tapped is not None:
             body.token, body.counter, body.forged = tapped.token, tapped.counter, tapped.forged
+            body.barred = barred(tapped, amount)
         slot.bodies[place] = body
         self._bodies[ANSWERS[mti], slot.terminal, slot.stan, slot.time, body.rrn] = body, slot
         return body

@@ -20,6 +20,8 @@ __all__ = ["Aims"]
 
 LENGTH_BYTES: Final = 2
 MTI: Final = slice(2, 6)
+GATEWAY: Final = ("vault.", "index.")
+"""Points that the gateway comes to."""
 HALF_S: Final = 0.03
 """From the first half of a group to a cut that is aimed between its halves: time enough for whoever
 believes that it is whole to say so."""
@@ -72,7 +74,11 @@ class Aims:
         """A named point was hit."""
         aim, self._armed = self._armed, None
         self._world.counts[f"crashed: {point}"] += 1
-        self._world.power_cut(power=aim is None or aim.power, why=f"at {point}")
+        power = aim is None or aim.power
+        if point.startswith(GATEWAY) and not power:
+            self._world.kill_gateway(f"at {point}")
+        else:
+            self._world.power_cut(power=power, why=f"at {point}")
         self._next_point()
 
     def _half(self) -> float:

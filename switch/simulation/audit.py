@@ -4,7 +4,9 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from switch.simulation.plan import Script, stream
+from switch.simulation.rest import restless, sound
 from switch.simulation.script import AMOUNTS, CARDS, MOMENTS
+from switch.simulation.wallet import ISSUED
 
 if TYPE_CHECKING:
     from switch.simulation.world import World
@@ -16,6 +18,7 @@ WARM_S: Final = 8.0
 DRAINED_S: Final = 30.0
 REST_S: Final = 60.0
 """Within so much virtual time after healing a world must be at rest."""
+TAP_S: Final = 0.004
 AWAY_S: Final = 0.05
 SPENT_MAX: Final = 2
 """Approvals in a bank's name that are wanted of each card, and one more."""
@@ -33,6 +36,8 @@ async def audit(world: "World") -> None:
         world.breaks("J4", "a checkpoint at rest does not come to its end")
     for power in (True, False):
         before = _remembered(world)
+        if power and world.gateway is not None:
+            world.gateway.kill()
         world.node.kill(power=power)
         if not await world.until(world.warm, WARM_S):
             world.breaks("J4", "it does not come up again")
@@ -40,6 +45,7 @@ async def audit(world: "World") -> None:
         after = _remembered(world)
         if before != after:
             world.breaks("J4", f"recovered {after} from {before}")
+    await _tap_all(world)
     _ask_again(world)
     await asyncio.sleep(0.2 + 4 * world.plan.latency_us[1] * 1e-6)
     if world.plan.stand_in:
@@ -48,6 +54,24 @@ async def audit(world: "World") -> None:
     world.node.stop()
     if not await world.until(lambda: world.node.life is None, DRAINED_S):
         world.breaks("L1", "it does not come to its end when it is stopped")
+
+
+async def _tap_all(world: "World") -> None:
+    """E4, E5, E7 at rest: a genuine tap with every token, when nothing can be in doubt about it."""
+    if world.wallet is None:
+        return
+    if world.gateway is not None and not await world.until(lambda: sound(world), WARM_S):
+        world.breaks("J3", "vault and index do not become equal")
+        return
+    for bank in range(len(world.banks)):
+        for token in range(ISSUED + 1 if world.plan.orders else ISSUED):
+            number = world.audited
+            world.audited += 1
+            amount, draws = AMOUNTS[token % len(AMOUNTS)], (0.5,) * MOMENTS
+            world.acquirers[0].begin(
+                Script(number, 0, 0, "purchase", bank, 0, amount, 0, True, (), draws, token)
+            )
+            await asyncio.sleep(TAP_S)
 
 
 def _ask_again(world: "World") -> None:
@@ -89,7 +113,7 @@ async def _spend(world: "World") -> None:
     for bank in world.banks.values():
         bank.come_back()
     if not await world.until(world.at_rest, REST_S):
-        world.breaks("rest", f"not at rest after its banks were away: {world.restless()}")
+        world.breaks("rest", f"not at rest after its banks were away: {restless(world)}")
 
 
 def _remembered(world: "World") -> tuple[int, ...]:

@@ -15,7 +15,7 @@ import msgspec
 
 from switch.errors import OperatorError, TapswitchError
 from switch.native import codec, hook
-from switch.simulation.plan import FAULTS, MIDDLE, MOMENTS_AIMED, Aim, Plan, draw
+from switch.simulation.plan import FAULTS, MIDDLE, MOMENTS_AIMED, ORDERS, Aim, Plan, draw
 from switch.simulation.script import KINDS
 
 __all__ = ["FORMAT", "KEPT", "Case", "Kept", "keep", "kept_in", "plan_of", "text_of"]
@@ -126,7 +126,7 @@ def _unknown(plan: Plan) -> Iterator[str]:
         if aim.at not in MOMENTS_AIMED and aim.at.partition(":")[0] not in points:
             yield f"no moment and no crash point {aim.at!r}"
     for one in plan.choices or ():
-        if one.what not in FAULTS and one.what not in KEPT:
+        if one.what not in FAULTS + ORDERS and one.what not in KEPT:
             yield f"no fault {one.what!r}"
     for script in plan.script or ():
         if script.kind not in KINDS:

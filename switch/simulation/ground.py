@@ -158,7 +158,7 @@ class Shared:
                 )
             routes += f'[[routes]]\nprefix = "6299{index:02d}"\nissuer = "BANK{index:02d}"\n'
         if plan.taps:
-            text += self.tokens.settings()
+            text += self.tokens.settings(plan)
         sources = Sources(
             base=str(self.directory),
             main="switch.toml",

@@ -29,6 +29,7 @@ _FORBIDDEN: Final[tuple[tuple[Any, str], ...]] = (
     (socket, "create_connection"), (socket, "create_server"), (socket, "getaddrinfo"),
 )  # fmt: skip
 ROOMS: Final = ("switch.engine", "switch.link", "switch.runtime", "switch.journal", "switch.wire",
+                "switch.tokens", "switch.database",
                 "switch.model", "switch.apps.worker", "switch.apps.links")  # fmt: skip
 """What of the product runs in a world."""
 SELDOM: Final = frozenset(

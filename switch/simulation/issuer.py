@@ -251,6 +251,7 @@ class Bank:
         if held.requests == 1:
             held.rrn, held.terminal, held.acquirer = seen.rrn, seen.terminal, seen.acquirer
             held.amount, held.card, held.kind = seen.amount, seen.card, message.kind
+            held.expiry, held.at_ns = seen.expiry, seen.at_ns
         advice = mti in ADVICES
         code = "00"
         if held.undone:
@@ -394,6 +395,7 @@ class Bank:
             message.get("acquirer_code") or "",
             max(message.amount_minor, 0),
             message.reveal("pan") or "",
+            expiry=message.reveal("expiry") or "",
         )
         self.seen.append(seen)
         return seen

@@ -41,6 +41,8 @@ class Body(msgspec.Struct):
     token: str = ""
     counter: int = 0
     forged: bool = False
+    barred: str = ""
+    """What in its token's domain forbids it."""
 
     @property
     def approved(self) -> bool:
@@ -107,6 +109,7 @@ class Seen(msgspec.Struct, gc=False):
     original_mti: str = ""
     act: str = ""
     code: str = ""
+    expiry: str = ""
 
 
 class Held(msgspec.Struct):
@@ -119,6 +122,9 @@ class Held(msgspec.Struct):
     acquirer: str = ""
     amount: int = 0
     card: str = ""
+    expiry: str = ""
+    at_ns: int = 0
+    """When it came first."""
     kind: int = 0
     held: int = 0
     requests: int = 0

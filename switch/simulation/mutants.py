@@ -7,7 +7,6 @@ for the time of a run. Native ones are switched on by name in `switch.native.sim
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from switch.apps import worker
@@ -28,14 +27,15 @@ from switch.model.state import Cause, Duty, KeyState, ReversalEffect
 from switch.native import simulation
 from switch.runtime import gate as gates
 from switch.runtime.clock import BusinessDay, wall_ms
+from switch.simulation.instead import Mutant, instead
+from switch.simulation.token_mutants import TOKEN_MUTANTS
 
 __all__ = ["MUTANTS", "all_mutants", "applied", "check_mutant"]
 
 ASK: Final = "TAPSWITCH_MUTANTS"
 """Environment variable without which no defect is made."""
 
-Mutant = Callable[[], AbstractContextManager[None]]
-MUTANTS: Final[dict[str, Mutant]] = {}
+MUTANTS: Final[dict[str, Mutant]] = dict(TOKEN_MUTANTS)
 """By name, those made of Python."""
 
 
@@ -74,16 +74,6 @@ def applied(name: str) -> Iterator[None]:
             native.heal()
 
 
-@contextlib.contextmanager
-def _instead(owner: Any, name: str, other: Any) -> Iterator[None]:
-    before = owner.__dict__[name]
-    setattr(owner, name, other)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
-
-
 def _mutant(owner: Any, name: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
     """Enters a defect under its function's name: that function gets the right one and returns the
     wrong one."""
@@ -91,7 +81,7 @@ def _mutant(owner: Any, name: str) -> Callable[[Callable[[Any], Any]], Callable[
     def enter(made: Callable[[Any], Any]) -> Callable[[Any], Any]:
         right = owner.__dict__[name]
         label = made.__name__.replace("_", "-")
-        MUTANTS[label] = lambda: _instead(owner, name, made(right))
+        MUTANTS[label] = lambda: instead(owner, name, made(right))
         return made
 
     return enter
@@ -233,7 +223,7 @@ def _effect(of: ReversalEffect, instead: ReversalEffect) -> Callable[[Any], Any]
 
 def _enter(label: str, owner: Any, name: str, made: Callable[[Any], Any]) -> None:
     right = owner.__dict__[name]
-    MUTANTS[label] = lambda: _instead(owner, name, made(right))
+    MUTANTS[label] = lambda: instead(owner, name, made(right))
 
 
 _enter(

@@ -14,11 +14,12 @@ import msgspec
 
 from switch.model.kind import Kind
 from switch.model.state import KeyState, ReversalEffect
+from switch.simulation.broken import Broken
 from switch.simulation.fold import OPEN, Kept, Recorded
 from switch.simulation.issuer import MOVES, Bank
 from switch.simulation.ledgers import Asked, Body, Held, Slot, Told
 from switch.simulation.plan import STAND_IN_AMOUNT_MAX, Plan
-from switch.simulation.wallet import barred
+from switch.simulation.token_rules import Tokens, card_rules, token_rules
 
 __all__ = ["RULES", "VAGUE", "Broken", "Evidence", "chief", "judge"]
 
@@ -36,14 +37,6 @@ FORGOTTEN_NS: Final = 11_000_000_000
 """After so long it is forgotten that a key was turned away."""
 TURNED_AWAY_NS: Final = 4_000_000_000
 """So long at least a key that was turned away is told the same, as long as its node lives."""
-
-
-class Broken(msgspec.Struct, frozen=True):
-    """A rule that did not hold."""
-
-    rule: str
-    text: str
-    key: tuple[str, str, str, str, str] | None = None
 
 
 VAGUE: Final = frozenset({"raised", "halt", "assert", "rest", "hang", "J1", "J4"})
@@ -72,8 +65,8 @@ class Evidence(msgspec.Struct):
     """The journal may have refused what it had no room for."""
     shed: bool = False
     """Some requests were refused unread because there were too many."""
-    token_cards: dict[str, str] = {}
-    """Token to the card behind it."""
+    tokens: Tokens | None = None
+    """What is known of tokens; None: there are none."""
     starts_ns: Sequence[int] = ()
     """When each life of the node began, virtual."""
     room_ns: int = 0
@@ -192,11 +185,10 @@ def _same(evidence: Evidence, kept: Kept, held: Held) -> Iterator[Broken]:
     if body is None:
         yield Broken("M6", f"a bank got {held.rrn}, which nobody asked", kept.key)
         return
-    card = evidence.token_cards.get(body.card, body.card)
     if held.amount != body.amount or held.amount != kept.amount:
         yield Broken("M7", f"asked {body.amount}, the bank got {held.amount}", kept.key)
-    if held.card != card:
-        yield Broken("E6" if body.token else "M7", "the bank got another card number", kept.key)
+    assert slot is not None
+    yield from card_rules(evidence, slot, body, kept, held)
     if held.terminal != kept.key[1] or held.acquirer.lstrip("0") != kept.key[0]:
         yield Broken("M7", "the bank got another terminal or acquirer", kept.key)
 
@@ -217,6 +209,8 @@ def _reversals(kept: Kept, held: Held, owed: tuple[str, str] | None) -> Iterator
             return
         if (seen.stan, seen.time) != owed:
             yield Broken("M3", f"{seen.mti} under other numbers", kept.key)
+        if held.requests and seen.card != held.card:
+            yield Broken("E5", f"{seen.mti} under another card number", kept.key)
         if seen.amount != kept.amount:
             yield Broken("M7", f"{seen.mti} of {seen.amount} for {kept.amount}", kept.key)
         firsts += seen.mti in {"0420", "0400"}
@@ -311,15 +305,15 @@ def _stood_in(evidence: Evidence, kept: Kept) -> Iterator[Broken]:
 def _allowances(evidence: Evidence) -> Iterator[Broken]:
     """M8: what a card, with all its tokens, was approved in its bank's name in a day."""
     plan = evidence.plan
-    cards = {
-        (slot.key, body.rrn): evidence.token_cards.get(body.card, body.card)
-        for slot, body in evidence.bodies()
-    }
+    cards = {(slot.key, body.rrn): body.card for slot, body in evidence.bodies()}
     spent: dict[tuple[str, str], list[int]] = {}
     for kept in evidence.recorded.kept.values():
         if not kept.stood:
             continue
-        card = cards.get((kept.key, kept.rrn), "")
+        advice = evidence.advice(kept)
+        # Which card was behind a token then, its bank was told.
+        named = advice.card if advice is not None and advice.requests else ""
+        card = named or cards.get((kept.key, kept.rrn), "")
         if kept.amount > STAND_IN_AMOUNT_MAX or not plan.stand_in:
             yield Broken("M8", f"{kept.amount} approved in its bank's name", kept.key)
         for whose in (card, kept.issuer):
@@ -458,17 +452,12 @@ def _counters(evidence: Evidence) -> Iterator[Broken]:
             continue
         if body.forged:
             yield Broken("E2", "a forged tap was approved", slot.key)
-        why = barred(body.token, body.amount)
-        if why:
-            rule = "E4" if why == "suspended" else "E7"
-            yield Broken(rule, f"approved on a token that was barred: {why}", slot.key)
         if used.setdefault((body.token, body.counter), body.rrn) != body.rrn:
             yield Broken("E1", "two taps with one counter were approved", slot.key)
 
 
 def _taps(evidence: Evidence) -> Iterator[Broken]:
-    """E3, E7: a counter is used up by what took it and by nothing else; what a token is not good
-    for goes to no bank."""
+    """E3: a counter is used up by what took it and by nothing else."""
     taken: dict[tuple[str, int], list[str]] = {}
     seen: list[tuple[Slot, Body]] = []
     for slot, body in evidence.bodies():
@@ -477,8 +466,6 @@ def _taps(evidence: Evidence) -> Iterator[Broken]:
             continue
         if kept.counter is not None:
             taken.setdefault((body.token, body.counter), []).append(body.rrn)
-        if kept.accepted and barred(body.token, body.amount):
-            yield Broken("E7", "a bank was asked for what its token is not good for", slot.key)
         if kept.declined and kept.why == "atc_seen":
             seen.append((slot, body))
     for slot, body in seen:
@@ -512,6 +499,7 @@ RULES: Final[Sequence[Callable[[Evidence], Iterator[Broken]]]] = (
     _answers,
     _counters,
     _taps,
+    token_rules,
     _allowances,
     _totals,
 )

@@ -18,6 +18,7 @@ __all__ = [
     "HALF_GROUP",
     "HANG_UP",
     "MOMENTS_AIMED",
+    "ORDERS",
     "Aim",
     "Plan",
     "Script",
@@ -81,9 +82,13 @@ WORLD_FAULTS: Final = (
     "checkpoint",
     "flip",
     "old_record",
+    "gateway_kill",
 )
 """What happens to network, disk, clock and process."""
 FAULTS: Final = (*ACQUIRER_FAULTS, *BANK_FAULTS, *WORLD_FAULTS)
+
+ORDERS: Final = ("suspend", "resume", "delete", "replace_pan", "issue", "reindex")
+"""What operators order of the gateway."""
 
 AIMS: Final = (
     "request_read",
@@ -110,6 +115,9 @@ UPKEEP_POINTS: Final = (
     "journal.remove.before",
     "journal.remove.after",
 )
+GATEWAY_CUTS: Final = 0.6
+"""Share of worlds with orders in which the gateway ends between two steps of one."""
+GATEWAY_POINTS: Final = ("vault.commit.before", "vault.commit.after", "index.write.after")
 HALF_GROUP: Final = "half_group"
 """The moment between the two parts of a group that lies in two segments."""
 HANG_UP: Final = "hang_up"
@@ -160,6 +168,8 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     faults: tuple[str, ...] = ()
     at: tuple[float, ...] = MIDDLE
     """Draws for when what happens, each from 0 to 1."""
+    token: int = -1
+    """Number of the token of a tap; -1: by the number of the transaction."""
 
 
 class Plan(
@@ -205,6 +215,9 @@ class Plan(
     """Latencies, waits and the speed of the disk do not vary."""
     stand_in: int = 0
     """Approvals in a bank's name that a card may have in a day; 0: there is no stand-in."""
+    orders: int = 0
+    """About tokens, that are given while faults strike. With any there is a gateway beside the
+    worker, and the world has a vault of its own."""
 
     @property
     def stand_in_sum_max(self) -> int:
@@ -253,6 +266,7 @@ SHARE_OF: Final = {
     "checkpoint": 6.0,
     "flip": 2.0,
     "old_record": 2.0,
+    "gateway_kill": 3.0,
     "slow_disk": 1.0,
     "disconnect": 0.05,
 }
@@ -284,6 +298,11 @@ def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Pl
     if aim.random() < HANG_UPS:
         aims.append(Aim(HANG_UP, aim.randint(2, 60), aim.choice((0, 100, 1_000)), power=False))
     deadline_ms = shape.choice((150, 300, 600, 1_200))
+    taps = shape.choice((0.0, 0.3, 0.6))
+    orders = shape.choice((0, 12, 30)) if taps else 0
+    if aim.random() < GATEWAY_CUTS and orders:
+        nth = aim.randint(1, 2 * orders)
+        aims.append(Aim(aim.choice(GATEWAY_POINTS), nth, 0, aim.random() < 0.5))
     return Plan(
         seed=seed,
         transactions=transactions,
@@ -306,8 +325,9 @@ def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Pl
         disk_us=shape.choice(((10, 100, 300), (30, 300, 1_000), (100, 3_000, 5_000))),
         latency_us=shape.choice(((30, 80), (50, 400), (500, 5_000))),
         start_s=shape.choice(DATES_S),
-        taps=shape.choice((0.0, 0.3, 0.6)),
+        taps=taps,
         stand_in=shape.choice((0, 0, 2, 4, 20)),
+        orders=orders,
         faults=chosen,
         aims=tuple(aims),
     )

@@ -31,7 +31,13 @@ SOMETIMES: Final[tuple[str, ...]] = (
     "crashed: checkpoint.carried",
     "crashed: journal.rotate.after",
     # What a token was not good for.
-    "token: suspended", "token: ceiling",
+    "token: ceiling", "token: channel", "token: merchant", "token: requestor", "token: currency",
+    "token: not yet", "token: no longer", "token: expired",
+    # What was ordered of tokens, and in which moments the gateway ended.
+    "order: suspend", "order: resume", "order: delete", "order: replace_pan", "order: issue",
+    "order: reindex", "order: refused", "order lost", "order read back", "reindex cut off",
+    "gateway_kill", "gateway_kill while ordered", "crashed: vault.commit.before",
+    "crashed: vault.commit.after", "crashed: index.write.after",
     # What was approved in a bank's name, and what was not any more.
     "stand-in: stood", "stand-in: count", "stand-in: sum", "stand-in: bank_sum",
     # Cuts that were aimed.

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import random
+import shutil
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,31 +16,31 @@ import msgspec
 from switch.errors import JournalError
 from switch.native import hook, simulation
 from switch.simulation import mutants
-from switch.simulation.acquirer import Acquirer
 from switch.simulation.aims import Aims
 from switch.simulation.audit import REST_S, WARM_S, audit
-from switch.simulation.caps import overgrown
+from switch.simulation.cast import acquirers_of, banks_of, gateway_of
 from switch.simulation.chance import Choices, rounded
 from switch.simulation.fold import Recorded, fold
 from switch.simulation.ground import (
-    ACQUIRER_PORT,
-    BANK_PORT,
     Shared,
-    acquirer_code,
     shared,
 )
 from switch.simulation.guard import guarded
-from switch.simulation.issuer import Bank
 from switch.simulation.ledgers import Asked
 from switch.simulation.loop import DeadlockError, EndlessError, VirtualLoop
 from switch.simulation.network import Network, Weather
 from switch.simulation.node import Node
+from switch.simulation.operator import Operator, told_orders
 from switch.simulation.oracles import Broken, Evidence, judge
 from switch.simulation.ordeals import DAMAGE, Ordeals
 from switch.simulation.plan import Plan, Script, noise, stream
 from switch.simulation.ports import START_NS
+from switch.simulation.register import Register
+from switch.simulation.rest import impossible, restless, standing
 from switch.simulation.script import scripts
+from switch.simulation.token_rules import Tokens
 from switch.simulation.trace import Trace
+from switch.simulation.vault import left_of
 
 __all__ = ["Outcome", "World", "run"]
 
@@ -47,6 +48,8 @@ SECOND: Final = 1_000_000_000
 LOOK_S: Final = 0.05
 TURNS_PER_TRANSACTION: Final = 4_000
 HOUR_S: Final = 3_600
+TIMED: Final = ("kill", "power_cut", "gateway_kill", "stop", "clock_step", "checkpoint")
+"""Faults of process and clock, beside those of the disk."""
 HALTS: Final = frozenset({"sync_error", "sync_dropped", "write_error", "no_space"})
 """Faults of the disk after which a node may stop by itself."""
 
@@ -96,6 +99,9 @@ class World:
         self.disk = simulation.Disk(plan.seed & 0xFFFF_FFFF)
         write_us, _, create_us = plan.disk_us
         self.disk.speed(write_us=write_us, create_us=create_us, spread=0.0 if plan.still else 0.5)
+        self.wallet = self.ground.wallet(plan)
+        self.gateway = gateway_of(self)
+        self.operator = Operator(self, self.gateway) if self.gateway is not None else None
         self.node = Node(
             self.loop,
             self.network,
@@ -109,9 +115,8 @@ class World:
             self._node_ended,
             self._cut,
         )
-        self.banks = self._make_banks(plan)
-        self.wallet = self.ground.wallet(plan)
-        self.acquirers = self._make_acquirers(plan)
+        self.banks = banks_of(self)
+        self.acquirers = acquirers_of(self)
         self._disk_rng = noise(plan, "disk")
         self.scripts: list[Script] = []
         """What acquirers were asked to do."""
@@ -124,35 +129,6 @@ class World:
         self.audited = 0
         """Number of the next transaction that nobody planned."""
 
-    def _make_banks(self, plan: Plan) -> dict[str, Bank]:
-        return {
-            f"BANK{index:02d}": Bank(
-                plan,
-                f"BANK{index:02d}",
-                self.network,
-                self.ground.dialect,
-                ("127.0.0.1", BANK_PORT + index),
-                self.choices,
-            )
-            for index in range(plan.banks)
-        }
-
-    def _make_acquirers(self, plan: Plan) -> list[Acquirer]:
-        return [
-            Acquirer(
-                plan,
-                index,
-                acquirer_code(index),
-                self.network,
-                self.ground.dialect,
-                ("127.0.0.1", ACQUIRER_PORT + index),
-                self._wall_s,
-                self.asked,
-                self.wallet,
-            )
-            for index in range(plan.acquirers)
-        ]
-
     # -- what the loop tells ----------------------------------------------------------------------
 
     def _wall_ns(self, now_ns: int) -> int:
@@ -162,9 +138,6 @@ class World:
         """The wall clock of now."""
         return self._wall_ns(self.loop.now_ns)
 
-    def _wall_s(self) -> int:
-        return self.wall_ns() // SECOND
-
     def _advanced(self, now_ns: int) -> None:
         simulation.set_now(now_ns, self._wall_ns(now_ns))
 
@@ -172,7 +145,7 @@ class World:
         error = context.get("exception")
         if isinstance(error, hook.Crashed):
             return  # `_after` looks for it.
-        if isinstance(error, JournalError) and self._disk_failed():
+        if isinstance(error, JournalError) and self.disk_failed():
             return  # The process is about to stop by it.
         text = context.get("message", "")
         if error is not None:
@@ -239,24 +212,36 @@ class World:
         self.note(f"node ended: {how} {why}")
         self.counts[f"node_{how}"] += 1
         self.ended.append((how, why))
-        allowed = how == "stopped" or (how in {"failed", "refused"} and self._disk_failed())
+        allowed = how == "stopped" or (how in {"failed", "refused"} and self.disk_failed())
         if how == "refused" and self.ordeals.refused():
             return
         if not allowed:
             self.breaks("halt", f"the node ended by itself: {how} {why}")
 
-    def _disk_failed(self) -> bool:
+    def disk_failed(self) -> bool:
+        """A fault of the disk has struck."""
         counts = self.disk.counts()
         return any(counts.get(name, 0) for name in _INJECTED)
 
     def power_cut(self, *, power: bool = True, why: str = "") -> None:
-        """The node is killed now."""
+        """The node is killed now; without power, its gateway too."""
+        if power:
+            self.kill_gateway("with the power")
         if self.node.life is None:
             return
         self.note(f"{'power cut' if power else 'kill'} {why}")
         self.counts["power_cut" if power else "kill"] += 1
         self.struck("power_cut" if power else "kill")
         self.node.kill(power=power)
+
+    def kill_gateway(self, why: str) -> None:
+        """Its process ends now; the worker's does not."""
+        if self.gateway is not None and self.gateway.life is not None:
+            self.counts["gateway_kill"] += 1
+            if self.operator is not None and self.operator.open:
+                self.counts["gateway_kill while ordered"] += 1
+            self.note(f"the gateway is killed {why}")
+            self.gateway.kill()
 
     def struck(self, fault: str) -> None:
         """Notes in which state the switch was when a fault struck."""
@@ -325,11 +310,11 @@ class World:
         self._heal()
         rested = await self.until(self.at_rest, REST_S)
         if not rested:
-            self.breaks("rest", f"not at rest {REST_S} s after healing: {self.restless()}")
+            self.breaks("rest", f"not at rest {REST_S} s after healing: {restless(self)}")
         await asyncio.sleep(0.3)
         if rested:
             self._caps()
-            self.standing = self._standing()
+            self.standing = standing(self)
             await audit(self)
 
     standing: frozenset[int] = frozenset()
@@ -337,6 +322,8 @@ class World:
     def _begin(self) -> None:
         for index, bank in enumerate(self.banks.values()):
             bank.open(dial=self.plan.accepts and index == self.plan.banks - 1)
+        if self.gateway is not None:
+            self.gateway.start()
         self.node.start()
         for acquirer in self.acquirers:
             acquirer.start()
@@ -383,13 +370,14 @@ class World:
     def _schedule(self, span_us: int) -> None:
         """What happens to process, disk and clock, and when."""
         later = self.loop.call_later
+        self._schedule_orders(span_us)
         if self.choices.told:
             for one in self.choices.under("world/"):
                 self.choices.of(one.where, "")
                 later(one.how[0] * 1e-6, self._happens, one.what, one.how[1])
             return
         rng = stream(self.plan.seed, "world")
-        timed = ("kill", "power_cut", "stop", "clock_step", *sorted(HALTS), "checkpoint", *DAMAGE)
+        timed = (*TIMED, *sorted(HALTS), *DAMAGE)
         for name in timed:
             times, when = rng.random(), [(rng.random(), rounded(rng.random())) for _ in range(3)]
             wanted = self.plan.faults.get(name, 0.0)
@@ -399,6 +387,19 @@ class World:
                 self.choices.of(f"world/{name}/{place}", name, (float(at_us), how))
                 later(at_us * 1e-6, self._happens, name, how)
 
+    def _schedule_orders(self, span_us: int) -> None:
+        operator = self.operator
+        if operator is None:
+            return
+        if self.choices.told:
+            wanted = [(int(o.where[6:]), o.what, o.how) for o in self.choices.under("order/")]
+        else:
+            drawn = told_orders(self.plan, span_us)
+            wanted = [(place, what, how) for place, (what, how) in enumerate(drawn)]
+        for place, what, how in wanted:
+            self.choices.of(f"order/{place:03d}", what, how)
+            self.loop.call_later(how[0] * 1e-6, operator.begin, place, what, how)
+
     def _happens(self, name: str, how: float) -> None:
         if self.network.healed:
             return
@@ -407,6 +408,8 @@ class World:
             self.power_cut(power=False, why="at a time")
         elif name == "power_cut":
             self.power_cut(why="at a time")
+        elif name == "gateway_kill":
+            self.kill_gateway("at a time")
         elif name == "stop":
             self.counts["stop"] += 1
             self.struck(name)
@@ -453,59 +456,12 @@ class World:
 
     def at_rest(self) -> bool:
         """Nothing is open, in flight or owed, and every line is back."""
-        return not self.restless()
-
-    def restless(self) -> str:
-        """What is not at rest."""
-        worker = self.node.worker
-        if worker is None or not self.node.up:
-            return "the node is not up"
-        for acquirer in self.acquirers:
-            if not acquirer.at_rest:
-                return f"acquirer {acquirer.index}: {len(acquirer.open)} open"
-            if acquirer.pick(0) is None:
-                return f"acquirer {acquirer.index} is not signed on"
-        engine = worker.driver.engine
-        if engine.in_flight:
-            return f"{engine.in_flight} in flight"
-        if engine.owed_count:
-            return f"{engine.owed_count} reversals owed"
-        if worker.native.held:
-            return f"{worker.native.held} frames held"
-        for member in worker.banks.values():
-            if not member.ready:
-                return f"{member.name} is not reachable"
-            for link in member.connections.values():
-                end: Any = link.transport
-                if end is not None and not end.quiet:
-                    return f"bytes are under way to or from {member.name}"
-        for acquirer in self.acquirers:
-            for one in acquirer.links:
-                if one is not None and one.transport is not None and not one.transport.quiet:
-                    return f"bytes are under way to or from acquirer {acquirer.index}"
-        return ""
+        return not restless(self)
 
     def _caps(self) -> None:
         """Nothing grows beyond its cap, and nothing happened that cannot."""
-        worker = self.node.worker
-        if worker is None or not self.node.up:
-            return
-        for text in overgrown(worker):
-            self.breaks("L3", text)
-        for what in _IMPOSSIBLE:
-            if worker.driver.counts[what] and not self._disk_failed():
-                self.breaks("assert", f"{what}: {worker.driver.counts[what]}")
-        if worker.driver.failed.done() and not self._disk_failed():
-            self.breaks("halt", worker.driver.failed.result())
-
-    def _standing(self) -> frozenset[int]:
-        """Connections of acquirers over which nothing can have been lost."""
-        return frozenset(
-            link.number
-            for acquirer in self.acquirers
-            for link in acquirer.links
-            if link is not None and link.ready and not link.transport.out.dark
-        )
+        for rule, text in impossible(self):
+            self.breaks(rule, text)
 
     # -- what is left -----------------------------------------------------------------------------
 
@@ -533,12 +489,21 @@ class World:
             self.stepped,
             any(self.plan.knows(name) for name in HALTS),
             bool(self.node.shed.total()),
-            self.wallet.cards if self.wallet is not None else {},
+            self._tokens(),
             self.node.starts_ns,
             self._room_ns,
         )
         self.broken += judge(evidence)
         return recorded.records
+
+    def _tokens(self) -> Tokens | None:
+        """What is known of tokens, and what vault and index are left as."""
+        if self.wallet is None:
+            return None
+        if self.operator is None or self.gateway is None:
+            return Tokens(Register())
+        left = left_of(self.gateway.directory, self.ground.keys)
+        return Tokens(self.operator.register, self.gateway.tending, left)
 
     recorded: Recorded | None = None
     records: Sequence[dict[str, Any]] = ()
@@ -548,6 +513,8 @@ class World:
         counts = self.counts + self.network.counts
         counts.update({f"shed: {why}": count for why, count in self.node.shed.items()})
         counts.update({f"stand-in: {fit}": n for fit, n in self.node.stand_ins.items()})
+        if self.operator is not None:
+            counts += self.operator.counts
         for bank in self.banks.values():
             counts += bank.counts
         for acquirer in self.acquirers:
@@ -559,6 +526,9 @@ class World:
     def _close(self) -> None:
         for task in asyncio.all_tasks(self.loop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
+        if self.gateway is not None:
+            self.gateway.clear()
+            shutil.rmtree(self.gateway.directory, ignore_errors=True)
         self.node.clear()
         self.loop.close()
 
@@ -567,7 +537,6 @@ _INJECTED: Final = (
     "read_error", "write_error", "sync_error", "sync_dropped", "create_no_space", "lost_write",
     "misdirected_write", "failed",
 )  # fmt: skip
-_IMPOSSIBLE: Final = ("impossible", "still_in_doubt")
 
 
 def run(

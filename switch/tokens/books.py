@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from switch.constants import INDEX_LOOK_MS
 from switch.errors import TokenIndexError
 from switch.native import hook, index
 from switch.tokens.orders import By, StatusShown
@@ -24,8 +25,8 @@ PAGE: Final = 2_000
 """Rows that are read and written at a time while others wait."""
 CATCH_UP_MAX: Final = 100_000
 """More rows than this are faster, and more compact, in a new generation."""
-LOOK_S: Final = 0.25
-"""After this long every reader has looked which generation is in force."""
+LOOK_S: Final = 2 * INDEX_LOOK_MS / 1000
+"""After this long every reader has looked which generation is in force, also one that is late."""
 
 
 def no_step(_: str) -> None:
@@ -50,6 +51,9 @@ class Books:
         """Held by whoever changes the vault or the index in force."""
         self.behind = False
         """The index lacks something, or an intent is open: repair before anything else."""
+        self.unsettled = True
+        """Restrictions may have been begun and not completed, by whoever had the vault before or by
+        an order that failed: what the vault says of a token may not be what is in force."""
         self.rebuilding = False
 
     # -- writing, in one's turn --------------------------------------------------------------------
@@ -93,6 +97,14 @@ class Books:
                     now_ms,
                 )
             self.step("repair.intent")
+        self.unsettled = False
+
+    async def settled(self) -> None:
+        """Before any order: whoever asks what has become of one that nobody answered must not be
+        told what its token was before, and then see it carried out."""
+        if self.unsettled:
+            async with self.turn:
+                await self.settle()
 
     async def restrict(self, intent: Intent, row: TokenRow, by: By, detail: str) -> None:
         """The second and third step of a restriction whose intent is durable; `row` is the token as
@@ -114,7 +126,7 @@ class Books:
                 await self.vault.record(txn, by, happened, now_ms)
             self.step(f"{intent.action}.vault")
         except BaseException:
-            self.behind = True
+            self.behind = self.unsettled = True
             raise
 
     def relax(self, action: str, rows: Sequence[TokenRow], change: int) -> None:
@@ -213,13 +225,16 @@ class Books:
             done = rows[-1].change
             made.amend([*rows], change)
         self.step("rebuild.filled")
-        told = not self.index.why
+        # A reader of an old generation that we cannot open, or not mark, learns of the new one only
+        # when it looks: until then an order that has answered would not hold for it. Of a vault in
+        # which nothing was ever ordered there is none.
+        told = not self.index.why and not self.index.damaged
         made.finish(change, self.vault.id)
         self.step("rebuild.finished")
         # Whoever still reads the old generation learns now that it is no longer in force.
         self.index.mark_stale()
         self.index.look()
-        if not told:
+        if change and not told:
             await asyncio.sleep(LOOK_S)
         self.behind = False
 

@@ -91,6 +91,7 @@ class TokenService:
         """
         try:
             self._judge(order)
+            await self.books.settled()
             if self.books.behind and not isinstance(order, _READS):
                 await self.books.repair()
             return await self._perform(order)

@@ -24,7 +24,7 @@ use super::inspect::Inspection;
 use super::pages::Pages;
 use super::record::{KEY_BYTES, PACKED_BYTES_MAX, Token, TokenRecord};
 use super::seal::Seal;
-use crate::{buf, clock};
+use crate::{buf, clock, simulation};
 
 /// Address space reserved for a generation, 16 GiB: about a hundred million tokens. It costs no memory.
 const MAP_BYTES: usize = 16 << 30;
@@ -505,13 +505,20 @@ impl Drop for Rebuild {
         self.env = None;
         if !self.finished {
             // Half of a generation serves nobody.
+            simulation::environments::forget(&self.directory.join(&self.name));
             let _ = fs::remove_dir_all(self.directory.join(&self.name));
         }
     }
 }
 
 fn environment(place: &Path) -> Result<Env<WithoutTls>, IndexError> {
-    buf::lmdb(place, MAP_BYTES, READERS_MAX).map_err(IndexError::store("open"))
+    let open = || buf::lmdb(place, MAP_BYTES, READERS_MAX);
+    let env = if simulation::active() {
+        simulation::environments::environment(place, open)
+    } else {
+        open()
+    };
+    env.map_err(IndexError::store("open"))
 }
 
 /// An error of the file system at the index's directory.

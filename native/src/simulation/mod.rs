@@ -9,6 +9,7 @@ pub mod altered;
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod damage;
 pub mod disk;
+pub mod environments;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod exhaustive;
@@ -103,6 +104,7 @@ pub fn end() {
         state.on = false;
         mutant::heal();
         hook::disarm();
+        environments::forget_all();
         clock::run_free();
         chance::seed(None);
     }

@@ -86,6 +86,22 @@ mutants! {
     StandInPerToken => "stand_in_per_token",
     /// A token is good in whatever state it is.
     TokenStateIgnored => "token_state_ignored",
+    /// What was written into the index is taken up by a timer, not by the next tap.
+    SnapshotKept => "index_snapshot_kept",
+    /// A token is good on every channel.
+    ChannelIgnored => "token_channel_ignored",
+    /// A token is good at every merchant.
+    MerchantIgnored => "token_merchant_ignored",
+    /// A token is good for whoever presents it.
+    RequestorIgnored => "token_requestor_ignored",
+    /// A token is good in every currency.
+    CurrencyIgnored => "token_currency_ignored",
+    /// A token is good before and after its dates.
+    DatesIgnored => "token_dates_ignored",
+    /// A token is good for any amount.
+    CeilingIgnored => "token_ceiling_ignored",
+    /// A token is good after the month that it shows.
+    ExpiryIgnored => "token_expiry_ignored",
     /// A start leaves the last group that it reads where a power cut takes it.
     LastGroupLeft => "last_group_not_made_durable",
     /// A start syncs the last group that it reads, and does not write it anew.

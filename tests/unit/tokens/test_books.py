@@ -10,7 +10,10 @@ from random import Random
 import pytest
 
 from switch.errors import TokenIndexError
+from switch.model.token import TokenState
 from switch.tokens import books
+from switch.tokens.vault import Intent, Vault
+from tests.support.journal import make_keys
 from tests.support.vault import differences, opened
 
 
@@ -249,9 +252,32 @@ async def test_vault_that_fails_leaves_the_restriction_in_force(tmp_path: Path) 
         assert not room.usable(token), "stricter, though nobody has answered"
         async with database.transaction() as txn:
             await txn.execute("DROP TRIGGER full")
+        assert (await room.show(token)).state == "suspended", "what is in force, not what was"
         assert (await room.resume(token)).state == "active"
         assert await differences(room) == []
         assert [row.outcome for row in await room.audit() if row.action == "suspend"][-1] == "done"
+
+
+async def test_what_was_begun_before_is_completed_before_anything_is_shown(tmp_path: Path) -> None:
+    """Whoever asks what became of his order must not see it carried out later."""
+    keys = make_keys(tmp_path)
+    async with opened(tmp_path, keys) as room:
+        token = (await room.issue(1)).token
+        vault = room.books.vault
+        row = await vault.find(token)
+        assert row is not None
+        async with vault.database.transaction() as txn:
+            await Vault.begin(
+                txn,
+                Intent(
+                    change=await Vault.next_change(txn), token=row.id, action="suspend",
+                    state=int(TokenState.SUSPENDED), card=row.card_row,
+                    card_expiry=row.card_expiry, card_sequence=row.card_sequence,
+                    mapping_version=row.mapping_version, actor="tester", reason="", begun_ms=1,
+                ),
+            )  # fmt: skip
+    async with opened(tmp_path, keys, repaired=False) as room:
+        assert (await room.show(token)).state == "suspended"
 
 
 async def test_damage_that_a_tap_has_met_is_built_over(tmp_path: Path) -> None:
