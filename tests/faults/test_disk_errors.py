@@ -130,6 +130,26 @@ async def test_the_nth_call_fails_or_lingers_until_there_is_none(
     assert not found[-1]
 
 
+@pytest.mark.system
+async def test_a_worker_whose_sync_failed_is_restarted_by_its_node_and_goes_on(
+    tmp_path: Path,
+) -> None:
+    """Nobody orders it: the supervisor begins the next life, which recovers."""
+    async with world(tmp_path, mixture=DEMO, supervised=True) as w:
+        await w.sold(10)
+        first = w.node.worker_pid
+        failing = Injection(tmp_path, "fdatasync", "error=EIO:when=1")
+        strace = await asyncio.create_subprocess_exec(*failing.onto(first))
+        await until(lambda: w.node.told().get("pid", first) != first, what="the next worker")
+        await strace.wait()
+        assert failing.fired
+        assert [e["exit_code"] for e in w.node.events("worker.restarting")] == [3]
+        assert "cannot sync" in w.node.events("worker.failed")[-1]["reason"]
+        w.reach()
+        await w.sold(10)
+        await w.conserved()
+
+
 async def test_a_slow_disk_costs_time_and_no_truth(tmp_path: Path) -> None:
     """Four syncs in a row take longer than a bank may: nothing is approved after its deadline,
     nothing that was told is taken back, and the worker lives."""

@@ -9,6 +9,7 @@ import itertools
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
@@ -225,11 +226,20 @@ class Bank:
         if self.receive_buffer:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
         listening.bind(("127.0.0.1", port))
+        if not self.port:
+            self._keep(listening.getsockname()[1])
         self._server = await asyncio.get_running_loop().create_server(
             lambda: BankLink(self), sock=listening, ssl=tls
         )
         self.port = listening.getsockname()[1]
         return f"127.0.0.1:{self.port}"
+
+    def _keep(self, port: int) -> None:
+        """Whoever asks for any port is not given ours while this bank is away."""
+        kept = socket.socket()
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", port))
+        weakref.finalize(self, kept.close)
 
     async def dial(
         self, address: str, tls: ssl.SSLContext | None = None, name: str = ""

@@ -36,6 +36,11 @@ class Injection:
             "-e", f"trace={self.call}", *paths, "-e", f"inject={self.call}:{self.what}",
         )  # fmt: skip
 
+    def onto(self, pid: int) -> tuple[str, ...]:
+        """A command that does it to a process that runs already, and all its threads."""
+        injected = self.command[self.command.index("-qq") :]
+        return (self.strace, "-f", "-p", str(pid), *injected)
+
     @property
     def fired(self) -> int:
         """How many calls were touched."""
