@@ -90,8 +90,9 @@ class Duplicates:
         """Seconds that the business zone is east of UTC now: for local times that a dialect supplies."""
     def claim(self, message: Message, institution: int, txn: int, now_s: int) -> int:
         """0 (KeyState.NEW) and the key is now IN_FLIGHT under `txn`; else the KeyState of the key that stands
-        there, +16 when kind or body differ. Key: institution, class, dialect key fields, year inferred from
-        `now_s` (Unix seconds). The message keeps its place in the table: it is the one to give to the gate."""
+        there, +16 when kind or body differ. Key: institution, class (an advice of money is one of its own), dialect
+        key fields, year inferred from `now_s` (Unix seconds). An advice meets the request under its numbers where that
+        has the same body and is approved or in flight. The message keeps its place in the table: it is the one to give to the gate."""
     def look(self, message: Message, institution: int, now_s: int) -> Entry | None:
         """The entry under the message's own key."""
     def original(self, reversal: Message, institution: int, now_s: int) -> Entry | None:

@@ -8,18 +8,21 @@ its merits: that is remembered, so that its repeat gets the same answer.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from switch.engine.effects import Refuse
 from switch.engine.ports import Forwarding
 from switch.model import end
-from switch.model.kind import Check
+from switch.model.kind import ADVICES, Check
 from switch.model.response import (
     ABOVE_CEILING,
     BANK_DOWN,
+    DUPLICATE,
     EXPIRED_TOKEN,
     FORMAT_ERROR,
+    IN_PROGRESS,
     INACTIVE_TOKEN,
     INVALID_AMOUNT,
     INVALID_TRANSACTION,
@@ -29,6 +32,10 @@ from switch.model.response import (
     SYSTEM_ERROR,
     UNKNOWN_TOKEN,
 )
+from switch.model.state import KeyState
+
+if TYPE_CHECKING:
+    from switch.wire import Message
 
 __all__ = [
     "ANOTHER_BODY",
@@ -38,6 +45,7 @@ __all__ = [
     "TAPS",
     "WAITERS_MAX",
     "Refusal",
+    "taken",
 ]
 
 ANOTHER_BODY: Final = 16
@@ -55,6 +63,15 @@ class Refusal(msgspec.Struct, frozen=True):
     end: str
     recorded: bool
     """Claim the key and record it."""
+
+
+def taken(found: int, message: Message, slot: int, acquirer: int) -> Refuse:
+    """Something else stands under the key. Of an advice that may be the request that it speaks of:
+    while its bank has not answered, nobody knows whether the advice tells anything; it is to be
+    told again. With any other answer its acquirer would take it for told."""
+    if found == KeyState.IN_FLIGHT + ANOTHER_BODY and message.kind in ADVICES:
+        return Refuse(message, slot, IN_PROGRESS, end.KEY_TAKEN)
+    return Refuse(message, slot, DUPLICATE, end.KEY_TAKEN, acquirer)
 
 
 STATIC: Final = {

@@ -19,6 +19,7 @@ from switch.engine.authorise import (
     STATIC,
     TAPS,
     WAITERS_MAX,
+    taken,
 )
 from switch.engine.deliver import IssuerRules
 from switch.engine.duty import Stage
@@ -316,7 +317,7 @@ class Engine(Owing):
         if found in (KeyState.TOMBSTONE, KeyState.TOMBSTONE + ANOTHER_BODY, KeyState.REVERSED):
             return [Refuse(message, slot, WITHDRAWN, end.KEY_TAKEN)]
         if found >= ANOTHER_BODY:
-            return [Refuse(message, slot, DUPLICATE, end.KEY_TAKEN, acquirer)]
+            return [taken(found, message, slot, acquirer)]
         if found != KeyState.IN_FLIGHT:
             self._gate.repeat(message, slot, acquirer)
             return NOTHING
@@ -432,7 +433,7 @@ class Engine(Owing):
         number = self.next_txn
         found = self._claim(message, acquirer, number, now_s)
         if found >= ANOTHER_BODY:
-            return [Refuse(message, slot, DUPLICATE, end.KEY_TAKEN, acquirer)]
+            return [taken(found, message, slot, acquirer)]
         if found:
             return [Repeat(message, slot, acquirer)]
         self.next_txn = number + 1

@@ -14,6 +14,7 @@ __all__ = [
     "INVALID_AMOUNT",
     "INVALID_MERCHANT",
     "INVALID_TRANSACTION",
+    "IN_PROGRESS",
     "MAC_ERROR",
     "NOT_GENUINE",
     "NOT_SIGNED_ON",
@@ -52,6 +53,8 @@ INVALID_AMOUNT: Final = "13"
 FORMAT_ERROR: Final = "30"
 PIN_UNSUPPORTED: Final = "57"
 """Transaction not permitted to terminal class; a PIN cannot be translated yet."""
+IN_PROGRESS: Final = "09"
+"""An advice under the numbers of a request that its bank has not answered yet: tell it again."""
 NOT_SIGNED_ON: Final = "91"
 BANK_DOWN: Final = "91"
 NO_ROUTE: Final = "92"

@@ -178,6 +178,38 @@ async def test_a_refused_advice_is_a_dead_letter_until_an_operator_says_the_fina
     assert {"saf-retry", "saf-write-off"} <= set(audited)
 
 
+async def test_an_advice_of_a_request_that_timed_out_reaches_its_bank_under_the_same_numbers(
+    make_node: MakeNode, bank: Bank
+) -> None:
+    """The request is reversed and stays so; the advice is told once, over a kill too."""
+    address = await bank.start()
+    node = await make_node([address], deadline="deadline_ms = 300").start()
+    acquirer = await Acquirer.connect(node.acquirer)
+    bank.silent = True
+    wanted = purchase()
+    assert (await acquirer.ask(wanted)).get("response_code") == "91"
+    await until(lambda: len(bank.reversals) == 1, what="the reversal")
+    assert (await acquirer.ask(wanted, "0220")).get("response_code") == "00"
+    await until(lambda: len(bank.advices) == 1, what="the advice")
+    assert bank.advices[0].get("amount") == wanted["amount"]
+    await asyncio.sleep(0.2)
+    await node.kill_worker()
+    acquirer = await Acquirer.connect(node.acquirer)
+    assert (await acquirer.ask(wanted, "0221")).get("response_code") == "00"
+    assert (await acquirer.ask(wanted, "0201")).get("response_code") == "91"
+
+    bank.silent = False
+    known = purchase()
+    assert (await acquirer.ask(known)).get("response_code") == "00"
+    assert (await acquirer.ask(known, "0220")).get("response_code") == "94"
+    await asyncio.sleep(0.5)
+    assert (len(bank.advices), len(bank.reversals)) == (1, 1)
+    assert await node.stop() == 0
+    settings = load(node.directory)
+    keys = open_keys(settings.keys.file, settings.keys.sealing_key_file)
+    assert open_reader(node.data / "journal" / "w0", keys).verify() == []
+
+
 async def test_what_one_operator_asked_for_another_confirms_over_a_kill(
     make_node: MakeNode, bank: Bank
 ) -> None:

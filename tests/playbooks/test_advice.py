@@ -123,3 +123,51 @@ def test_what_cannot_be_said_to_a_bank_is_a_dead_letter_and_stops_nothing() -> N
     play.knows("fare")
     play.sees("settle fare advice 00")
     play.ends(owed=1)
+
+
+def test_an_advice_of_a_request_that_came_to_nothing_is_accepted_under_its_numbers() -> None:
+    """The bank did not answer, the acquirer stood in for it and tells so: the bank has to learn
+    it, and the request stays reversed."""
+    play = Play()
+    play.request("tea")
+    play.passes(ms=DEADLINE_MS)
+    play.passes(ms=0)
+    play.acknowledges("tea")
+    play.advice("told", **play.numbers_of("tea"))
+    play.advice("told", "0221")
+    play.passes(ms=0)
+    play.knows("told")
+    play.sees(
+        "forward tea",
+        "conclude tea 91 TW, owes a reversal: timeout",
+        "send 0420 tea",
+        "settle tea 00",
+        "accept tea, owes an advice",
+        "repeat tea 00",
+        "send 0220 told",
+        "settle told advice 00",
+    )
+    play.request("tea")
+    play.sees("repeat tea 91")
+    play.ends()
+
+
+def test_an_advice_of_what_its_bank_approved_is_known_already() -> None:
+    play = Play()
+    play.request("tea")
+    play.reply("tea")
+    play.odd("told", "0220", **play.numbers_of("tea"))
+    play.sees("forward tea", "answer tea 00", "refuse tea 94 DR")
+    play.advice("tip", **{**play.numbers_of("tea"), "amount": "000000009900"})
+    play.sees("accept tea, owes an advice")
+    play.ends(owed=1)
+
+
+def test_an_advice_of_what_its_bank_may_still_answer_is_to_be_told_again() -> None:
+    play = Play()
+    play.request("tea")
+    play.odd("soon", "0220", **play.numbers_of("tea"))
+    play.reply("tea", "51")
+    play.advice("told", "0221", **play.numbers_of("tea"))
+    play.sees("forward tea", "refuse tea 09 DR", "answer tea 51", "accept tea, owes an advice")
+    play.ends(owed=1)

@@ -84,6 +84,10 @@ class FakeDuplicates:
         if entry is not None:
             same = entry.body == body and _repeats(message.kind, entry.kind)
             return int(entry.state) + (0 if same else 16)
+        asked = self.entries.get((key[0], message.mti[1], *key[2:]))
+        known = {KeyState.APPROVED, KeyState.IN_FLIGHT}
+        if asked is not None and asked.body == body and asked.state in known:
+            return int(asked.state) + 16
         entry = FakeEntry(
             txn, KeyState.IN_FLIGHT, body, _reveal(message, "pan"), message.amount_minor
         )
@@ -359,13 +363,18 @@ class FakeGate:
 
 
 def _key(message: Message, institution: int) -> Key:
-    return (str(institution), message.mti[1], *(_reveal(message, name) for name in _KEY))
+    return (str(institution), _class(message.mti), *(_reveal(message, name) for name in _KEY))
+
+
+def _class(mti: str) -> str:
+    """A request and an advice of money are two exchanges; a reversal is one."""
+    return mti[1:3] if mti[1] in "12" and mti[2] == "2" else mti[1]
 
 
 def _original_key(reversal: Message, institution: int) -> Key:
     return (
         str(institution),
-        _reveal(reversal, "original_data.mti")[1],
+        _class(_reveal(reversal, "original_data.mti")),
         _reveal(reversal, "acquirer_code"),
         _reveal(reversal, "terminal_id"),
         _reveal(reversal, "merchant_id"),

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from switch.engine.authorise import TAPS
 from switch.engine.duty import Stage
@@ -208,6 +208,11 @@ class Play:
             State.DECLINED: Event.REFUSED,
         }[self._state(name)]
         self._walked(name, before, event)
+
+    def numbers_of(self, name: str) -> dict[str, Any]:
+        """All that `name` was sent with, its numbers too. What an acquirer's message is called goes
+        by its numbers: effects call the other one so too."""
+        return dict(self._sent[name][1])
 
     def odd(self, name: str, mti: str = "0200", *, without: str = "", **changes: str) -> None:
         """A message that is no sound request, for the codec or for us."""

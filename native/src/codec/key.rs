@@ -9,12 +9,22 @@ const ABSENT: u16 = u16::MAX;
 
 impl Message {
     /// Appends what identifies this request at its acquirer: class (the MTI's second digit, so a repeat and a
-    /// reversal advice match their first presentation), the dialect's key fields, and the year that its
-    /// transmission time falls in, seen from `now_s` (Unix seconds), where that is one of them. The caller puts the
-    /// institution in front.
+    /// reversal advice match their first presentation; an advice of money is a class of its own), the dialect's key
+    /// fields, and the year that its transmission time falls in, seen from `now_s` (Unix seconds), where that is one of
+    /// them. The caller puts the institution in front.
     pub fn key_material(&self, now_s: i64, out: &mut Vec<u8>) {
+        out.push(class_of(self.mti()));
+        self.numbers_material(now_s, out);
+    }
+
+    /// Of an advice: the material of a request with its numbers.
+    pub fn request_key_material(&self, now_s: i64, out: &mut Vec<u8>) {
         let [_, class, _, _] = self.mti();
         out.push(class);
+        self.numbers_material(now_s, out);
+    }
+
+    fn numbers_material(&self, now_s: i64, out: &mut Vec<u8>) {
         let mut time = None;
         for &name in &self.dialect().keys.request {
             let value = self.value(name);
@@ -28,20 +38,24 @@ impl Message {
         }
     }
 
+    /// It is an advice of money: an exchange of its own, also under the numbers of a request.
+    pub fn advises(&self) -> bool {
+        advises(self.mti())
+    }
+
     /// Appends the material of the original that this reversal names, exactly as `key_material` wrote it then.
     /// False when the message does not name one (then `out` is as before).
     pub fn original_key_material(&self, now_s: i64, out: &mut Vec<u8>) -> bool {
         let keys = &self.dialect().keys;
         let named = keys.original_mti.and_then(|path| self.at(path));
-        let class = match (named.as_deref(), keys.original_mti) {
-            (Some([_, class, _, _]), _) => *class,
-            (_, Some(_)) => return false,
-            (_, None) => match self.rule().and_then(|rule| rule.original_mti) {
-                Some([_, class, _, _]) => class,
-                None => return false,
-            },
+        let mti: Option<[u8; 4]> = match keys.original_mti {
+            Some(_) => named.as_deref().and_then(|mti| mti.try_into().ok()),
+            None => self.rule().and_then(|rule| rule.original_mti),
         };
-        out.push(class);
+        let Some(mti) = mti else {
+            return false;
+        };
+        out.push(class_of(mti));
         let mut time = None;
         for (&name, path) in keys.request.iter().zip(&keys.original) {
             let named = path.and_then(|path| self.at(path));
@@ -66,6 +80,22 @@ impl Message {
             push_value(out, self.at(path).as_deref());
         }
     }
+}
+
+/// Set in the class of an advice; no digit has it.
+const ADVICE: u8 = 0x80;
+
+fn advises([_, class, function, _]: [u8; 4]) -> bool {
+    matches!(class, b'1' | b'2') && function == b'2'
+}
+
+/// The class as a key has it. A request and an advice are two exchanges, which may bear the same numbers; a reversal is
+/// one, whether it asks or tells. Source: ISO 8583:2021 annex F (the trace number matches messages of one exchange:
+/// request, repeat and response; advice, repeat and response).
+#[inline]
+fn class_of(mti: [u8; 4]) -> u8 {
+    let [_, class, _, _] = mti;
+    if advises(mti) { class | ADVICE } else { class }
 }
 
 /// Institution codes are compared without leading zeros: field 32 is sent as it is, original data zero-filled.

@@ -175,11 +175,48 @@ impl Memory {
         self.supply(message, institution, txn, now_s, before);
     }
 
-    /// Digest of the message's own request key.
+    /// Digest of the message's own request key. An advice that was recorded before advices had keys of their own has
+    /// the one that a request has.
     pub fn key_of(&mut self, message: &Message, institution: u16, now_s: i64) -> Digest {
         self.open_key(institution);
         message.key_material(now_s, &mut self.scratch);
+        let key = self.digester.request(&self.scratch);
+        if message.advises() && self.table.find(&key).is_none() {
+            let former = self.request_key_of(message, institution, now_s);
+            let kind = message.kind() as u8;
+            if self.found(&former).is_some_and(|entry| entry.kind == kind) {
+                return former;
+            }
+        }
+        key
+    }
+
+    /// Of an advice: the digest of the key that a request with its numbers has.
+    #[cold]
+    fn request_key_of(&mut self, advice: &Message, institution: u16, now_s: i64) -> Digest {
+        self.open_key(institution);
+        advice.request_key_material(now_s, &mut self.scratch);
         self.digester.request(&self.scratch)
+    }
+
+    fn found(&self, key: &Digest) -> Option<&Entry> {
+        self.table.get(self.table.find(key)?)
+    }
+
+    /// What stands in the way of an advice that is new: the same request under its numbers, when its bank has approved
+    /// it, and so knows already what the advice tells, or may still do so. One that came to nothing does not.
+    #[cold]
+    fn told_already(
+        &mut self,
+        advice: &Message,
+        body: &Digest,
+        institution: u16,
+        now_s: i64,
+    ) -> Option<KeyState> {
+        let key = self.request_key_of(advice, institution, now_s);
+        let entry = self.found(&key)?;
+        let known = matches!(entry.state, KeyState::Approved | KeyState::InFlight);
+        (known && entry.body == *body).then_some(entry.state)
     }
 
     /// As `key_of`, of a key whose material `write` appends; asks for what is known of the key to be at hand when it is
@@ -254,6 +291,11 @@ impl Memory {
             .and_then(|handle| self.table.get(handle))
         {
             return (entry.state, entry.same_as(message, &body));
+        }
+        if message.advises()
+            && let Some(state) = self.told_already(message, &body, institution, now_s)
+        {
+            return (state, false);
         }
         if is_request(message) && self.turned_away.told(&key, now_s).is_some() {
             return (KeyState::TurnedAway, true);

@@ -62,7 +62,6 @@ def test_whatever_is_in_the_body_makes_another_body(
     [
         ({}, {"condition_code": "06"}),
         ({"condition_code": "06"}, {}),
-        ({}, {"mti": "0220"}),
         ({"mti": "0220"}, {"mti": "0220", "condition_code": "06"}),
     ],
 )
@@ -73,6 +72,39 @@ def test_another_kind_is_another_body(
     assert world.claim(world.purchase(1, **first), 1) == KeyState.NEW
     assert world.claim(world.purchase(1, **second), 2) == KeyState.IN_FLIGHT + 16
     assert world.claim(world.purchase(1, **first), 3) == KeyState.IN_FLIGHT
+
+
+def test_an_advice_and_a_request_with_its_numbers_are_two_exchanges(world: World) -> None:
+    """What was not approved is no reason to lose what the advice tells; what differs is another
+    fact."""
+    assert world.claim(world.purchase(1, mti="0220"), 1) == KeyState.NEW
+    assert world.claim(world.purchase(1), 2) == KeyState.NEW
+    assert world.claim(world.purchase(1, mti="0221"), 3) == KeyState.IN_FLIGHT
+    assert world.claim(world.purchase(1, mti="0201"), 4) == KeyState.IN_FLIGHT
+    assert world.claim(world.purchase(2), 5) == KeyState.NEW
+    assert world.claim(world.purchase(2, mti="0220", amount="000000000001"), 6) == KeyState.NEW
+
+
+def test_an_advice_of_what_its_bank_knows_or_may_know_is_taken(world: World) -> None:
+    world.purchase_to_bank(1)
+    assert world.claim(world.purchase(1, mti="0220"), 90) == KeyState.IN_FLIGHT + 16
+    world.approved(2)
+    assert world.claim(world.purchase(2, mti="0221"), 91) == KeyState.APPROVED + 16
+    request, txn, frame = world.purchase_to_bank(3)
+    reply = world.reply_to(frame, "51")
+    world.gate.answer(request, reply, world.terminal, txn, world.wall_ms)
+    assert world.claim(world.purchase(3, mti="0220"), 92) == KeyState.NEW
+
+
+def test_a_reversal_names_the_advice_or_the_request(world: World) -> None:
+    """By the type of the original; both bear the same numbers."""
+    request, advice = world.purchase(1), world.purchase(1, mti="0220")
+    assert (world.claim(advice, 7), world.claim(request, 8)) == (KeyState.NEW, KeyState.NEW)
+    for mti, txn in (("0200", 8), ("0220", 7)):
+        reversal = world.reversal_of(1, 2, **{"original_data.mti": mti})
+        entry = world.duplicates.original(reversal, world.acquirer, NOW_S)
+        assert entry is not None
+        assert entry.txn == txn
 
 
 def test_a_kind_is_told_from_another_after_a_restart(tmp_path: Path) -> None:
