@@ -16,6 +16,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
+from switch.model import end
 from switch.model.state import Cause
 from switch.sim.network import Rule, parse_rule
 from switch.sim.terminal import Habit
@@ -175,4 +176,7 @@ async def test_a_worker_that_stood_still_times_out_before_it_uses_what_came_mean
         and record["at_ms"] - accepted[record["txn"]]["at_ms"] > DEADLINE_MS + TICK_MS
     ]
     assert late, "nothing was in flight when it stood still"
-    assert {record.get("cause") for record in late} == {Cause.TIMEOUT}
+    told = {(record["end"], record.get("cause")) for record in late}
+    assert (end.TIMEOUT, Cause.TIMEOUT) in told
+    # What had not left for the bank when it stood still owes the bank nothing.
+    assert told <= {(end.TIMEOUT, Cause.TIMEOUT), (end.EXPIRED, None)}
