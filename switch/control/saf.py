@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from switch.control.approvals import Asked
+from switch.control.members import until
 from switch.control.order import Answer, Node, Order
 from switch.engine.deliver import Delivery
 from switch.engine.duty import Happening
@@ -26,6 +27,7 @@ __all__ = [
     "bank_named",
     "carry_out",
     "chosen",
+    "recorded",
     "row_of",
     "signature",
 ]
@@ -36,6 +38,8 @@ OPERATOR_BYTES_MAX: Final = 32
 REMARK_BYTES_MAX: Final = 200
 DIGITS_MAX: Final = 8
 """In a row that a reason may have: a date, a ticket, and no card number."""
+RECORDED_S: Final = 5.0
+"""For the disk to take an operator's word; a caller waits twice as long for the answer."""
 _MS: Final = 1_000_000
 
 
@@ -152,6 +156,25 @@ def carry_out(
         raise OrderError(effects)
     node.driver.run(effects, monotonic_ns())
     return DID[happening]
+
+
+async def recorded(node: Node, delivery: Delivery | None = None) -> list[SafRow]:
+    """Waits until what was carried out is durable, so that what an operator is told holds whatever
+    happens to the worker. How the delivery stands then; nothing when it is over by then. Raises:
+    OrderError: it is not durable, and may be forgotten."""
+    journal = node.driver.journal
+    wanted = journal.appended
+    if not await until(lambda: journal.synced >= wanted, RECORDED_S):
+        raise OrderError(
+            "it is carried out, but its record is not on disk yet: a worker that starts again may"
+            " not know of it",
+            help="tapswitch saf show says how it stands; see to the journal's disk",
+        )
+    if delivery is None:
+        return []
+    owed = delivery.owed
+    found = node.driver.engine.deliveries.get(owed.txn, owed.duty)
+    return [row_of(node, delivery)] if found is delivery else []
 
 
 DID: Final = {

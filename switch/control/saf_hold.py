@@ -2,7 +2,7 @@
 bank returns."""
 
 from switch.control.order import Node
-from switch.control.saf import OneDelivery, SafDone, carry_out, chosen, row_of
+from switch.control.saf import OneDelivery, SafDone, carry_out, chosen, recorded, row_of
 from switch.engine.duty import Happening
 
 __all__ = ["SafHold", "perform"]
@@ -19,4 +19,4 @@ async def perform(order: SafHold, node: Node) -> SafDone:
     if order.dry_run:
         return SafDone(did=f"{row.what} of {row.id} would be kept back", deliveries=[row])
     did = carry_out(node, order, delivery, Happening.HELD)
-    return SafDone(did=f"{row.what} of {row.id} {did}", deliveries=[row_of(node, delivery)])
+    return SafDone(did=f"{row.what} of {row.id} {did}", deliveries=await recorded(node, delivery))

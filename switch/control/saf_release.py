@@ -1,7 +1,7 @@
 """Order `saf-release`: a delivery is kept back no longer."""
 
 from switch.control.order import Node
-from switch.control.saf import OneDelivery, SafDone, carry_out, chosen, row_of
+from switch.control.saf import OneDelivery, SafDone, carry_out, chosen, recorded, row_of
 from switch.engine.duty import Happening
 
 __all__ = ["SafRelease", "perform"]
@@ -18,4 +18,4 @@ async def perform(order: SafRelease, node: Node) -> SafDone:
     if order.dry_run:
         return SafDone(did=f"{row.what} of {row.id} would be kept back no longer", deliveries=[row])
     did = carry_out(node, order, delivery, Happening.RELEASED)
-    return SafDone(did=f"{row.what} of {row.id} {did}", deliveries=[row_of(node, delivery)])
+    return SafDone(did=f"{row.what} of {row.id} {did}", deliveries=await recorded(node, delivery))

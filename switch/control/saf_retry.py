@@ -4,7 +4,7 @@ What was a dead letter is as young as the order from now on, and counts its atte
 """
 
 from switch.control.order import Node, Order
-from switch.control.saf import SafDone, bank_named, carry_out, chosen, row_of
+from switch.control.saf import SafDone, bank_named, carry_out, chosen, recorded, row_of
 from switch.engine.duty import Happening, Stage
 from switch.errors import OrderError
 
@@ -32,7 +32,9 @@ async def perform(order: SafRetry, node: Node) -> SafDone:
         if order.dry_run:
             return SafDone(did=f"{row.what} of {row.id} would be sent again", deliveries=[row])
         did = carry_out(node, order, delivery, Happening.RETRIED)
-        return SafDone(did=f"{row.what} of {row.id} {did}", deliveries=[row_of(node, delivery)])
+        return SafDone(
+            did=f"{row.what} of {row.id} {did}", deliveries=await recorded(node, delivery)
+        )
     index = bank_named(node, order.member)
     deliveries = node.driver.engine.deliveries
     some = deliveries.resting(index, AT_ONCE_MAX)
@@ -45,4 +47,5 @@ async def perform(order: SafRetry, node: Node) -> SafDone:
         return SafDone(did=f"{len(some)} of {order.member} would be sent again{left}")
     for delivery in some:
         carry_out(node, order, delivery, Happening.RETRIED)
+    await recorded(node)
     return SafDone(did=f"{len(some)} of {order.member} are sent again{left}")

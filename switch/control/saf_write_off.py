@@ -14,7 +14,7 @@ import msgspec
 from switch.control.approvals import VALID_S
 from switch.control.chain import Record
 from switch.control.order import By, Caller, Node, signed
-from switch.control.saf import OneDelivery, SafDone, carry_out, chosen, row_of, signature
+from switch.control.saf import OneDelivery, SafDone, carry_out, chosen, recorded, row_of, signature
 from switch.engine.duty import Happening
 from switch.errors import OrderError
 from switch.runtime.clock import SECOND, monotonic_ns, wall_ms
@@ -53,6 +53,7 @@ async def perform(order: SafWriteOff, node: Node) -> SafDone:
         if order.dry_run:
             return SafDone(did=f"{what} would be written off", deliveries=[row])
         did = carry_out(node, order, delivery, Happening.WRITTEN_OFF, asked)
+        await recorded(node)
         approvals.done(key)
         return SafDone(did=f"{what} {did}; {asked.who} asked for it: {asked.why}")
     else:
@@ -68,6 +69,7 @@ async def perform(order: SafWriteOff, node: Node) -> SafDone:
     if order.dry_run:
         return SafDone(did=f"{what} would be written off", deliveries=[row])
     did = carry_out(node, order, delivery, Happening.WRITTEN_OFF)
+    await recorded(node)
     return SafDone(did=f"{what} {did}")
 
 

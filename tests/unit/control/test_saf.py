@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from switch.control import saf_list
+from switch.control import saf, saf_list
 from switch.control.audit import audit_file, read
 from switch.control.chain import Record
 from switch.control.order import By, Order
@@ -136,6 +136,43 @@ async def test_one_is_shown_held_released_and_written_off(node: Rig, bank: Bank)
     assert "is written off" in gone.did
     assert gone.deliveries == []
     assert node.member("BANK01").matcher.deliveries == {}
+
+
+class SlowDisk:
+    """The journal as it is, but that nothing is durable until `taken`."""
+
+    def __init__(self, journal: Any) -> None:
+        self.journal = journal
+        self.before = journal.synced
+        self.taken = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.journal, name)
+
+    @property
+    def synced(self) -> int:
+        return int(self.journal.synced) if self.taken else self.before
+
+
+async def test_nobody_is_told_before_it_is_durable(
+    node: Rig, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is killed behind its answer must know of the order all the same."""
+    (only,) = await dead_letters(node, bank, 1)
+    driver = node.worker.driver
+    await until(lambda: driver.journal.synced == driver.journal.appended, what="durable")
+    disk = SlowDisk(driver.journal)
+    monkeypatch.setattr(driver, "journal", disk)
+    bank.acknowledges = False
+    asking = asyncio.ensure_future(done(node, SafRetry(id=only, by=WHY)))
+    await asyncio.sleep(0.3)
+    assert not asking.done()
+    disk.taken = True
+    assert "is sent again" in (await asking).did
+    disk.before, disk.taken = driver.journal.synced, False
+    monkeypatch.setattr(saf, "RECORDED_S", 0.2)
+    with pytest.raises(OrderError, match="its record is not on disk yet"):
+        await done(node, SafHold(id=only, by=WHY))
 
 
 async def test_the_final_word_takes_two_operators(node: Rig, bank: Bank) -> None:
