@@ -1,7 +1,8 @@
 """`tapswitch bench`: floors, the switch beside them, the ladder of rates, and what lies beyond."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -10,18 +11,54 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 EXIT_THRESHOLD = 6
 EXIT_INTERRUPTED = 130
 
 
+_output = click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+_directory = click.Path(path_type=Path, file_okay=False)
+_data_dir = click.option(
+    "--data-dir",
+    type=_directory,
+    help="Where journals are made and left; default: a temporary directory on a disk.",
+)
+_seed = click.option("--seed", type=int, default=1, show_default=True)
+
+
+def _require(missed: str) -> Callable[[F], F]:
+    return click.option("--require", is_flag=True, help=f"Exit code 6 when {missed}.")
+
+
+def _whole(
+    name: str, low: int, high: int, default: int, text: str | None = None
+) -> Callable[[F], F]:
+    """A whole number within bounds."""
+    bounded = click.IntRange(low, high)
+    return click.option(name, type=bounded, default=default, show_default=True, help=text)
+
+
+def _number(
+    name: str, low: float, high: float, default: float, text: str | None = None, unit: str = ""
+) -> Callable[[F], F]:
+    """Any number within bounds, in `unit`; what is in SECONDS is called so behind its name."""
+    to = f"{name.removeprefix('--')}_s" if unit == "SECONDS" else name.removeprefix("--")
+    return click.option(
+        name,
+        to,
+        type=click.FloatRange(low, high),
+        default=default,
+        show_default=True,
+        metavar=unit or None,
+        help=text,
+    )
+
+
 def _options(function: Any) -> Any:
     for option in (
-        click.option("-o", "output", type=click.Choice(["text", "json"]), default="text"),
-        click.option(
-            "--data-dir",
-            type=click.Path(path_type=Path, file_okay=False),
-            help="Where journals are made and left; default: a temporary directory on a disk.",
-        ),
+        _output,
+        _data_dir,
         click.option(
             "--shape",
             "names",
@@ -64,7 +101,7 @@ def floor(**options: Any) -> int:
 
 @command.command("run")
 @click.option("--no-costs", is_flag=True, help="Without declines, duplicates and time-outs.")
-@click.option("--require", is_flag=True, help="Exit code 6 when a required figure is not reached.")
+@_require("a required figure is not reached")
 @click.option("--tls", is_flag=True, help="Beside it one with TLS on both legs; plain cards.")
 @_options
 def run(no_costs: bool, require: bool, tls: bool, **options: Any) -> int:
@@ -85,10 +122,10 @@ def run(no_costs: bool, require: bool, tls: bool, **options: Any) -> int:
 
 
 @command.command("tokens")
-@click.option("--require", is_flag=True, help="Exit code 6 when a limit is not kept.")
-@click.option("--tokens", type=click.IntRange(1, 10_000_000), default=1_000_000)
-@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False))
-@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+@_require("a limit is not kept")
+@_whole("--tokens", 1, 10_000_000, 1_000_000)
+@_data_dir
+@_output
 def tokens(require: bool, tokens: int, data_dir: Path | None, output: str) -> int:
     """What many tokens cost a node: private memory and time to start."""
     import msgspec
@@ -112,11 +149,11 @@ def tokens(require: bool, tokens: int, data_dir: Path | None, output: str) -> in
 
 
 @command.command("restart")
-@click.option("--require", is_flag=True, help="Exit code 6 when the limit is not kept.")
-@click.option("--records", type=click.IntRange(1_000, 100_000_000), default=1_000_000)
-@click.option("--starts", type=click.IntRange(1, 20), default=3, show_default=True)
-@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False))
-@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+@_require("the limit is not kept")
+@_whole("--records", 1_000, 100_000_000, 1_000_000)
+@_whole("--starts", 1, 20, 3)
+@_data_dir
+@_output
 def restart(require: bool, records: int, starts: int, data_dir: Path | None, output: str) -> int:
     """How long a node is away that was killed with a day's records in its journal."""
     import msgspec
@@ -137,68 +174,29 @@ def restart(require: bool, records: int, starts: int, data_dir: Path | None, out
 
 
 @command.command("ladder")
-@click.option(
-    "--start",
-    type=click.FloatRange(1, 1_000_000),
-    default=500,
-    show_default=True,
-    help="First rate.",
-)
-@click.option(
-    "--factor",
-    type=click.FloatRange(1.01, 10),
-    default=1.5,
-    show_default=True,
-    help="Each step is so much faster, until one fails.",
-)
-@click.option(
-    "--max",
-    "rate_max",
-    type=click.FloatRange(1, 1_000_000),
-    default=50_000,
-    show_default=True,
-    help="No faster than this.",
-)
-@click.option(
+@_number("--start", 1, 1_000_000, 500, "First rate.")
+@_number("--factor", 1.01, 10, 1.5, "Each step is so much faster, until one fails.")
+@_number("--max", 1, 1_000_000, 50_000, "No faster than this.")
+@_number(
     "--precision",
-    type=click.FloatRange(0.1, 50),
-    default=2,
-    show_default=True,
-    metavar="PERCENT",
-    help="Between the last good rate and the first bad one it halves down to this.",
+    0.1,
+    50,
+    2,
+    "Between the last good rate and the first bad one it halves down to this.",
+    "PERCENT",
 )
-@click.option(
-    "--step",
-    "step_s",
-    type=click.FloatRange(1, 3_600),
-    default=10,
-    show_default=True,
-    metavar="SECONDS",
-    help="Length of a step, without its warm-up.",
-)
-@click.option(
-    "--warm",
-    "warm_s",
-    type=click.FloatRange(0, 600),
-    default=1,
-    show_default=True,
-    metavar="SECONDS",
-)
-@click.option(
+@_number("--step", 1, 3_600, 10, "Length of a step, without its warm-up.", "SECONDS")
+@_number("--warm", 0, 600, 1, unit="SECONDS")
+@_number(
     "--timeout",
-    "timeout_s",
-    type=click.FloatRange(0.1, 120),
-    default=5,
-    show_default=True,
-    metavar="SECONDS",
-    help="Without an answer so long after sending a request has failed.",
+    0.1,
+    120,
+    5,
+    "Without an answer so long after sending a request has failed.",
+    "SECONDS",
 )
-@click.option(
-    "--retries",
-    type=click.IntRange(0, 10),
-    default=1,
-    show_default=True,
-    help="A rate that fails is tried so often again before it counts as failed.",
+@_whole(
+    "--retries", 0, 10, 1, "A rate that fails is tried so often again before it counts as failed."
 )
 @click.option(
     "--arrivals",
@@ -207,13 +205,13 @@ def restart(require: bool, records: int, starts: int, data_dir: Path | None, out
     show_default=True,
     help="poisson: as from many terminals that know nothing of each other.",
 )
-@click.option("--connections", type=click.IntRange(1, 4_096), default=32, show_default=True)
-@click.option(
+@_whole("--connections", 1, 4_096, 32)
+@_whole(
     "--tokens",
-    type=click.IntRange(0, 10_000_000),
-    default=0,
-    show_default=True,
-    help="Taps of so many tokens (made once, kept in .cache); 0: plain cards.",
+    0,
+    10_000_000,
+    0,
+    "Taps of so many tokens (made once, kept in .cache); 0: plain cards.",
 )
 @click.option(
     "--fail-if",
@@ -231,18 +229,14 @@ def restart(require: bool, records: int, starts: int, data_dir: Path | None, out
 )
 @click.option("--issuer", metavar="DIGITS", help="With --connect: six digits of the cards.")
 @click.option("--acquirer-code", metavar="CODE", help="With --connect: field 32.")
-@click.option("--seed", type=int, default=1, show_default=True)
+@_seed
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=_directory,
     help="Where the report is made: a new directory; default: out/ladder-TIME.",
 )
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where the journal is made and left; default: a temporary directory on a disk.",
-)
-@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+@_data_dir
+@_output
 def ladder(out: Path | None, data_dir: Path | None, output: str, **options: Any) -> int:
     """The highest rate that the switch holds: steps up until a threshold fails, then halves.
 
@@ -273,7 +267,7 @@ def ladder(out: Path | None, data_dir: Path | None, output: str, **options: Any)
 def _ladder_plan(
     start: float,
     factor: float,
-    rate_max: float,
+    max: float,  # noqa: A002 - the option's name
     precision: float,
     issuer: str | None,
     acquirer_code: str | None,
@@ -291,7 +285,7 @@ def _ladder_plan(
         raise click.UsageError("--issuer is six digits")
     named: dict[str, Any] = {"issuer": issuer, "acquirer_code": acquirer_code}
     return LadderPlan(
-        climb=Climb(start=start, factor=factor, rate_max=rate_max, precision=precision / 100),
+        climb=Climb(start=start, factor=factor, rate_max=max, precision=precision / 100),
         thresholds=thresholds or THRESHOLDS,
         **{name: value for name, value in named.items() if value},
         **rest,
@@ -403,7 +397,7 @@ def report(directory: Path) -> int:
 @click.argument("before", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.argument("after", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option("--force", is_flag=True, help="Also when machine or conditions differ.")
-@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text")
+@_output
 def compare(before: Path, after: Path, force: bool, output: str) -> int:
     """Two runs beside each other; refused when machine, build or conditions differ."""
     import msgspec
