@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from switch.model.kind import Kind
 from switch.model.time import transmission_time
-from switch.simulation.ledgers import Asked, Body, Slot, Told, Undoing
+from switch.simulation.garble import garbled
+from switch.simulation.ledgers import Asked, Body, Garbled, Slot, Told, Undoing
 from switch.simulation.network import Network
 from switch.simulation.plan import Plan, Script, noise
 from switch.simulation.script import AMOUNTS, KINDS, MOMENTS
@@ -25,6 +26,8 @@ MS: Final = 1e-3
 ANSWERS: Final = {"0100": "0110", "0200": "0210", "0220": "0230"}
 REPEATS: Final = {"0100": "0101", "0200": "0201", "0220": "0221", "0400": "0401", "0420": "0421"}
 UNDONE: Final = {"0400": "0410", "0420": "0430"}
+GARBLED_STAN: Final = 900_000
+"""Numbers of requests that cannot be read are above it."""
 RESOLVED_TRIES: Final = 40
 """Sends of a reversal in a world that has healed: it must be answered long before."""
 
@@ -92,6 +95,8 @@ class Acquirer:
         self.rng = noise(plan, f"acquirer/{index}")
         self._stan = 0
         self._own_stan = 500_000
+        self._garbled = 0
+        self._garbles: dict[str, Garbled] = {}
         self._undoings: dict[tuple[str, str, str], Undoing] = {}
         self._bodies: dict[tuple[str, str, str, str, str], tuple[Body, Slot]] = {}
         self._running: dict[int, Script] = {}
@@ -192,6 +197,7 @@ class Acquirer:
         self._maybe(script, "other_body", at[3] ** 2 * deadline, self._other_body, script, slot)
         self._maybe(script, "overtake", at[4] ** 4 * deadline, self._undo, body, slot, script)
         self._maybe(script, "lie", at[5] * deadline, self._lie, body, slot, script)
+        self._maybe(script, "garble", at[3] * deadline, self._garble, body, slot, script)
         self._maybe(script, "disconnect", at[6] ** 2 * deadline, self._disconnect, script)
         later(self.plan.timeout_ms * MS, self._timed_out, body, slot, script)
 
@@ -300,6 +306,21 @@ class Acquirer:
         """The same key with another amount: must be refused, whichever comes second."""
         body = self._into(slot, script, script.amount + 1)
         self._send(body, slot, script.link + int(script.at[7] * 2), False)
+
+    def _garble(self, body: Body, slot: Slot, script: Script) -> None:
+        """A request of its own numbers that cannot be read."""
+        link = self.pick(script.link + 1)
+        if link is None or self.healed:
+            return
+        self._garbled += 1
+        stan = f"{GARBLED_STAN + self._garbled:06d}"
+        values = {**body.values, "stan": stan, "rrn": f"9{self.index}{self._garbled:010d}"}
+        kind, frame = garbled(self.dialect, body.mti, values, script.at[9])
+        one = Garbled(self.code, stan, str(values["rrn"]), kind, link.number)
+        self.asked.garbled.append(one)
+        self._garbles[stan] = one
+        self.counts[f"garbled: {kind}"] += 1
+        link.transport.write(frame)
 
     def _disconnect(self, script: Script) -> None:
         link = self.links[script.link % len(self.links)]
@@ -419,6 +440,9 @@ class Acquirer:
             message.reveal("icc") or "",
             stray=False,
         )
+        if stan in self._garbles:
+            self._garbles[stan].told.append(told.code)
+            return
         if kind == Kind.REVERSAL_REPLY:
             undoing = self._undoings.get((terminal, stan, time))
             if undoing is None:

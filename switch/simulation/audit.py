@@ -3,6 +3,8 @@
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from switch.simulation.days import REMEMBERED_H, pass_days
+from switch.simulation.ledgers import Body, Slot
 from switch.simulation.plan import Script, stream
 from switch.simulation.rest import restless, sound
 from switch.simulation.script import AMOUNTS, CARDS, MOMENTS
@@ -45,6 +47,8 @@ async def audit(world: "World") -> None:
         after = _remembered(world)
         if before != after:
             world.breaks("J4", f"recovered {after} from {before}")
+    if world.plan.hours_off and not await pass_days(world):
+        return
     await _tap_all(world)
     _ask_again(world)
     await asyncio.sleep(0.2 + 4 * world.plan.latency_us[1] * 1e-6)
@@ -85,13 +89,29 @@ def _ask_again(world: "World") -> None:
         for body in slot.bodies.values()
         if body.told and body.sent
     ]
+    if world.plan.hours_off >= REMEMBERED_H:
+        # Behind a day only what was taken back is remembered: that is for good.
+        settled = [one for one in settled if _taken_back(*one[:2])]
     for slot, body, acquirer in rng.sample(settled, min(len(settled), ASKED_AGAIN)):
         acquirer.send(body, slot, 0)
+        if world.plan.hours_off:
+            late = world.plan.hours_off >= REMEMBERED_H
+            world.counts["reversed, asked again after days" if late else "asked after hours"] += 1
     used = world.wallet.used() if world.wallet is not None else []
     twice = [place for place in used for _ in range(2)]
     for bank, card in twice:
         world.acquirers[0].replay(world.audited, bank, card)
         world.audited += 1
+
+
+def _taken_back(slot: Slot, body: Body) -> bool:
+    """It was approved and then reversed, or reversed before it came."""
+    return any(
+        told.code == "00" and (body.approved or told.at_ns < body.sent[0][0])
+        for one in slot.undoings
+        if one.body is body and not one.lie
+        for told in one.told
+    )
 
 
 async def _spend(world: "World") -> None:

@@ -73,6 +73,12 @@ reconnect_min_ms = 20
 reconnect_max_ms = 400
 """
 
+_SAF: Final = """
+[issuers.saf]
+horizon_h = 96
+"""
+"""Longer than any world's machine is off: nothing that is owed is given up."""
+
 _STAND_IN: Final = """
 [[issuers.stand_in]]
 name = "all"
@@ -149,6 +155,8 @@ class Shared:
                 retry_ms=plan.retry_ms,
                 retry_max_ms=plan.retry_ms * 6,
             )
+            if plan.hours_off:
+                text += _SAF
             if plan.stand_in:
                 text += _STAND_IN.format(
                     amount_max=STAND_IN_AMOUNT_MAX,

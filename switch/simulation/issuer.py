@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from switch.model.kind import Kind
 from switch.simulation.chance import Choices, picked, rounded
+from switch.simulation.garble import garbled
 from switch.simulation.ledgers import Held, Seen
 from switch.simulation.network import Network
 from switch.simulation.plan import Plan, noise, stream
@@ -108,6 +109,8 @@ class Bank:
         self.rng = noise(plan, f"bank/{name}")
         self.faults = plan.faults
         self.healed = False
+        self.mute = False
+        """It books what it gets, and answers nothing."""
         self.links: list[BankLink] = []
         self.made = 0
         self.seen: list[Seen] = []
@@ -287,7 +290,7 @@ class Bank:
         if act:
             self.counts[act] += 1
         deadline = self.plan.deadline_ms * MS
-        if act == "silent":
+        if act == "silent" or self.mute:
             return
         if act in {"late", "late_decline"}:
             # Around the deadline, mostly behind it.
@@ -306,9 +309,13 @@ class Bank:
             held.held = held.held // 2
         held.answers.append((self.loop.now_ns, str(values["response_code"])))
         plain = {**_echoes(message, ECHOES), "response_code": code}
-        if all(values[name] == value for name, value in plain.items()):
+        sound = act != "garbled_answer"
+        if sound and all(values[name] == value for name, value in plain.items()):
             held.sound.append((code, str(values.get("auth_code", ""))))
         frame = self.dialect.encode(ANSWERS[mti], values)
+        if act == "garbled_answer":
+            kind, frame = garbled(self.dialect, ANSWERS[mti], values, spread)
+            self.counts[f"garbled answer: {kind}"] += 1
         crosswise = act == "crosswise"
         self.loop.call_later(delay, self._send, link, frame, crosswise)
         if act == "duplicate":
@@ -366,6 +373,8 @@ class Bank:
         if self.plan.still and not act:
             how = STEADY
         key = (seen.stan, seen.time)
+        if self.mute:
+            return
         if act == "deaf":
             self._deaf[key] = int(how[1])
         delay = how[0] * 1e-6
@@ -416,6 +425,7 @@ _REQUEST_FAULTS: Final = (
     "garbage_code",
     "partial",
     "crosswise",
+    "garbled_answer",
 )
 
 

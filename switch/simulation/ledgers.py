@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Asked", "Body", "Held", "Seen", "Slot", "Told", "Undoing"]
+__all__ = ["Asked", "Body", "Garbled", "Held", "Seen", "Slot", "Told", "Undoing"]
 
 
 class Told(msgspec.Struct, gc=False):
@@ -84,10 +84,22 @@ class Slot(msgspec.Struct):
         return self.acquirer, self.terminal, self.stan, self.time, self.kind
 
 
+class Garbled(msgspec.Struct):
+    """A frame that cannot be read, and what came of it."""
+
+    acquirer: str
+    stan: str
+    rrn: str
+    kind: str
+    link: int
+    told: list[str] = []
+
+
 class Asked(msgspec.Struct):
     """The ledger of all acquirers."""
 
     slots: dict[tuple[str, str, str, str, str], Slot] = {}
+    garbled: list[Garbled] = []
     odd: list[str] = []
     """Answers that nobody of this institution ever asked for."""
 

@@ -29,13 +29,14 @@ from switch.runtime import gate as gates
 from switch.runtime.clock import BusinessDay, wall_ms
 from switch.simulation.instead import Mutant, instead
 from switch.simulation.token_mutants import TOKEN_MUTANTS
+from switch.simulation.wire_mutants import WIRE_MUTANTS
 
 __all__ = ["MUTANTS", "all_mutants", "applied", "check_mutant"]
 
 ASK: Final = "TAPSWITCH_MUTANTS"
 """Environment variable without which no defect is made."""
 
-MUTANTS: Final[dict[str, Mutant]] = dict(TOKEN_MUTANTS)
+MUTANTS: Final[dict[str, Mutant]] = {**TOKEN_MUTANTS, **WIRE_MUTANTS}
 """By name, those made of Python."""
 
 
@@ -160,6 +161,17 @@ def delivery_dropped_after_one_send(right: Any) -> Any:
             self._over(queue, key)
 
     return sent
+
+
+@_mutant(deliver.Deliveries, "add")
+def owed_lapses_over_night(right: Any) -> Any:
+    """What has been owed for most of a day is not taken up by a start."""
+
+    def add(self: Any, owed: Any, now_ns: int, **more: Any) -> None:
+        if more.get("age_ms", 0) < 20 * 3_600_000:
+            right(self, owed, now_ns, **more)
+
+    return add
 
 
 @_mutant(gates.Gate, "deliver")

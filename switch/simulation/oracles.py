@@ -16,6 +16,7 @@ from switch.model.kind import Kind
 from switch.model.state import KeyState, ReversalEffect
 from switch.simulation.broken import Broken
 from switch.simulation.fold import OPEN, Kept, Recorded
+from switch.simulation.garble import garble_rules
 from switch.simulation.issuer import MOVES, Bank
 from switch.simulation.ledgers import Asked, Body, Held, Slot, Told
 from switch.simulation.plan import STAND_IN_AMOUNT_MAX, Plan
@@ -500,6 +501,7 @@ RULES: Final[Sequence[Callable[[Evidence], Iterator[Broken]]]] = (
     _counters,
     _taps,
     token_rules,
+    garble_rules,
     _allowances,
     _totals,
 )

@@ -43,6 +43,7 @@ ACQUIRER_FAULTS: Final = (
     "collide",
     "replay_counter",
     "forge",
+    "garble",
 )
 """What an acquirer does to one of its transactions."""
 BANK_FAULTS: Final = (
@@ -62,6 +63,7 @@ BANK_FAULTS: Final = (
     "refuse_reversal",
     "sign_off",
     "flap",
+    "garbled_answer",
 )
 """What a bank does with one message."""
 WORLD_FAULTS: Final = (
@@ -215,6 +217,8 @@ class Plan(
     """Latencies, waits and the speed of the disk do not vary."""
     stand_in: int = 0
     """Approvals in a bank's name that a card may have in a day; 0: there is no stand-in."""
+    hours_off: int = 0
+    """The machine is off for so long before its audit, with something owed; 0: it never is."""
     orders: int = 0
     """About tokens, that are given while faults strike. With any there is a gateway beside the
     worker, and the world has a vault of its own."""
@@ -267,6 +271,8 @@ SHARE_OF: Final = {
     "flip": 2.0,
     "old_record": 2.0,
     "gateway_kill": 3.0,
+    "garble": 0.2,
+    "garbled_answer": 0.08,
     "slow_disk": 1.0,
     "disconnect": 0.05,
 }
@@ -328,6 +334,7 @@ def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Pl
         taps=taps,
         stand_in=shape.choice((0, 0, 2, 4, 20)),
         orders=orders,
+        hours_off=shape.choice((0, 0, 20, 20, 72)),
         faults=chosen,
         aims=tuple(aims),
     )

@@ -6,6 +6,8 @@ A fault that never struck, or never in a state that it could hurt, is a test tha
 from collections.abc import Mapping
 from typing import Final
 
+from switch.simulation.garble import KINDS
+
 __all__ = ["SOMETIMES", "missing"]
 
 _STATES: Final = ("in flight", "reversals owed")
@@ -16,11 +18,14 @@ SOMETIMES: Final[tuple[str, ...]] = (
     # What acquirers did.
     "repeat", "repeat_moved", "repeat_answered", "other_body", "overtake", "reverse_first",
     "cancel", "cancel_twice", "lie", "give_up", "give_up_reversal", "disconnect", "collide",
-    "replay_counter", "forge",
+    "replay_counter", "forge", "garble",
     # What banks did.
     "decline", "late", "silent", "lost", "duplicate", "wrong_stan", "wrong_amount", "wrong_echo",
     "garbage_code", "partial", "crosswise", "late_decline", "deaf", "refuse_reversal", "sign_off",
     "flap",
+    # Frames that nobody can read, from acquirers and from banks.
+    "garbled_answer", *(f"garbled: {kind}" for kind in KINDS),
+    *(f"garbled answer: {kind}" for kind in KINDS),
     # What happened to network, disk, clock and process.
     "split", "merge", "delay", "stall", "reset", "half_open", "refused", "slow_disk", "clock_step",
     "kill", "power_cut", "stop", "node_failed", "node_stopped", "disk: sync_error",
@@ -30,6 +35,9 @@ SOMETIMES: Final[tuple[str, ...]] = (
     "checkpoint while reversals owed", "cut behind a checkpoint",
     "crashed: checkpoint.carried",
     "crashed: journal.rotate.after",
+    # A machine that was off for hours or days.
+    "owed over days", "off within a day", "off for days", "asked after hours",
+    "reversed, asked again after days",
     # What a token was not good for.
     "token: ceiling", "token: channel", "token: merchant", "token: requestor", "token: currency",
     "token: not yet", "token: no longer", "token: expired",

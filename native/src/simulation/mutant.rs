@@ -68,6 +68,10 @@ mutants! {
     DamageCut => "damage_cut",
     /// A checkpoint does not carry reversals that are owed.
     CheckpointForgetsOwed => "checkpoint_forgets_owed",
+    /// A checkpoint leaves out keys that are older than an hour.
+    CheckpointForgetsHours => "checkpoint_forgets_hours",
+    /// A checkpoint leaves out what was reversed once it is a day old.
+    ReversedLapses => "reversed_lapses",
     /// A checkpoint does not carry answers that were given.
     CheckpointForgetsAnswers => "checkpoint_forgets_answers",
     /// A segment that recovery still needs is removed.

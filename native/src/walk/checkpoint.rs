@@ -1,9 +1,10 @@
 //! Checkpoints of the live state, in steps that never stall the loop.
 //!
-//! A checkpoint carries what replay would otherwise need old segments for: the table's entries within the retention,
-//! all windows of transaction counters (one that was forgotten could be replayed), reversals and advices still owed, the last number
-//! used towards each institution, the last transaction id. A request in flight is not carried: replay starts at the
-//! oldest record of one, which lies a deadline before the begin at most.
+//! A checkpoint carries what replay would otherwise need old segments for: the table's entries within the retention
+//! (what was reversed however old it is, for it must never be taken up again), all windows of transaction counters (one
+//! that was forgotten could be replayed), reversals and advices still owed, the last number used towards each
+//! institution, the last transaction id. A request in flight is not carried: replay starts at the oldest record of one,
+//! which lies a deadline before the begin at most.
 
 use super::duplicates::{Entry, NO_ISSUER};
 use super::gate::{Gate, GateError, Ticket};
@@ -66,6 +67,11 @@ struct Open {
     /// by its own record, which lies behind the carried one.
     totals: Option<Of>,
     totals_done: bool,
+}
+
+/// What was taken back is not taken up again by its age: only a table that is full forgets it.
+fn never_lapses(state: KeyState) -> bool {
+    matches!(state, KeyState::Reversed | KeyState::Tombstone) && !mutant::on(Mutant::ReversedLapses)
 }
 
 impl<T: Ticket> Gate<T> {
@@ -190,11 +196,16 @@ impl<T: Ticket> Gate<T> {
                 if open.done >= memory.table.capacity() {
                     return Ok(());
                 }
-                let oldest_s = now_s - i64::from(memory.table.retention_s());
+                let kept_s = if mutant::on(Mutant::CheckpointForgetsHours) {
+                    3_600
+                } else {
+                    i64::from(memory.table.retention_s())
+                };
+                let oldest_s = now_s - kept_s;
                 memory
                     .table
                     .at(open.origin + open.done)
-                    .filter(|entry| i64::from(entry.at_s) >= oldest_s)
+                    .filter(|entry| i64::from(entry.at_s) >= oldest_s || never_lapses(entry.state))
                     .copied()
             };
             open.done += 1;

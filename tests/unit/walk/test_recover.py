@@ -369,6 +369,29 @@ def test_a_checkpoint_leaves_out_what_is_past_the_retention(tmp_path: Path) -> N
             assert state(second, 1) == (0, "")
 
 
+def test_what_was_reversed_outlives_the_retention(tmp_path: Path) -> None:
+    """Its age must not let it be taken up again."""
+    with open_world(tmp_path, retention_s=100) as world:
+        _, txn = world.approved(1)
+        message = world.reversal_of(1, 2)
+        world.claim(message, 50)
+        world.gate.reversal(
+            message, world.terminal, 50, world.acquirer, txn, ReversalEffect.REVERSE,
+            world.wall_ms, NOW_S, 88, REVERSAL_TIME,
+        )  # fmt: skip
+        early = world.reversal_of(8, 9)
+        world.claim(early, 60)
+        world.gate.reversal(
+            early, -1, 60, world.acquirer, 0, ReversalEffect.TOMBSTONE, world.wall_ms, NOW_S
+        )
+        while not world.gate.checkpoint(world.wall_ms + 101_000):
+            pass
+        with restarted(world) as (second, _):
+            assert state(second, 1)[0] == KeyState.REVERSED
+            assert state(second, 8)[0] == KeyState.TOMBSTONE
+            assert state(second, 2) == (0, "")
+
+
 def test_no_checkpoint_while_something_is_in_doubt(world: World) -> None:
     world.purchase_to_bank(1)
     with restarted(world) as (second, found):
