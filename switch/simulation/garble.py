@@ -10,7 +10,7 @@ from switch.wire import Dialect
 if TYPE_CHECKING:
     from switch.simulation.oracles import Evidence
 
-__all__ = ["ANSWERED", "KINDS", "LOSES_STREAM", "garble_rules", "garbled"]
+__all__ = ["ANSWERED", "KINDS", "LOSES_STREAM", "SWALLOWS", "garble_rules", "garbled"]
 
 LENGTH_BYTES: Final = 2
 MTI_AT: Final = LENGTH_BYTES
@@ -53,7 +53,9 @@ KINDS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
 """What is wrong, and how a sound frame becomes such; told where its currency's last digit is."""
 ANSWERED: Final = frozenset({"field", "short"})
 """Enough can be read to say whose request is refused."""
-LOSES_STREAM: Final = frozenset({"length more", "length less", "length huge"})
+SWALLOWS: Final = frozenset({"length more", "length less"})
+"""What comes behind it may be taken for its rest, until a frame is not finished in time."""
+LOSES_STREAM: Final = SWALLOWS | {"length huge"}
 """Nobody knows where the next frame begins."""
 
 
@@ -78,5 +80,7 @@ def garble_rules(evidence: "Evidence") -> Iterator[Broken]:
         wrong = [code for code in one.told if code not in REFUSALS | SHED]
         if wrong or len(one.told) > 1:
             yield Broken("D11", f"{about} was answered {one.told}")
+        if one.kind == "length huge" and one.link in evidence.standing:
+            yield Broken("D11", f"{about} came, and its connection stands")
         if one.kind in ANSWERED and one.link in evidence.standing and not one.told:
             yield Broken("D11", f"{about} was not refused, and its connection stands")

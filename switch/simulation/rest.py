@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from switch.simulation.caps import overgrown
+from switch.simulation.garble import SWALLOWS
 
 if TYPE_CHECKING:
     from switch.simulation.world import World
@@ -73,9 +74,11 @@ def impossible(world: "World") -> Iterator[tuple[str, str]]:
 
 def standing(world: "World") -> frozenset[int]:
     """Connections of acquirers over which nothing can have been lost."""
+    swallowed = {one.link for one in world.asked.garbled if one.kind in SWALLOWS}
     return frozenset(
         link.number
         for acquirer in world.acquirers
         for link in acquirer.links
         if link is not None and link.ready and not link.transport.out.dark
+        if link.number not in swallowed
     )

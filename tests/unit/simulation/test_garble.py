@@ -71,6 +71,7 @@ def test_one_that_was_refused_once_or_whose_connection_went_is_sound() -> None:
 
 def test_one_that_touched_something_or_had_no_outcome_breaks_the_rule() -> None:
     assert "D11" in judged(one(told=[]))
+    assert "D11" in judged(one(told=[], kind="length huge"))
     assert "D11" in judged(one(told=["00"]))
     assert "D11" in judged(one(told=["30", "30"]))
     record = accepted(2, kind="DECLINED", lsn=3, stan=900_001)
