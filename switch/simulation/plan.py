@@ -271,7 +271,7 @@ SHARE_OF: Final = {
     "flip": 2.0,
     "old_record": 2.0,
     "gateway_kill": 3.0,
-    "garble": 0.2,
+    "garble": 0.5,
     "garbled_answer": 0.08,
     "slow_disk": 1.0,
     "disconnect": 0.05,
