@@ -9,14 +9,18 @@ which ends the process.
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from switch.engine.ports import Delivering, Forwarding, Owed, StandIn
 from switch.errors import EncodeError, JournalError, UsageError
+from switch.journal.query import shown_id
 from switch.link.window import Window
 from switch.model.end import JOURNAL, KEY_TAKEN, REFUSED
 from switch.model.response import SYSTEM_ERROR
 from switch.model.state import UNSETTLED, Cause, ReversalEffect
 from switch.native import journal, walk
 from switch.runtime.clock import BusinessDay, wall_ns
+from switch.runtime.fault import places
 from switch.runtime.member import Acquirer, Bank
 
 if TYPE_CHECKING:
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from switch.wire import Message
 
 __all__ = ["Gate"]
+
+log = structlog.get_logger("engine")
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -334,6 +340,12 @@ class Gate:
             if not self._native.deliver(owed, slot, repeat):
                 return Delivering.DOWN
         except (EncodeError, UsageError):
+            return Delivering.UNFIT
+        except Exception as error:  # noqa: BLE001 - see below
+            # Our own fault. Built before anything of it is kept, so nothing is half done; ended by
+            # it, each life of the worker would send this one first, and end by it again.
+            id_ = shown_id(owed.txn)
+            log.error("delivery.fault", id=id_, error=type(error).__name__, at=places(error))  # noqa: TRY400
             return Delivering.UNFIT
         bank.matcher.delivery_sent(owed)
         # A repeat stands on a record that is durable already: no sync will come for it.
