@@ -152,8 +152,8 @@ class Framer:
         place (the stream goes on behind it); of one chunk 41 of them at most, and then nothing more. Raises
         switch.errors.FramingError when the stream itself is lost: close the link."""
     def queue(self, data: bytes, now_ns: int) -> int:
-        """Cuts and keeps whole frames without looking into them; how many wait now. Raises as `feed`; what came before
-        the fault still waits."""
+        """Keeps what has come without looking into it, in one piece; how many whole frames wait now. Raises as `feed`;
+        what came before the fault still waits. A stream is either queued or fed."""
     def take(self, requests_max: int, frames_max: int) -> list[Message | Exception | KeepAlive]:
         """The frames that have waited longest, decoded as by `feed`: at most `frames_max`, and up to the one that
         would be new request number `requests_max` + 1. New requests have an MTI of class 1 or 2 and function 0."""

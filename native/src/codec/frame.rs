@@ -131,6 +131,34 @@ impl Framing {
         }
     }
 
+    /// The announced body length of at most `body_max`; `offset` is where it stands in the stream.
+    #[inline]
+    pub(super) fn announced(
+        &self,
+        prefix: &[u8],
+        body_max: usize,
+        offset: u64,
+    ) -> Result<usize, FramingFault> {
+        match self.read(prefix) {
+            Some(length) if length <= body_max as u64 => Ok(length as usize),
+            Some(length) => Err(self.fault(format!("length {length}"), prefix, body_max, offset)),
+            None => {
+                let found = "bytes that are no length".to_owned();
+                Err(self.fault(found, prefix, body_max, offset))
+            }
+        }
+    }
+
+    #[cold]
+    fn fault(&self, found: String, prefix: &[u8], body_max: usize, offset: u64) -> FramingFault {
+        FramingFault {
+            offset,
+            found,
+            expected: format!("{} length of at most {body_max} bytes", self.name),
+            prefix: prefix.to_vec(),
+        }
+    }
+
     /// Leaves room for the length; `close` fills it in.
     #[inline]
     pub fn open(&self, out: &mut Vec<u8>) -> usize {
@@ -268,24 +296,7 @@ impl Framer {
 
     #[inline]
     fn length(&self, prefix: &[u8]) -> Result<usize, FramingFault> {
-        match self.framing.read(prefix) {
-            Some(length) if length <= self.body_max as u64 => Ok(length as usize),
-            Some(length) => Err(self.fault(format!("length {length}"), prefix)),
-            None => Err(self.fault("bytes that are no length".to_owned(), prefix)),
-        }
-    }
-
-    #[cold]
-    fn fault(&self, found: String, prefix: &[u8]) -> FramingFault {
-        FramingFault {
-            offset: self.consumed,
-            found,
-            expected: format!(
-                "{} length of at most {} bytes",
-                self.framing.name, self.body_max
-            ),
-            prefix: prefix.to_vec(),
-        }
+        self.framing.announced(prefix, self.body_max, self.consumed)
     }
 
     /// Bytes held of the unfinished frame.

@@ -5,7 +5,7 @@ use crate::codec::name::Name;
 use crate::codec::value::decimal;
 
 /// Marks a field that is not there; no field of a key is that long.
-const ABSENT: u16 = u16::MAX;
+pub(super) const ABSENT: u16 = u16::MAX;
 
 impl Message {
     /// Appends what identifies this request at its acquirer: class (the MTI's second digit, so a repeat and a
@@ -93,24 +93,32 @@ fn advises([_, class, function, _]: [u8; 4]) -> bool {
 /// one, whether it asks or tells. Source: ISO 8583:2021 annex F (the trace number matches messages of one exchange:
 /// request, repeat and response; advice, repeat and response).
 #[inline]
-fn class_of(mti: [u8; 4]) -> u8 {
+pub(super) fn class_of(mti: [u8; 4]) -> u8 {
     let [_, class, _, _] = mti;
     if advises(mti) { class | ADVICE } else { class }
 }
 
 /// Institution codes are compared without leading zeros: field 32 is sent as it is, original data zero-filled.
 fn significant(name: Name, value: &[u8]) -> &[u8] {
-    if matches!(name, Name::AcquirerCode | Name::ForwarderCode) {
-        let zeros = value.iter().take_while(|&&byte| byte == b'0').count();
-        value.get(zeros..).unwrap_or(&[])
+    if is_stripped(name) {
+        value.get(zeros(value)..).unwrap_or(&[])
     } else {
         value
     }
 }
 
-/// Appends one field of a key.
+/// Whether a value is compared without leading zeros.
+pub(super) fn is_stripped(name: Name) -> bool {
+    matches!(name, Name::AcquirerCode | Name::ForwarderCode)
+}
+
+/// Leading zeros.
 #[inline]
-pub(super) fn push(out: &mut Vec<u8>, name: Name, value: Option<&[u8]>) {
+pub(super) fn zeros(value: &[u8]) -> usize {
+    value.iter().take_while(|&&byte| byte == b'0').count()
+}
+
+fn push(out: &mut Vec<u8>, name: Name, value: Option<&[u8]>) {
     push_value(out, value.map(|value| significant(name, value)));
 }
 

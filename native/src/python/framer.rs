@@ -40,7 +40,7 @@ impl PyFramer {
             guard: guard.map(|guard| Arc::clone(&guard.0)),
             dialect: Arc::clone(dialect.shared()),
             framer: Framer::new(dialect.shared().framing, frame_bytes_max),
-            backlog: Backlog::default(),
+            backlog: Backlog::new(dialect.shared().framing, frame_bytes_max),
         }
     }
 
@@ -75,15 +75,8 @@ impl PyFramer {
     }
 
     fn queue(&mut self, py: Python<'_>, data: &[u8], now_ns: u64) -> PyResult<usize> {
-        let backlog = &mut self.backlog;
-        let fed = self.framer.feed(data, now_ns, |content, received_ns| {
-            let came = Came {
-                received_ns,
-                complete_ns: now_ns,
-            };
-            backlog.push(content, came);
-        });
-        fed.map_err(|fault| framing_error(py, &fault))?;
+        let added = self.backlog.add(data, now_ns);
+        added.map_err(|fault| framing_error(py, &fault))?;
         Ok(self.backlog.len())
     }
 
@@ -135,12 +128,14 @@ impl PyFramer {
 
     #[getter]
     fn buffered(&self) -> usize {
-        self.framer.buffered()
+        self.framer.buffered() + self.backlog.buffered()
     }
 
     #[getter]
     fn first_byte_ns(&self) -> u64 {
-        self.framer.first_byte_ns()
+        self.framer
+            .first_byte_ns()
+            .max(self.backlog.first_byte_ns())
     }
 }
 

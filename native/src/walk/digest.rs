@@ -24,11 +24,7 @@ pub struct Digester {
 impl Digester {
     /// `index` gives the keys for requests and bodies, `card` the one for cards.
     pub fn new(index: [u8; 16], card: [u8; 16]) -> Digester {
-        let derive = |use_of: &[u8]| {
-            SipHasher24of128::new_with_key(&index)
-                .hash(use_of)
-                .as_bytes()
-        };
+        let derive = |use_of: &[u8]| digest(&index, use_of);
         Digester {
             request: derive(b"request"),
             body: derive(b"body"),
@@ -39,26 +35,37 @@ impl Digester {
     /// Digest of a request key: who asks, and the codec's key material.
     #[inline]
     pub fn request(&self, material: &[u8]) -> Digest {
-        SipHasher24of128::new_with_key(&self.request)
-            .hash(material)
-            .as_bytes()
+        digest(&self.request, material)
     }
 
     /// Digest of the dialect's body fields.
     #[inline]
     pub fn body(&self, fields: &[u8]) -> Digest {
-        SipHasher24of128::new_with_key(&self.body)
-            .hash(fields)
-            .as_bytes()
+        digest(&self.body, fields)
     }
 
     /// Reference of a card number given in digits.
     #[inline]
     pub fn card(&self, pan: &[u8]) -> CardRef {
-        SipHasher24::new_with_key(&self.card)
+        let [low, high] = halves(&self.card);
+        SipHasher24::new_with_keys(low, high)
             .hash(pan)
             .to_le_bytes()
     }
+}
+
+/// As bytes, low half first.
+#[inline]
+fn digest(key: &[u8; 16], bytes: &[u8]) -> Digest {
+    let [low, high] = halves(key);
+    let hash = SipHasher24of128::new_with_keys(low, high).hash(bytes);
+    hash.as_u128().to_le_bytes()
+}
+
+#[inline]
+fn halves(key: &[u8; 16]) -> [u64; 2] {
+    let whole = u128::from_le_bytes(*key);
+    [whole as u64, (whole >> 64) as u64]
 }
 
 impl Drop for Digester {
@@ -88,6 +95,16 @@ mod tests {
             Digester::new([3; 16], [2; 16]).request(b"abc"),
         ] {
             assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn digests_are_those_of_the_library_that_journals_were_written_with() {
+        let key: [u8; 16] = std::array::from_fn(|at| at as u8);
+        for length in [0, 1, 7, 8, 63, 64] {
+            let text: Vec<u8> = (0..length).collect();
+            let expected = SipHasher24of128::new_with_key(&key).hash(&text).as_bytes();
+            assert_eq!(digest(&key, &text), expected);
         }
     }
 

@@ -219,16 +219,34 @@ impl Memory {
         (known && entry.body == *body).then_some(entry.state)
     }
 
-    /// As `key_of`, of a key whose material `write` appends; asks for what is known of the key to be at hand when it is
-    /// looked for.
+    /// Adds the material of another key, which `write` appends, to that of those before; where it ends. `fresh`: it is the
+    /// first.
     #[inline]
-    pub fn key_at_hand(&mut self, institution: u16, write: impl FnOnce(&mut Vec<u8>)) -> Digest {
-        self.open_key(institution);
+    pub fn add_key(
+        &mut self,
+        fresh: bool,
+        institution: u16,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> usize {
+        if fresh {
+            self.scratch.clear();
+        }
+        self.name_key(institution);
         write(&mut self.scratch);
-        let key = self.digester.request(&self.scratch);
-        self.table.prefetch(&key);
-        self.turned_away.prefetch(&key);
-        key
+        self.scratch.len()
+    }
+
+    /// Digests of what was added, whose ends are these. Asks for what is known of each key to be at hand when it is looked
+    /// for. One behind the other they overlap: each is a long chain of steps that wait for one another.
+    pub fn keys_at_hand(&self, ends: &[usize], keys: &mut [Digest]) {
+        let mut from = 0;
+        for (key, end) in keys.iter_mut().zip(ends) {
+            let material = self.scratch.get(from..*end).unwrap_or(&[]);
+            from = *end;
+            *key = self.digester.request(material);
+            self.table.prefetch(key);
+            self.turned_away.prefetch(key);
+        }
     }
 
     /// Digest of the key of the original that a reversal names; None when it names none.
@@ -246,11 +264,16 @@ impl Memory {
 
     /// Key material begins with who asks, its length before it, so that no two askers and keys give the same bytes.
     fn open_key(&mut self, institution: u16) {
+        self.scratch.clear();
+        self.name_key(institution);
+    }
+
+    #[inline]
+    fn name_key(&mut self, institution: u16) {
         let name = self
             .institutions
             .get(usize::from(institution))
             .map_or("", |i| i.name.as_str());
-        self.scratch.clear();
         self.scratch
             .push(u8::try_from(name.len()).unwrap_or(u8::MAX));
         self.scratch.extend_from_slice(name.as_bytes());

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use super::digest::Digest;
 use super::figures::{Outcome, class_of};
 use super::gate::{Carried, Gate, GateError, Ticket, Waiting};
 use super::hold::{Role, SlotId};
@@ -149,9 +148,10 @@ struct Means<'a> {
     out: &'a mut Vec<u8>,
 }
 
-/// Requests of one class that are answered together: the key of each, what it is, and where its answer ends.
+/// Requests of one class that are answered together: where the material of its key ends, what it is, and where its
+/// answer ends.
 struct Handful {
-    keys: [Digest; TOGETHER],
+    materials: [usize; TOGETHER],
     found: [(Kind, usize); TOGETHER],
     count: usize,
     class: Option<usize>,
@@ -160,7 +160,7 @@ struct Handful {
 impl Default for Handful {
     fn default() -> Handful {
         Handful {
-            keys: [[0; 16]; TOGETHER],
+            materials: [0; TOGETHER],
             found: [(Kind::Unknown, 0); TOGETHER],
             count: 0,
             class: None,
@@ -192,18 +192,19 @@ impl Handful {
             let Some(seen) = stencil.look(content) else {
                 return Ended::Closer;
             };
-            let key = means.memory.key_at_hand(means.institution, |out| {
+            let fresh = self.count == 0;
+            let material = means.memory.add_key(fresh, means.institution, |out| {
                 stencil.key_material(content, &seen, now_s, out);
             });
             if !stencil.answer(means.leg, &means.answered, content, &seen, means.out) {
                 return Ended::Closer;
             }
             let places = (
-                self.keys.get_mut(self.count),
+                self.materials.get_mut(self.count),
                 self.found.get_mut(self.count),
             );
-            if let (Some(its), Some(found)) = places {
-                *its = key;
+            if let (Some(end), Some(found)) = places {
+                *end = material;
                 *found = (seen.kind, means.out.len());
                 self.count += 1;
             }
@@ -212,10 +213,6 @@ impl Handful {
             0 => Ended::Done,
             _ => Ended::Full,
         }
-    }
-
-    fn made(&self) -> impl Iterator<Item = (&Digest, &(Kind, usize))> {
-        self.keys.iter().zip(&self.found).take(self.count)
     }
 }
 
@@ -292,8 +289,11 @@ impl<T: Ticket> Gate<T> {
             out: buffer,
         };
         let mut ended = handful.gather(line, &mut means, refusing, most);
+        let mut keys = [[0; 16]; TOGETHER];
+        let materials = handful.materials.get(..handful.count).unwrap_or(&[]);
+        memory.keys_at_hand(materials, &mut keys);
         let (mut count, mut end) = (0, start);
-        for (key, (kind, to)) in handful.made() {
+        for (key, (kind, to)) in keys.iter().zip(&handful.found).take(handful.count) {
             let known = memory.table.find(key).is_some()
                 || !memory.turned_away.tell(key, told, refusing.now_s);
             if known {

@@ -1,5 +1,6 @@
 //! Answers to all requests with one bitmap: what is written once, and which runs of the request are taken over.
 
+use super::paste::Paste;
 use super::pieces::{Place, Point};
 use super::{Seen, Stencil};
 use crate::codec::encode::Writer;
@@ -68,14 +69,18 @@ impl Stencil {
             return false;
         };
         let start = out.len();
-        out.reserve(form.written.len() + content.len());
+        let mut paste = Paste::behind(out, form.written.len() + content.len());
         for chunk in &form.chunks {
-            let bytes = match *chunk {
-                Chunk::Written { from, to } => form.written.get(usize::from(from)..usize::from(to)),
-                Chunk::Taken { from, to } => content.get(from.at(&seen.ends)..to.at(&seen.ends)),
-            };
-            out.extend_from_slice(bytes.unwrap_or(&[]));
+            match *chunk {
+                Chunk::Written { from, to } => {
+                    paste.put(&form.written, usize::from(from), usize::from(to));
+                }
+                Chunk::Taken { from, to } => {
+                    paste.put(content, from.at(&seen.ends), to.at(&seen.ends));
+                }
+            }
         }
+        paste.close();
         let closed = form.framing.close(out, start);
         if !closed {
             out.truncate(start);

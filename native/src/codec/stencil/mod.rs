@@ -7,6 +7,7 @@
 //! (`decode`), which says the same of every request that a stencil takes.
 
 mod answer;
+mod paste;
 mod pieces;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod tests;
 use std::sync::Arc;
 
 use self::answer::Form;
+use self::paste::Paste;
 use self::pieces::{Ends, Holds, Pieces, Place, STEPS_MAX, Step};
 use crate::codec::axis::Length;
 use crate::codec::charset::Type;
@@ -58,8 +60,9 @@ const AMOUNT_DIGITS_MAX: u16 = 18;
 /// A field of the key.
 #[derive(Clone, Copy, Debug)]
 struct Part {
-    name: Name,
     place: Option<Place>,
+    /// Zeros in front do not count.
+    significant: bool,
 }
 
 /// What the table of kinds says of the three fields that it asks for.
@@ -84,6 +87,8 @@ pub struct Stencil {
     amount: Option<Place>,
     places: Vec<Place>,
     key: Vec<Part>,
+    /// Longest key material.
+    key_bytes_max: usize,
     /// Which of `key` is the transmission time.
     time: Option<usize>,
     verdict: Option<Verdict>,
@@ -132,10 +137,11 @@ impl Stencil {
             return None;
         }
         let part = |&name: &Name| Part {
-            name,
             place: named(name),
+            significant: key::is_stripped(name),
         };
         let names = &dialect.keys.request;
+        let key: Vec<Part> = names.iter().map(part).collect();
         Some(Stencil {
             dialect: Arc::clone(dialect),
             head_bytes: head.at as u8,
@@ -144,7 +150,8 @@ impl Stencil {
             has_pin: named(Name::PinBlock).is_some(),
             asked,
             amount,
-            key: names.iter().map(part).collect(),
+            key_bytes_max: key_bytes_max(&key),
+            key,
             time: names
                 .iter()
                 .position(|name| *name == Name::TransmissionTime),
@@ -234,24 +241,40 @@ impl Stencil {
     #[inline]
     pub fn key_material(&mut self, content: &[u8], seen: &Seen, now_s: i64, out: &mut Vec<u8>) {
         let ends = &seen.ends;
-        out.push(self.mti[1]);
+        let year = self.dialect.keys.dated.then(|| {
+            let year = self.year_of(content, ends, now_s);
+            year.to_le_bytes()
+        });
+        let mut paste = Paste::behind(out, self.key_bytes_max);
+        paste.few([key::class_of(self.mti)]);
         for part in &self.key {
             match &part.place {
                 Some(place) if place.hot.plain => {
-                    key::push(out, part.name, place.wire(content, ends));
+                    let (from, to) = (place.value.at(ends), place.to.at(ends));
+                    let from = match part.significant {
+                        true => from + key::zeros(content.get(from..to).unwrap_or(&[])),
+                        false => from,
+                    };
+                    paste.few(((to - from) as u16).to_le_bytes());
+                    paste.put(content, from, to);
                 }
                 Some(place) => {
                     let mut normal = Vec::new();
                     place.read(content, ends, &mut normal);
-                    key::push(out, part.name, Some(&normal));
+                    let from = match part.significant {
+                        true => key::zeros(&normal),
+                        false => 0,
+                    };
+                    paste.few(((normal.len() - from) as u16).to_le_bytes());
+                    paste.put(&normal, from, normal.len());
                 }
-                None => key::push(out, part.name, None),
+                None => paste.few(key::ABSENT.to_le_bytes()),
             }
         }
-        if self.dialect.keys.dated {
-            let year = self.year_of(content, ends, now_s);
-            out.extend_from_slice(&year.to_le_bytes());
+        if let Some(year) = year {
+            paste.few(year);
         }
+        paste.close();
     }
 
     #[inline]
@@ -285,6 +308,15 @@ fn cut(dialect: &Dialect, bits: u128) -> Option<(Vec<Step>, Vec<Place>)> {
     }
     let places = pieces.places();
     Some((pieces.steps, places))
+}
+
+/// Class, year, and each field behind its length.
+fn key_bytes_max(key: &[Part]) -> usize {
+    let widths = key.iter().map(|part| {
+        let place = part.place.as_ref();
+        2 + place.map_or(0, |place| usize::from(place.hot.length.max()))
+    });
+    1 + 2 + widths.sum::<usize>()
 }
 
 /// Its first two characters are there, and can be told without reading all of it.
