@@ -313,7 +313,7 @@ class Driver:
                     log.info("link.open", member=connection.member.name, slot=connection.slot)
                     self._refresh(connection)
                 case Shut():
-                    connection.open = False
+                    connection.shut()
                     self._refresh(connection)
                 case Disconnect(reason):
                     self._closing.append((connection, reason))

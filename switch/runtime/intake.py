@@ -23,7 +23,8 @@ bounded by connections; one that stays so for `OVERRUN_MAX_NS` is closed.
 
 While more comes than can be served, one call refuses on all connections of an acquirer, and each of
 them rests for `REST_S` after it was read, so that one system call brings many requests and another
-takes many answers away.
+takes many answers away. They are woken one after the other: a tick that read them all would be what
+a quiet acquirer waits for.
 
 What has waited in the kernel before it was read is not known here; it is that rest at most, and the
 length of a tick.
@@ -41,18 +42,20 @@ from switch.runtime.transport import Paused
 if TYPE_CHECKING:
     from switch.runtime.driver import Driver
     from switch.runtime.member import Acquirer
+    from switch.wire import Framer
 
 __all__ = ["OVERRUN_MAX_NS", "QUEUE_BYTES_MAX", "Intake"]
 
 QUANTUM: Final = 16
 """Requests of one acquirer in one turn: a quarter of a millisecond, so that with ten noisy ones a
 quiet one waits for two or three."""
-SLICE_NS: Final = 1_000_000
-"""Of one tick. Longer ones cost fewer system calls a request, and delay everybody's answers."""
-SHED_MAX: Final = 512
-"""Refused in one go, about as long as a turn takes."""
-SHED_COST: Final = 16
-"""So many refusals count as one request in a turn."""
+SLICE_NS: Final = 400_000
+"""Of one tick. Longer ones cost fewer system calls a request, and delay everybody's answers: with
+1 ms instead a quiet acquirer's p99 beside an overload was half as long again, and no more was
+served."""
+SHED_MAX: Final = 256
+"""Refused in one turn, about as long as serving its requests takes: whatever is to be refused, half
+of the time serves. What cannot be refused waits, and then is not read."""
 HELD_MAX: Final = 512
 """Frames that wait for the journal beyond which no new requests are taken, from anybody: those that
 were taken must not hide from shedding what waits. Two an authorisation, so some 3 ms of what one
@@ -60,10 +63,13 @@ core does; at a disk whose sync takes 10 ms it is 25,000 authorisations a second
 BATCH_SHARE: Final = 4
 """Once the first has waited too long, those are refused with it that will have within this part of
 the limit: one call refuses many."""
-REST_S: Final = 0.010
+REST_S: Final = 0.025
 """A connection of an acquirer that sends more than can be served is not read for so long after each
-piece: reading, a look, and a write of the answers cost as much each time as several refusals. It is
-waiting that is not seen, so it is no longer than `wait_target_ms` commonly is."""
+piece: reading, a look, and a write of the answers cost as much each time as 17 refusals. It is
+waiting that is not seen."""
+REST_NS: Final = round(REST_S * 1e9)
+WAKE_S: Final = 0.001
+"""Those that rest are woken in small lots, so that no tick has to read them all."""
 FRAMES_MAX: Final = 64
 """Looked at in one go, reversals and the like included."""
 QUEUE_BYTES_MAX: Final = 65_536
@@ -71,6 +77,7 @@ QUEUE_BYTES_MAX: Final = 65_536
 top of it."""
 OVERRUN_MAX_NS: Final = 30_000_000_000
 """A connection that was never below half of that for so long is closed."""
+
 
 _ALL: Final = (1 << 64) - 2
 """Later than any frame."""
@@ -82,7 +89,7 @@ class Intake:
     def __init__(self, driver: "Driver") -> None:
         self._driver = driver
         self._turns: deque[Acquirer] = deque()
-        self._resting: list[Waiting] = []
+        self._resting: deque[tuple[int, Waiting]] = deque()
 
     @property
     def waiting(self) -> bool:
@@ -100,7 +107,7 @@ class Intake:
         a quiet acquirer never stands behind a backlog."""
         connection.queued = True
         lane = acquirer.lane
-        lane.connections.append(connection)
+        lane.add(connection, now_ns)
         if not lane.queued:
             lane.queued = True
             lane.patience.emptied(now_ns)
@@ -112,25 +119,29 @@ class Intake:
             return
         connection.queued = False
         lane = acquirer.lane
-        if connection in lane.connections:
-            lane.connections.remove(connection)
+        lane.discard(connection)
         if lane.queued and not lane.connections:
             lane.queued = False
             lane.patience.emptied(monotonic_ns())
             self._turns.remove(acquirer)
 
-    def rest(self, connection: Waiting) -> None:
-        """A connection of which enough waits is not read for a moment; all that rest begin again
-        together."""
+    def rest(self, connection: Waiting, now_ns: int) -> None:
+        """A connection of which enough waits is not read for a moment."""
         if not self._resting:
             self._driver.loop.call_later(REST_S, self._wake)
-        self._resting.append(connection)
+        self._resting.append((now_ns + REST_NS, connection))
         connection.pause_reading(Paused.RESTING)
 
     def _wake(self) -> None:
-        resting, self._resting = self._resting, []
-        for connection in resting:
-            connection.resume_reading(Paused.RESTING)
+        """The longest resting are read again, as many as keep all of them to their time."""
+        resting, now_ns = self._resting, monotonic_ns()
+        for _ in range(1 + int(len(resting) * WAKE_S / REST_S)):
+            if not resting or resting[0][0] > now_ns:
+                break
+            resting.popleft()[1].resume_reading(Paused.RESTING)
+        if resting:
+            wait_s = max(WAKE_S, (resting[0][0] - now_ns) / 1e9)
+            self._driver.loop.call_later(wait_s, self._wake)
 
     def serve(self) -> bool:
         """Turns until nothing waits, all are at a limit, or the slice is used up; True when it was
@@ -163,7 +174,7 @@ class Intake:
         pass. False when nothing could be done."""
         lane = acquirer.lane
         connections = lane.connections
-        strangers = [one for one in connections if not one.open]
+        strangers = [one for one in connections if not one.open] if lane.strangers else ()
         for connection in strangers:
             # A stranger's requests cost an answer each, and only a handful of them.
             self._handle(connection, QUANTUM, now_ns, now_s)
@@ -171,9 +182,7 @@ class Intake:
         if refused or passed or strangers:
             self._settle(lane)
         done = bool(refused or passed or strangers)
-        if refused < SHED_MAX:
-            left = QUANTUM - passed - refused // SHED_COST
-            done = self._take(acquirer, left, now_ns, now_s) or done
+        done = self._take(acquirer, QUANTUM - passed, now_ns, now_s) or done
         if not connections:
             lane.patience.emptied(now_ns)
         return done
@@ -182,8 +191,8 @@ class Intake:
         """One call looks at all connections of an acquirer: refuses what has waited too long, and
         finds what stands in front and may not wait. That is handled. How many of either."""
         lane, driver = acquirer.lane, self._driver
-        opened = [one for one in lane.connections if one.open]
         bucket = lane.bucket
+        full = acquirer.in_flight >= acquirer.in_flight_max
         if bucket.rate and bucket.level(now_ns) <= 0:
             late_ns = before_ns = _ALL
             limit_ns = 0
@@ -192,11 +201,16 @@ class Intake:
             limit_ns = lane.patience.limit_ns(now_ns)
             late_ns = now_ns - limit_ns
             before_ns = late_ns + limit_ns // BATCH_SHARE
-            reason = "delay" if acquirer.in_flight < acquirer.in_flight_max else "in_flight"
+            reason = "in_flight" if full else "delay"
+            if lane.since_ns > before_ns and not full and driver.native.recorded < HELD_MAX:
+                # Nothing can be late, and whatever may not wait has room like all else.
+                lane.resting = limit_ns < lane.patience.interval_ns
+                return 0, 0
         lane.resting = limit_ns < lane.patience.interval_ns
+        framers, slots, connections = self._opened(lane)
         kinds, passing = driver.native.shed(
-            [one.framer for one in opened],
-            [one.slot for one in opened],
+            framers,
+            slots,
             late_ns,
             before_ns,
             SHED_MAX,
@@ -212,15 +226,22 @@ class Intake:
             lane.shed[reason] += count
             driver.gate.urgent = True
         passed = 0
-        for at in passing:
+        for connection in [connections[at] for at in passing]:
             # A reversal, a repeat, or something that is not in order.
-            connection = opened[at]
             if connection.queued:
                 late = connection.framer.oldest_ns < late_ns
                 passed += self._handle(
                     connection, int(late), now_ns, now_s, 1 if late else FRAMES_MAX
                 )
         return count, passed
+
+    def _opened(self, lane: Lane) -> "tuple[list[Framer], list[int], list[Waiting]]":
+        """Those that may be refused something. Mostly that is all of them."""
+        if not lane.strangers:
+            return lane.framers, lane.slots, lane.connections
+        opened = [one for one in lane.connections if one.open]
+        lane.strangers = len(opened) < len(lane.connections)
+        return [one.framer for one in opened], [one.slot for one in opened], opened
 
     def _take(self, acquirer: "Acquirer", left: int, now_ns: int, now_s: int) -> bool:
         """Serves what the limits leave room for; whether there was anything."""
@@ -237,14 +258,18 @@ class Intake:
                 room = min(room, bucket.level(now_ns))
             if room <= 0:
                 break
-            connection = connections.popleft()
+            if lane.at >= len(connections):
+                lane.at = 0
+            connection = connections[lane.at]
             before = acquirer.messages_in[:] if bucket.rate else None
             count = self._handle(connection, room, now_ns, now_s)
             if before is not None:
                 after = acquirer.messages_in
                 bucket.take(sum(after[kind] - before[kind] for kind in FORWARDED))
             if self._stays(connection):
-                connections.append(connection)
+                lane.at += 1
+            else:
+                lane.discard(connection)
             left -= count
             idle = 0 if count else idle + 1
             done = done or count > 0
@@ -252,11 +277,9 @@ class Intake:
 
     def _settle(self, lane: Lane) -> None:
         """Connections with nothing left leave the turns."""
-        connections = lane.connections
-        kept = [one for one in connections if self._stays(one)]
-        if len(kept) < len(connections):
-            connections.clear()
-            connections.extend(kept)
+        for at in range(len(lane.connections) - 1, -1, -1):
+            if not self._stays(lane.connections[at]):
+                lane.remove(at)
 
     def _stays(self, connection: Waiting) -> bool:
         """Whether a connection has something left that waits. It is read again when little is."""

@@ -252,7 +252,7 @@ class AcquirerConnection(_Spoken):
                 self._full_ns = now_ns
                 self.pause_reading(Paused.QUEUE_FULL)
             if self._acquirer.lane.resting:
-                driver.intake.rest(self)
+                driver.intake.rest(self, now_ns)
             if not driver.armed:
                 driver.arm()
 
@@ -277,6 +277,10 @@ class AcquirerConnection(_Spoken):
                     self._rare(item, now_ns, now_s)
         except Exception as error:  # noqa: BLE001 - the driver tells a peer's fault from ours
             driver.broken(self, error)
+
+    def shut(self) -> None:
+        super().shut()
+        self._acquirer.lane.strangers = True
 
     def tick(self, now_ns: int, now_s: int) -> None:
         """Also whether it sent too much for too long."""

@@ -205,6 +205,10 @@ class Connection(asyncio.Protocol):
         engine."""
         raise NotImplementedError
 
+    def shut(self) -> None:
+        """Financial traffic may not pass any more."""
+        self.open = False
+
     def tick(self, now_ns: int, now_s: int) -> None:
         """Timers of this connection, about once a second."""
         raise NotImplementedError
