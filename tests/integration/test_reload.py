@@ -526,6 +526,42 @@ async def test_echo_interval_and_caps_are_live_on_links_that_stand(site: Site) -
     )
 
 
+RULE = """
+[[issuers.stand_in]]
+name = "{name}"
+when = ["unreachable", "circuit"]
+cards = ["plain"]
+currency = "156"
+amount_minor_max = 100000
+count_max = 4
+sum_minor_max = 100000
+"""
+
+
+async def test_rules_that_come_and_go_are_counted_by_name_and_hand_shakes_get_another_share(
+    site: Site,
+) -> None:
+    acquirer = await site.connect()
+    site.edit(
+        "in_flight_max = 512\n", "in_flight_max = 512\nsuspect_ms = 0" + RULE.format(name="first")
+    )
+    site.edit("[limits]\n", "[limits]\nhandshake_share_max = 40\n")
+    await site.reload()
+    assert site.rig.worker.certificates.pace.share_max == 40
+    await site.banks[0].stop()
+    await until(lambda: not site.rig.member("BANK01").ready, what="the bank is gone")
+    assert (await acquirer.ask(purchase(expiry="3012"))).get("response_code") == "00"
+    site.edit('name = "first"', 'name = "second"')
+    await site.reload()
+    for _ in range(2):
+        assert (await acquirer.ask(purchase(expiry="3012"))).get("response_code") == "00"
+
+    def stood(rule: str) -> int:
+        return site.counter(f'stand_in_total{{issuer="BANK01",rule="{rule}",result="stood"}}')
+
+    await until(lambda: (stood("first"), stood("second")) == (1, 2), what="counted by name")
+
+
 def ready_links(bank: Any) -> Any:
     return lambda: len(bank.ready)
 
