@@ -15,6 +15,7 @@ import msgspec
 
 from switch.errors import OperatorError, TapswitchError
 from switch.native import codec, hook
+from switch.simulation.crowd import crowded
 from switch.simulation.plan import FAULTS, MIDDLE, MOMENTS_AIMED, ORDERS, Aim, Plan, draw
 from switch.simulation.script import KINDS
 
@@ -76,7 +77,8 @@ def plan_of(case: Case) -> Plan:
     """The plan that a case names."""
     if case.plan is not None:
         return case.plan.without(mutant=case.mutant)
-    plan = draw(case.seed, case.transactions, tuple(point for point, _ in hook.points()))
+    points = tuple(point for point, _ in hook.points())
+    plan = crowded(draw(case.seed, case.transactions, points))
     faults = {name: share for name, share in plan.faults.items() if name not in case.without}
     aims: tuple[Aim, ...] = tuple(
         aim for place, aim in enumerate(plan.aims) if f"aim:{place}" not in case.without

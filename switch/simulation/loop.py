@@ -82,6 +82,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Virtual monotonic nanoseconds."""
         return self._now_ns
 
+    def spend(self, seconds: float) -> None:
+        """Time passes while a callback works: whatever is due by then comes late."""
+        if seconds > 0:
+            self._now_s += seconds
+            self._now_ns = max(self._now_ns, round(self._now_s * SECOND))
+            self._advanced(self._now_ns)
+
     def call_at(  # type: ignore[override]
         self, when: float, callback: Any, *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:

@@ -15,6 +15,7 @@ import msgspec
 from switch.model.kind import Kind
 from switch.model.state import KeyState, ReversalEffect
 from switch.simulation.broken import Broken
+from switch.simulation.crowd import crowd_rules
 from switch.simulation.fold import OPEN, Kept, Recorded
 from switch.simulation.garble import garble_rules
 from switch.simulation.issuer import MOVES, Bank
@@ -502,6 +503,7 @@ RULES: Final[Sequence[Callable[[Evidence], Iterator[Broken]]]] = (
     _taps,
     token_rules,
     garble_rules,
+    crowd_rules,
     _allowances,
     _totals,
 )

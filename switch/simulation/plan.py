@@ -217,6 +217,8 @@ class Plan(
     """Latencies, waits and the speed of the disk do not vary."""
     stand_in: int = 0
     """Approvals in a bank's name that a card may have in a day; 0: there is no stand-in."""
+    crowd: int = 0
+    """Of the second acquirer, so many times what the node can do; 0: work takes no time."""
     hours_off: int = 0
     """The machine is off for so long before its audit, with something owed; 0: it never is."""
     orders: int = 0

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from switch.simulation.chance import rounded, stream
+from switch.simulation.crowd import COST_US, NOISY_TIMES, QUIET_US
 from switch.simulation.plan import ACQUIRER_FAULTS, MOMENTS, Plan, Script
 
 __all__ = ["AMOUNTS", "CARDS", "KINDS", "MOMENTS", "Kind", "scripts"]
@@ -40,11 +41,26 @@ def scripts(plan: Plan) -> Iterator[Script]:
     if plan.script is not None:
         yield from plan.script
         return
+    if plan.crowd:
+        yield from _crowd(plan)
+        return
     workload = stream(plan.seed, "workload")
     at_us = 0
     for number in range(plan.transactions):
         yield _drawn(plan, number, workload.randrange(plan.acquirers), at_us)
         at_us += int(2 * plan.gap_us * workload.random())
+
+
+def _crowd(plan: Plan) -> Iterator[Script]:
+    """A quiet acquirer beside a noisy one, who offers a multiple of what the node can do."""
+    gap_us = COST_US / plan.crowd
+    noisy = plan.transactions * NOISY_TIMES
+    times = [(round(place * gap_us), 1) for place in range(noisy)]
+    times += [(at_us, 0) for at_us in range(QUIET_US // 2, round(noisy * gap_us), QUIET_US)]
+    for number, (at_us, acquirer) in enumerate(sorted(times)):
+        card, link = number % CARDS, number % plan.links
+        amount = AMOUNTS[number % len(AMOUNTS)]
+        yield Script(number, acquirer, at_us, "purchase", 0, card, amount, link)
 
 
 def _drawn(plan: Plan, number: int, acquirer: int, at_us: int) -> Script:

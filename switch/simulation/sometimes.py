@@ -35,6 +35,8 @@ SOMETIMES: Final[tuple[str, ...]] = (
     "checkpoint while reversals owed", "cut behind a checkpoint",
     "crashed: checkpoint.carried",
     "crashed: journal.rotate.after",
+    # A noisy acquirer beside a quiet one, and what was refused for it.
+    "crowd", "shed: delay",
     # A machine that was off for hours or days.
     "owed over days", "off within a day", "off for days", "asked after hours",
     "reversed, asked again after days",

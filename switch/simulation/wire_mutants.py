@@ -1,10 +1,11 @@
-"""Defects in what is made of frames that nobody can read."""
+"""Defects in what is made of frames that nobody can read, and in whose turn it is."""
 
 from collections.abc import Callable
 from typing import Any, Final
 
 from switch.errors import DecodeError, PeerError
 from switch.runtime.driver import Driver
+from switch.runtime.intake import Intake
 from switch.runtime.listener import AcquirerConnection, BankConnection
 from switch.simulation.instead import Mutant, instead
 
@@ -85,6 +86,12 @@ def unreadable_answer_taken(right: Any) -> Any:
             self.driver.run(effects, now_ns)
 
     return rare
+
+
+@_mutant(Intake, "_take")
+def turn_without_end(right: Any) -> Any:
+    """Whoever has his turn is served until nothing of his waits."""
+    return lambda self, acquirer, _left, *now: right(self, acquirer, 1 << 20, *now)
 
 
 @_mutant(Driver, "broken")

@@ -20,6 +20,7 @@ from switch.simulation.aims import Aims
 from switch.simulation.audit import REST_S, WARM_S, audit
 from switch.simulation.cast import acquirers_of, banks_of, gateway_of
 from switch.simulation.chance import Choices, rounded
+from switch.simulation.crowd import charging
 from switch.simulation.fold import Recorded, fold
 from switch.simulation.ground import (
     Shared,
@@ -553,8 +554,11 @@ def run(
     collects = gc.isenabled()
     gc.disable()
     try:
-        with mutants.applied(plan.mutant), guarded():
+        with mutants.applied(plan.mutant), guarded(), contextlib.ExitStack() as stack:
             world = World(plan, ground, trace)
+            if plan.crowd:
+                world.counts["crowd"] += 1
+                stack.enter_context(charging(world.loop))
             if made is not None:
                 made(world)
             return world.run()
