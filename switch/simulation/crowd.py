@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from switch.runtime.intake import QUANTUM, SHED_COST, SHED_MAX, Intake
+from switch.runtime.intake import Intake
 from switch.runtime.listener import AcquirerConnection
 from switch.simulation.broken import Broken
 from switch.simulation.chance import stream
@@ -25,15 +25,17 @@ __all__ = ["COST_US", "NOISY_TIMES", "QUIET_US", "charging", "crowd_rules", "cro
 
 COST_US: Final = 200
 """Of one message: five thousand a second."""
+REFUSALS: Final = 16
+"""That cost as much as one message."""
 QUIET_US: Final = 2_000
 """Between two requests of the quiet acquirer: a tenth of what the node can do."""
 NOISY_TIMES: Final = 6
 """Requests of the noisy one, for each transaction that a world has otherwise."""
-HOPS: Final = 8
-"""Times that a request passes the loop: taken, sent when it is durable, answered, and told when
-that is durable; and one more, for what else is there."""
-WAIT_US: Final = HOPS * (QUANTUM + SHED_MAX / SHED_COST) * COST_US
-"""A quiet request waits for one turn of the noisy one each time; banks and disk are quick."""
+IN_FLIGHT: Final = 512
+"""Of the noisy one, that may be under way."""
+WAIT_US: Final = IN_FLIGHT * COST_US
+"""A quiet request that waits longer has stood behind all of it. With turns it passes the loop some
+five times, each time behind one turn of the noisy one: sixty milliseconds were seen."""
 SHARE: Final = 0.05
 """Of all worlds."""
 
@@ -45,7 +47,7 @@ def crowded(plan: "Plan") -> "Plan":
         return plan
     return plan.without(
         crowd=rng.choice((2, 3, 5)), acquirers=2, links=rng.choice((1, 2, 3)), banks=1,
-        accepts=False, deadline_ms=600, timeout_ms=1_000, in_flight_max=512, stans=9_000,
+        accepts=False, deadline_ms=600, timeout_ms=1_000, in_flight_max=IN_FLIGHT, stans=9_000,
         grain_s=1, disk_us=(10, 100, 300), latency_us=(30, 80), taps=0.0, stand_in=0, orders=0,
         hours_off=0, segment_bytes=262_144, here=False, faults={}, aims=(),
     )  # fmt: skip
@@ -63,7 +65,7 @@ def charging(loop: VirtualLoop) -> Iterator[None]:
 
     def refused(self: Any, *args: Any) -> tuple[int, int]:
         count, passed = refuse(self, *args)
-        loop.spend(count * COST_US / SHED_COST * 1e-6)
+        loop.spend(count * COST_US / REFUSALS * 1e-6)
         return count, passed
 
     with instead(AcquirerConnection, "handle", charged), instead(Intake, "_refuse", refused):
