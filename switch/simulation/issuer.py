@@ -120,6 +120,8 @@ class Bank:
         self.counts: Counter[str] = Counter()
         self._server: Any = None
         self._deaf: dict[tuple[str, str], int] = {}
+        self._undone: Counter[str] = Counter()
+        """Reversals that came, by transaction."""
         self._auth = 0
         self._dialing = False
         self._down = False
@@ -365,7 +367,10 @@ class Bank:
             held.effects += bool(held.held)
             held.held = 0
         held.reversals.append(seen)
-        where = f"bank/{_number(message)}/undo/{len(held.reversals)}"
+        number = _number(message)
+        # The withdrawal of an advice has the reference of the request that is reversed.
+        self._undone[number] += 1
+        where = f"bank/{number}/undo/{self._undone[number]}"
         rng = stream(self.plan.seed, f"{self.name}/{where}/{seen.stan}/{seen.time}")
         acts = [name for name in ("deaf", "refuse_reversal") if self._chosen(rng, name)]
         drawn = (float(rng.randint(20, 2_000)), float(rng.randint(1, 6)), rounded(rng.random()))
