@@ -105,6 +105,7 @@ async def node(tmp_path: Path, bank: Bank) -> AsyncIterator[Shifted]:
     made.clock, made.library = Clock(tmp_path / "clock"), faketime()
     try:
         await made.start()
+        await lines_stand(made, 2)
         yield made
         assert await made.stop() == 0
         verified = await asyncio.to_thread(
@@ -120,6 +121,11 @@ async def node(tmp_path: Path, bank: Bank) -> AsyncIterator[Shifted]:
             peer.abort()
         await made.end()
         print(made.text()[-6_000:])  # noqa: T201 - shown when the test fails
+
+
+async def lines_stand(node: Node, opened: int) -> None:
+    """A worker is ready before its bank is: who sells at once may be told 91."""
+    await until(lambda: node.opened("BANK01") >= opened, what="the bank's links")
 
 
 def numbers(bank: Bank) -> Iterator[tuple[str, str]]:
@@ -175,7 +181,9 @@ async def test_steps_of_an_hour_move_no_deadline_and_lose_no_duplicate(
         assert abs(ahead_s - furthest_s) < HOUR_S / 2, (step_s, shown)
     # Set back, and then killed: the next worker's clock is two hours behind its journal.
     node.clock.set(0)
+    opened = node.opened("BANK01")
     await node.kill_worker()
+    await lines_stand(node, opened + 2)
     acquirer = await Acquirer.connect(node.acquirer)
     await stored()
     for _ in range(5):

@@ -186,6 +186,7 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     node = Node(directory, [await bank.start()], tokens=more, deadline=slow)
     try:
         await node.start()
+        await until(lambda: node.opened("BANK01") >= 2, what="the bank's links")
         yield Town(node, authority)
         assert await node.stop() == 0
     finally:
