@@ -128,6 +128,15 @@ async def lines_stand(node: Node, opened: int) -> None:
     await until(lambda: node.opened("BANK01") >= opened, what="the bank's links")
 
 
+async def sells(acquirer: Acquirer) -> None:
+    """A worker that has just begun, on a busy machine, may refuse what has waited too long for its
+    turn: no bank has heard of that, and the next one is taken."""
+    codes: list[str | None] = []
+    while not codes or (codes[-1] == "91" and len(codes) < 5):
+        codes.append((await acquirer.ask(purchase())).get("response_code"))
+    assert codes[-1] == "00", codes
+
+
 def numbers(bank: Bank) -> Iterator[tuple[str, str]]:
     """(STAN, transmission time) of everything that reached the bank, a repeat counted once."""
     reversals = {(m.get("stan"), m.get("transmission_time")) for m in bank.reversals}
@@ -187,7 +196,7 @@ async def test_steps_of_an_hour_move_no_deadline_and_lose_no_duplicate(
     acquirer = await Acquirer.connect(node.acquirer)
     await stored()
     for _ in range(5):
-        assert (await acquirer.ask(purchase())).get("response_code") == "00"
+        await sells(acquirer)
     await asyncio.sleep(0.5)
     assert len(keys(bank)) == 4, "what was settled is not reversed again"
     no_number_twice(bank)
