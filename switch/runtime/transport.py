@@ -57,6 +57,10 @@ SEND_BUFFER_BYTES: Final = 262_144
 """The kernel's share for one peer; left to itself it grows to megabytes for a peer that does not
 read."""
 
+RECEIVE_BUFFER_BYTES: Final = 262_144
+"""The same for what we do not read: with a peer that sends more than can be refused, what waits
+there is a fraction of a second old at most, not the seconds that megabytes are."""
+
 assert WRITE_LOW_BYTES < WRITE_HIGH_BYTES
 
 
@@ -359,6 +363,7 @@ def _set_options(transport: asyncio.Transport) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         if sys.platform == "linux":
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
