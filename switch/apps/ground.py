@@ -12,7 +12,7 @@ import msgspec
 
 from switch.apps.keys import worker_keys
 from switch.native import journal as journals
-from switch.runtime.listener import take
+from switch.runtime.listening import take
 from switch.settings.schema import Settings
 from switch.wire import Dialect
 

@@ -20,13 +20,8 @@ from switch.runtime.certificates import Certificates
 from switch.runtime.desk import Desk
 from switch.runtime.dialer import Dialer
 from switch.runtime.driver import Driver
-from switch.runtime.listener import (
-    AcquirerConnection,
-    BankConnection,
-    Listening,
-    bound_name,
-    take,
-)
+from switch.runtime.listener import AcquirerConnection, BankConnection
+from switch.runtime.listening import Listening, bound_name, take
 from switch.runtime.member import Acquirer, Bank, Hold
 from switch.runtime.terms import Terms
 from switch.runtime.transport import Connection

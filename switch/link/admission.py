@@ -50,20 +50,29 @@ class Bucket:
 
 class Patience:
     """How long a request may have waited when its turn comes: the interval as long as the queue
-    runs empty within every interval, the target when it stands."""
+    runs empty within every interval, the target when it stands, and for an interval after something
+    was refused while it stood. Without that an overload of twice what can be served would be an
+    interval's worth of requests that are served late, again and again: a queue that is cut down to
+    the target runs empty now and then."""
 
-    __slots__ = ("_empty_ns", "interval_ns", "target_ns")
+    __slots__ = ("_empty_ns", "_strict_ns", "interval_ns", "target_ns")
 
     def __init__(self, target_ns: int, interval_ns: int, now_ns: int) -> None:
         self.target_ns = target_ns
         self.interval_ns = interval_ns
         self._empty_ns = now_ns
+        self._strict_ns = 0
 
     def emptied(self, now_ns: int) -> None:
         """Nothing waits any more."""
         self._empty_ns = now_ns
 
+    def refused(self, now_ns: int) -> None:
+        """Something was refused for its waiting."""
+        if now_ns - self._empty_ns > self.interval_ns or now_ns < self._strict_ns:
+            self._strict_ns = now_ns + self.interval_ns
+
     def limit_ns(self, now_ns: int) -> int:
         """The longest wait that is served now; what has waited longer is refused."""
-        standing = now_ns - self._empty_ns > self.interval_ns
+        standing = now_ns - self._empty_ns > self.interval_ns or now_ns < self._strict_ns
         return self.target_ns if standing else self.interval_ns

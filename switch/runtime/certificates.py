@@ -15,7 +15,7 @@ import structlog
 from switch.errors import CertificateError, OperatorError
 from switch.runtime.clock import wall_s
 from switch.runtime.dialer import CONNECT_TIMEOUT_S
-from switch.runtime.listener import Listening, serve
+from switch.runtime.listening import Listening, serve
 from switch.runtime.pace import Pace
 from switch.runtime.tls import HANDSHAKE_S, SHUTDOWN_S, LinkTls, TlsListener
 from switch.settings.schema import Settings, Tls
@@ -155,7 +155,7 @@ class Certificates:
         factory: "Callable[[], Connection]",
         sockets: "Sequence[socket.socket]",
     ) -> Listening:
-        """A listener for a member over sockets that have its address (`listener.take`), with
+        """A listener for a member over sockets that have its address (`listening.take`), with
         hand-shakes where it has TLS."""
         link = self.links.get(member.name)
         if link is None:

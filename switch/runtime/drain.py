@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from switch.runtime.dialer import Dialer
-from switch.runtime.listener import AcquirerConnection, BankConnection, Listening
+from switch.runtime.listener import AcquirerConnection, BankConnection
+from switch.runtime.listening import Listening
 from switch.runtime.member import Acquirer, Bank, Hold
 from switch.runtime.transport import Paused
 

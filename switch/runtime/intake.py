@@ -225,6 +225,8 @@ class Intake:
         if count:
             lane.shed[reason] += count
             driver.gate.urgent = True
+            if reason != "rate":
+                lane.patience.refused(now_ns)
         passed = 0
         for connection in [connections[at] for at in passing]:
             # A reversal, a repeat, or something that is not in order.

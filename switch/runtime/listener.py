@@ -7,9 +7,8 @@ finished in time closes its link, so that many slow senders hold neither memory 
 
 import asyncio
 import random
-import socket
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -21,7 +20,6 @@ from switch.link.terminal import refusal
 from switch.model import end
 from switch.model.kind import ADVICES, FORWARDED, Kind
 from switch.model.response import FORMAT_ERROR
-from switch.runtime.accept import Acceptor
 from switch.runtime.clock import monotonic_ns, wall_s
 from switch.runtime.desk import ask_to_sign_on
 from switch.runtime.dialer import HALF_OPEN
@@ -36,13 +34,8 @@ if TYPE_CHECKING:
     from switch.runtime.driver import Driver
 
 __all__ = [
-    "BACKLOG",
     "AcquirerConnection",
     "BankConnection",
-    "Listening",
-    "bound_name",
-    "serve",
-    "take",
 ]
 
 log = structlog.get_logger("link")
@@ -57,7 +50,6 @@ UNDECODABLE_MAX: Final = 32
 """Undecodable messages within `UNDECODABLE_NS` until the link is closed: another dialect, or no
 payment system. The framer tells 40 of one chunk and no more, so that the rest is not paid for."""
 UNDECODABLE_NS: Final = 60_000_000_000
-BACKLOG: Final = 512
 UNFINISHED: Final = "unfinished frame"
 OVERRUN: Final = "overrun"
 """Reason of a connection that is closed because more comes on it than can be refused."""
@@ -539,66 +531,3 @@ class BankConnection(_Spoken):
         self.session.lost(monotonic_ns(), wall_s())
         self._bank.left(self)
         self.driver.bank_lost(self.slot, self._bank)
-
-
-class Listening(Protocol):
-    """Something that accepts connections until it is closed."""
-
-    @property
-    def sockets(self) -> Sequence[socket.socket]: ...
-
-    def close(self) -> None:
-        """No further connections; those that stand stay."""
-
-
-class _Served:
-    """Plain listeners of one member."""
-
-    def __init__(self, servers: Sequence[asyncio.Server], sockets: Sequence[socket.socket]) -> None:
-        self._servers = servers
-        self.sockets = sockets
-
-    def close(self) -> None:
-        for server in self._servers:
-            server.close()
-
-
-async def take(host: str, port: int) -> list[socket.socket]:
-    """Takes an address (port 0: a free one). Whoever connects waits until `serve`.
-
-    Raises:
-        OSError: the address is in use or not ours.
-    """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    sockets: list[socket.socket] = []
-    try:
-        for family, address in dict.fromkeys((one[0], one[4]) for one in found):
-            sockets.append(socket.create_server(address, family=family, backlog=BACKLOG))
-            sockets[-1].setblocking(False)
-    except OSError:
-        for one in sockets:
-            one.close()
-        raise
-    return sockets
-
-
-async def serve(
-    factory: Any,
-    sockets: Sequence[Any],
-    member: "Acquirer | Bank",
-    shed: Callable[[], None],
-) -> Listening:
-    """Accepts what connects, or waits already; the sockets are closed with the listener."""
-    if isinstance(sockets[0], socket.socket):
-        return Acceptor(member, factory, sockets, shed)
-    # A loop whose addresses are no sockets of the system accepts by itself.
-    loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(factory, sock=one, backlog=BACKLOG) for one in sockets]
-    return _Served(servers, sockets)
-
-
-def bound_name(listening: Any) -> str:
-    """Where a socket listens, as ``host:port``."""
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

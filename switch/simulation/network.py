@@ -489,7 +489,7 @@ class Network:
         return made
 
     async def take(self, host: str, port: int) -> list[Any]:
-        """In the place of `switch.runtime.listener.take`. Raises: OSError."""
+        """In the place of `switch.runtime.listening.take`. Raises: OSError."""
         if (host, port) in self.listeners:
             raise OSError(98, "address in use")
         return [Address(host, port)]
