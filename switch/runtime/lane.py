@@ -96,6 +96,10 @@ class Lane:
         self.patience.target_ns = target_ms * 1_000_000
         self.patience.interval_ns = interval_ms * 1_000_000
 
+    def few(self, count: int) -> bool:
+        """No more than so many frames wait."""
+        return len(self.framers) <= count and self.waiting <= count
+
     @property
     def waiting(self) -> int:
         """Frames that wait for a turn."""
