@@ -138,6 +138,7 @@ class Driver:
         try:
             more = self.intake.waiting and self.intake.serve()
             self.armed = False
+            self.gate.tick += 1
             if self._commit() or self.gate.urgent:
                 self.gate.urgent = False
                 self.release()

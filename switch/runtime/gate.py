@@ -34,6 +34,9 @@ log = structlog.get_logger("engine")
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
+RUN_MAX: Final = 16
+"""Requests of one tick that go to one connection of a bank before it is the next one's turn: they
+leave in one write, and mostly come back in one read."""
 
 
 class Gate:
@@ -49,6 +52,7 @@ class Gate:
         "_journal",
         "_native",
         "_noted",
+        "tick",
         "urgent",
     )
 
@@ -74,6 +78,8 @@ class Gate:
         self._noted = noted
         self._former = dict(former or {})
         self.urgent = False
+        self.tick = 0
+        """Counts the ticks of the loop."""
 
     def adopt(self, business_day: BusinessDay) -> None:
         """Another business date from the next request on; each keeps the one it was accepted
@@ -91,14 +97,19 @@ class Gate:
     # ------------------------------------------------------------------------------- the hot pair
 
     def forward(self, txn: "Transaction") -> Forwarding:
-        """See `ports.Gate.forward`. Connections of one bank take turns; one that does not read
-        has no turn."""
+        """See `ports.Gate.forward`. Connections of one bank take turns, by tick and `RUN_MAX`; one
+        that does not read has no turn."""
         bank = self._banks[txn.issuer]
         ready = bank.serving
         if not ready:
             return Forwarding.OPEN if bank.ready else Forwarding.DOWN
         now = wall_ns()
-        bank.turn = turn = (bank.turn + 1) % len(ready)
+        if bank.tick == self.tick and bank.run < RUN_MAX:
+            bank.run += 1
+            turn = bank.turn % len(ready)
+        else:
+            bank.tick, bank.run = self.tick, 1
+            bank.turn = turn = (bank.turn + 1) % len(ready)
         txn.tally = bank.tallies[turn]
         if not bank.matcher.take(txn, now // SECOND):
             return Forwarding.FULL if bank.circuit.closed else Forwarding.OPEN

@@ -52,7 +52,7 @@ QUANTUM: Final = 16
 quiet one waits for two or three."""
 SLICE_NS: Final = 1_000_000
 """Of one tick. Longer ones cost fewer system calls a request, and delay everybody's answers."""
-SLICE_SHED_NS: Final = 100_000
+SLICE_SHED_NS: Final = 400000
 """The same while somebody's connections rest: mostly one turn. A quiet acquirer waits for some five
 ticks, to be read, recorded, sent, read and recorded again; with 0.4 ms its p99 beside an overload
 was a fifth longer, with 1 ms half as long again."""

@@ -108,6 +108,9 @@ class Bank(msgspec.Struct):
     unusable: int = 0
     """Answers that could not be passed on."""
     turn: int = 0
+    run: int = 0
+    """Requests that the connection whose turn it is had in `tick`."""
+    tick: int = -1
     takes_ns: int = 0
     """How long its answers take at present: the longest wait of late."""
     messages_in: list[int] = msgspec.field(default_factory=_tally)
