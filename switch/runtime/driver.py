@@ -136,7 +136,12 @@ class Driver:
             self.armed = False
             return
         try:
-            more = self.intake.waiting and self.intake.serve()
+            more = False
+            if self.intake.waiting:
+                if self.native.recorded:
+                    # What became durable while this tick read does not wait for its turns.
+                    self.release()
+                more = self.intake.serve()
             self.armed = False
             self.gate.tick += 1
             if self._commit() or self.gate.urgent:
