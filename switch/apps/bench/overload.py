@@ -22,7 +22,7 @@ import msgspec
 
 from switch.apps.bench import ledgers, systems
 from switch.apps.bench.neighbour import beside
-from switch.apps.bench.pins import Memory, pin
+from switch.apps.bench.pins import Memory, at_once, pin
 from switch.apps.bench.plan import LAG_P99_MAX_US, Plan
 from switch.apps.bench.run import scratch
 from switch.apps.bench.search import Climb, Search
@@ -216,6 +216,7 @@ class Overload:
         cores = sorted(os.sched_getaffinity(0))
         bank = load.Bank(books=True, joined=True)
         stack.callback(bank.close)
+        prompt = at_once("bench-bank")
         place = directory / "switch"
         place.mkdir()
         timeout_ms = int(1_000 * min(1.5, plan.timeout_s / 2))
@@ -231,9 +232,10 @@ class Overload:
             part = ""
             if plan.share < 1:
                 part = ", " + stack.enter_context(beside(cores[0], plan.share))
+            others = ", ".join(map(str, cores[1:]))
             self._pinned = (
                 f"switch ({threads} threads) on core {cores[0]}{part}; generator and bank on "
-                f"{', '.join(map(str, cores[1:]))}"
+                f"{others}{', the bank first' if prompt else ''}"
             )
         elif plan.share < 1:
             raise OperatorError("a share needs a core of the switch's own, and another one")

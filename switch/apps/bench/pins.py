@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Memory", "pin", "tree"]
+__all__ = ["Memory", "at_once", "pin", "tree"]
 
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 SAMPLE_S: Final = 0.1
@@ -35,6 +35,21 @@ def pin(root: int, cores: set[int]) -> int:
                 continue
             count += 1
     return count
+
+
+def at_once(name: str) -> bool:
+    """Lets a thread of this process run whenever it can, before those that only compute: a bank in
+    software beside a generator on one core is otherwise as slow as the generator is busy, and its
+    slowness is counted as the switch's. False where that is not allowed (CAP_SYS_NICE), or there is
+    no such thread."""
+    for task in Path("/proc/self/task").glob("*"):
+        try:
+            if (task / "comm").read_text(encoding="utf-8").strip() == name:
+                os.sched_setscheduler(int(task.name), os.SCHED_FIFO, os.sched_param(1))
+                return True
+        except OSError:
+            continue
+    return False
 
 
 class Memory:
