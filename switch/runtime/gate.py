@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from switch.engine.transaction import Transaction
     from switch.wire import Message
 
-__all__ = ["Gate"]
+__all__ = ["RUN_MAX", "Gate"]
 
 log = structlog.get_logger("engine")
 

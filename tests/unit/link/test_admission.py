@@ -71,3 +71,16 @@ def test_in_a_standing_queue_the_target_counts_until_it_is_empty_once() -> None:
     assert patience.limit_ns(900 * MS) == 5 * MS
     patience.emptied(901 * MS)
     assert patience.limit_ns(902 * MS) == 100 * MS
+
+
+def test_patience_stays_strict_for_an_interval_after_it_refused() -> None:
+    patience = Patience(5 * MS, 100 * MS, 0)
+    patience.refused(50 * MS)
+    assert patience.limit_ns(50 * MS) == 100 * MS, (
+        "nothing stood: a burst alone makes nobody strict"
+    )
+    assert patience.limit_ns(101 * MS) == 5 * MS
+    patience.refused(101 * MS)
+    patience.emptied(110 * MS)
+    assert patience.limit_ns(200 * MS) == 5 * MS
+    assert patience.limit_ns(201 * MS) == 100 * MS

@@ -14,7 +14,7 @@ from switch.link.window import Window
 from switch.model.state import Cause
 from switch.model.tally import Tally
 from switch.runtime.clock import BusinessDay
-from switch.runtime.gate import Gate
+from switch.runtime.gate import RUN_MAX, Gate
 from switch.runtime.member import Acquirer, Bank
 from tests.support.peer import DIALECT, purchase
 
@@ -99,11 +99,22 @@ class Rig:
 def test_connections_take_turns_and_every_request_has_its_own_number() -> None:
     rig = Rig()
     txns = [rig.txn() for _ in range(4)]
-    assert [rig.gate.forward(txn) for txn in txns] == [Forwarding.HELD] * 4
+    for txn in txns:
+        assert rig.gate.forward(txn) is Forwarding.HELD
+        rig.gate.tick += 1
     assert [call[1] for call in rig.native.calls] == [9, 7, 9, 7]
     assert len({(txn.out_stan, txn.out_time) for txn in txns}) == 4
     assert set(rig.bank.matcher.in_flight) == {txn.out_stan for txn in txns}
     assert rig.acquirer.in_flight == 4
+
+
+def test_requests_of_one_tick_share_a_connection_by_sixteens() -> None:
+    rig = Rig(in_flight_max=20)
+    for _ in range(RUN_MAX + 2):
+        assert rig.gate.forward(rig.txn()) is Forwarding.HELD
+    rig.gate.tick += 1
+    assert rig.gate.forward(rig.txn()) is Forwarding.HELD
+    assert [call[1] for call in rig.native.calls] == [9] * RUN_MAX + [7] * 2 + [9]
 
 
 def test_bank_without_a_ready_connection_is_down_and_nothing_is_recorded() -> None:

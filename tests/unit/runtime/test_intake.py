@@ -403,3 +403,23 @@ async def test_what_waits_is_served_before_a_drain_ends(tmp_path: Path) -> None:
         assert set((await answers(acquirer, 5)).values()) == {"00"}
         assert await ending == 0
     await bank.stop()
+
+
+async def test_a_late_request_is_served_where_no_more_waits_than_a_turn_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stall of ours is no backlog of theirs."""
+    bank = Bank()
+    async with rig(tmp_path, [await bank.start()], acquirer=HASTY) as node:
+        acquirer = await Acquirer.connect(node.acquirer)
+        await acquirer.ask(purchase())
+        few, many = intake.QUANTUM, 40 * intake.QUANTUM
+        for count, first in ((few, 1_000), (many, 2_000)):
+            asked = [purchase(serial=first + n) for n in range(count)]
+            acquirer.write(b"".join(DIALECT.encode("0200", values) for values in asked))
+            with monkeypatch.context() as patched:
+                # Ten milliseconds pass between the read and the turn.
+                patched.setattr(intake, "monotonic_ns", lambda: time.monotonic_ns() + 10_000_000)
+                codes = list((await answers(acquirer, count)).values())
+            assert (set(codes) == {"00"}) is (count == few)
+    await bank.stop()
