@@ -15,7 +15,7 @@ from switch.simulation.proof import TRANSACTIONS, hunt
 from switch.simulation.swarm import Pool
 
 MUTANTS = ("request_before_sync", "late-approval-delivered")
-SHRINK_S = 10
+SHRINK_S = 20
 
 
 def simulate(*words: str, cwd: Path, defects: bool = True) -> subprocess.CompletedProcess[str]:

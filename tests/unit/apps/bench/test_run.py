@@ -57,7 +57,8 @@ def test_both_floors_answer_everything_right(tmp_path: Path) -> None:
     closed = {row.system: row for row in found.shapes if row.shape == "32x1"}
     assert all(row.valid for row in closed.values())
     assert closed["relay"].ratio_to_relay == 1.0
-    assert (closed["durable_relay"].cpu_us_per_auth or 0) > (closed["relay"].cpu_us_per_auth or 0)
+    # Which of them costs more is a measurement, not a test: on a busy machine either may.
+    assert all((row.cpu_us_per_auth or 0) > 0 for row in closed.values())
     assert len(said) >= 6
 
 
