@@ -69,10 +69,12 @@ class Patience:
 
     def refused(self, now_ns: int) -> None:
         """Something was refused for its waiting."""
-        if now_ns - self._empty_ns > self.interval_ns or now_ns < self._strict_ns:
+        if self._strict(now_ns):
             self._strict_ns = now_ns + self.interval_ns
 
     def limit_ns(self, now_ns: int) -> int:
         """The longest wait that is served now; what has waited longer is refused."""
-        standing = now_ns - self._empty_ns > self.interval_ns or now_ns < self._strict_ns
-        return self.target_ns if standing else self.interval_ns
+        return self.target_ns if self._strict(now_ns) else self.interval_ns
+
+    def _strict(self, now_ns: int) -> bool:
+        return now_ns - self._empty_ns > self.interval_ns or now_ns < self._strict_ns

@@ -80,7 +80,6 @@ top of it."""
 OVERRUN_MAX_NS: Final = 30_000_000_000
 """A connection that was never below half of that for so long is closed."""
 
-
 _ALL: Final = (1 << 64) - 2
 """Later than any frame."""
 
@@ -197,19 +196,18 @@ class Intake:
         full = acquirer.in_flight >= acquirer.in_flight_max
         if bucket.rate and bucket.level(now_ns) <= 0:
             late_ns = before_ns = _ALL
-            limit_ns = 0
+            lane.resting = True
             reason = "rate"
         else:
             limit_ns = lane.patience.limit_ns(now_ns)
+            lane.resting = limit_ns < lane.patience.interval_ns
             late_ns = now_ns - limit_ns
             before_ns = late_ns + limit_ns // BATCH_SHARE
             reason = "in_flight" if full else "delay"
             nothing_late = lane.since_ns > before_ns or lane.few(QUANTUM)
             if nothing_late and not full and driver.native.recorded < HELD_MAX:
                 # And whatever may not wait has room like all else.
-                lane.resting = limit_ns < lane.patience.interval_ns
                 return 0, 0
-        lane.resting = limit_ns < lane.patience.interval_ns
         framers, slots, connections = self._opened(lane)
         kinds, passing = driver.native.shed(
             framers,
