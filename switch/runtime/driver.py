@@ -138,7 +138,7 @@ class Driver:
         try:
             more = False
             if self.intake.waiting:
-                if self.native.recorded:
+                if self.intake.shedding and self.native.recorded:
                     # What became durable while this tick read does not wait for its turns.
                     self.release()
                 more = self.intake.serve()

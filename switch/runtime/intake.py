@@ -98,6 +98,11 @@ class Intake:
         return bool(self._turns)
 
     @property
+    def shedding(self) -> bool:
+        """More comes from somebody than can be served: connections rest."""
+        return bool(self._resting)
+
+    @property
     def has_room(self) -> bool:
         """Somebody waits for a turn, and enough of what was taken has left for a turn to be worth
         it."""
@@ -149,7 +154,7 @@ class Intake:
         that. Raises what handling a message raises, and JournalError."""
         turns = self._turns
         now_ns, now_s = monotonic_ns(), wall_s()
-        until_ns = now_ns + (SLICE_SHED_NS if self._resting else SLICE_NS)
+        until_ns = now_ns + (SLICE_SHED_NS if self.shedding else SLICE_NS)
         idle = 0
         while turns:
             acquirer = turns.popleft()
