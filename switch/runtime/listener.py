@@ -270,6 +270,11 @@ class AcquirerConnection(_Spoken):
         except Exception as error:  # noqa: BLE001 - the driver tells a peer's fault from ours
             driver.broken(self, error)
 
+    def close(self, reason: str) -> None:
+        """Also takes no further turns: what still waits is looked at once, when it has gone."""
+        super().close(reason)
+        self.driver.intake.leave(self, self._acquirer)
+
     def shut(self) -> None:
         super().shut()
         self._acquirer.lane.strangers = True
@@ -284,8 +289,8 @@ class AcquirerConnection(_Spoken):
     def connection_lost(self, exc: Exception | None) -> None:
         """What must never be refused is still handled, although nobody is there to be answered;
         requests that nobody has looked at are forgotten, since they have touched nothing."""
-        if self.queued:
-            self.driver.intake.leave(self, self._acquirer)
+        self.driver.intake.leave(self, self._acquirer)
+        if self.framer.waiting:
             if self.open and not self.driver.failed.done():
                 now_ns = monotonic_ns()
                 items = self.framer.take(self.framer.waiting, self.framer.waiting)
