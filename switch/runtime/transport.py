@@ -251,9 +251,13 @@ class Connection(asyncio.Protocol):
     # --------------------------------------------------------------------- back-pressure
 
     def pause_writing(self) -> None:
-        """The peer does not read: stop listening to it, and check every write from now on."""
+        """The peer does not read: stop listening to it, and check every write from now on. The
+        kernel has taken what it can, so one write that left more than the cap ends it at once."""
         self.writable = False
         self.driver.writers[self.slot] = self._write_capped
+        if self.unread_bytes > self.driver.write_buffer_bytes_max:
+            self.abort("does not read")
+            return
         self.pause_reading(Paused.PEER_DOES_NOT_READ)
         self.driver.writability_changed(self)
 

@@ -280,13 +280,17 @@ class Endpoint(asyncio.Transport):
             wrote(self, data)
             if self.gone:
                 return
-        if self._buffer or self.out.bytes + len(data) > WIRE_BYTES:
-            self._buffer += data
-            if len(self._buffer) > self._high and not self._choked:
-                self._choked = True
-                self.protocol.pause_writing()
+        if not self._buffer and self.out.bytes + len(data) <= WIRE_BYTES:
+            self.out.put(bytes(data))
             return
-        self.out.put(bytes(data))
+        idle = not self._buffer
+        self._buffer += data
+        if idle:
+            # A kernel takes as much as it has room for.
+            self.drain()
+        if len(self._buffer) > self._high and not self._choked:
+            self._choked = True
+            self.protocol.pause_writing()
 
     def can_write_eof(self) -> bool:
         """As of a socket."""

@@ -164,6 +164,21 @@ async def test_peer_that_does_not_read_is_not_read_and_cut_off_at_the_limit(
     await bank.stop()
 
 
+async def test_one_write_that_leaves_more_than_the_limit_cuts_the_peer_off(tmp_path: Path) -> None:
+    bank = Bank()
+    limits = "write_buffer_bytes_max = 65536"
+    async with rig(tmp_path, [await bank.start()], limits=limits) as node:
+        acquirer = await Acquirer.connect(node.acquirer, receive_buffer=4096)
+        assert (await acquirer.ask(purchase())).get("response_code") == "00"
+        (connection,) = node.member("ACQ01").connections.values()
+        acquirer.stop_reading()
+        # Nothing waited before it, so that no write is checked: as all answers of one tick, joined.
+        node.driver.writers[connection.slot](bytes(4 << 20))
+        await until(lambda: not node.member("ACQ01").connections, what="it to be cut off")
+        assert connection.reason == "does not read"
+    await bank.stop()
+
+
 async def test_answers_of_an_acquirer_that_left_are_kept_for_its_repeat(tmp_path: Path) -> None:
     bank = Bank()
     bank.silent = True

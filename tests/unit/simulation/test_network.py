@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from switch.simulation.loop import LIFE, Life, VirtualLoop
-from switch.simulation.network import Endpoint, Network, Weather
+from switch.simulation.network import WIRE_BYTES, Endpoint, Network, Weather
 
 AT = ("10.0.0.1", 5001)
 
@@ -133,7 +133,7 @@ def test_an_end_of_output_leaves_the_other_direction_open() -> None:
     run(story, Weather())
 
 
-def test_a_peer_that_does_not_read_chokes_the_writer_and_frees_it() -> None:
+def test_a_peer_that_does_not_read_fills_its_wire_chokes_the_writer_and_frees_it() -> None:
     async def story(_network: Network, client: Peer, server: Peer) -> None:
         server.transport.pause_reading()
         client.transport.set_write_buffer_limits(high=1000, low=100)
@@ -141,7 +141,7 @@ def test_a_peer_that_does_not_read_chokes_the_writer_and_frees_it() -> None:
         assert client.choked == []
         client.transport.write(bytes(4_000))
         assert client.choked == [True]
-        assert client.transport.get_write_buffer_size() == 4_000
+        assert client.transport.get_write_buffer_size() == 68_000 - WIRE_BYTES
         server.transport.resume_reading()
         await asyncio.sleep(1)
         assert client.choked == [True, False]
