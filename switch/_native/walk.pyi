@@ -72,8 +72,7 @@ class Duplicates:
         counters: int = 0,
         stand_in_cards: int = 131072,
     ) -> Duplicates:
-        """`capacity` 1..67108864. `retention_s`: a younger entry that is evicted counts as early, an older one is not
-        carried by checkpoints. `counters` 0..268435456: tokens whose transaction counters have room from the start, 36
+        """`capacity` 1..67108864. `retention_s`: see `keep`, for both. `counters` 0..268435456: tokens whose transaction counters have room from the start, 36
         bytes each (memory comes with use); more cost one pause each time the room doubles."""
     def register(self, terminals: Terminals) -> None:
         """Terminals that sign on: `recover` fills in their work keys, and checkpoints carry them."""
@@ -86,6 +85,9 @@ class Duplicates:
     @property
     def counters_max(self) -> int:
         """How many have room without a pause."""
+    def keep(self, retention_s: int, early_s: int) -> None:
+        """From now on checkpoints carry what is younger than `retention_s`, and what was reversed whatever its age;
+        what is evicted younger than `early_s` counts as early. Seconds, up to 4294967295. In memory nothing lapses."""
     def zone(self, offset_s: int) -> None:
         """Seconds that the business zone is east of UTC now: for local times that a dialect supplies."""
     def claim(self, message: Message, institution: int, txn: int, now_s: int) -> int:
@@ -103,7 +105,7 @@ class Duplicates:
     def stand_in_cards(self) -> int:
         """Totals of stand-in that are remembered: cards and banks of the two open days."""
     def evictions(self) -> dict[str, int]:
-        """Since the start: ``all``; ``early`` (younger than the retention) and the age of the last such in
+        """Since the start: ``all``; ``early`` (younger than `keep` says) and the age of the last such in
         ``early_age_s``; ``in_flight`` (must stay 0)."""
 
 @final

@@ -31,6 +31,7 @@ from switch.apps.rules import (
     limits_of,
     new_acquirer,
     new_bank,
+    remembered_s,
     routes_of,
     seals_of,
 )
@@ -251,6 +252,7 @@ class Reloader:
         worker.driver.gate.adopt(BusinessDay(settings.node.business_zone, settings.node.cutover))
         worker.driver.write_buffer_bytes_max = settings.limits.write_buffer_bytes_max
         worker.upkeep.adopt(settings.journal.retention_h)
+        worker.driver.gate.remember(*remembered_s(settings))
         if worker.taps is not None and prepared.masters is not None:
             assert settings.tokens is not None
             worker.taps.adopt(prepared.masters.ring(), settings.tokens.atc_gap_max)

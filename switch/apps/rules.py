@@ -1,7 +1,7 @@
 """From settings to what the rooms take: members, rules, routes; at start and at a reload."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -34,11 +34,15 @@ __all__ = [
     "limits_of",
     "new_acquirer",
     "new_bank",
+    "remembered_s",
     "routes_of",
     "seals_of",
     "stand_in_of",
     "window_of",
 ]
+
+HOUR_S: Final = 3_600
+FOREVER_S: Final = (1 << 32) - 1
 
 
 class Seal(msgspec.Struct, frozen=True):
@@ -68,6 +72,22 @@ def seals_of(settings: Settings, keys: Keys, terminals: Terminals | None) -> dic
 def routes_of(settings: Settings, indexes: Mapping[str, int]) -> walk.Routes:
     """The routes, by institution index."""
     return walk.Routes([(route.prefix, indexes[route.issuer]) for route in settings.routes])
+
+
+def remembered_s(settings: Settings) -> tuple[int, int]:
+    """How long a request key outlives restarts, in seconds: as long as something may come or go
+    under it. First as long as its bank may still be told of it (a repeat that is taken for new
+    beside an advice that is owed would be paid twice), then as long as its acquirer may repeat it.
+    Second, within which an acquirer repeats: a key that is forgotten sooner is a fault.
+
+    **Source:** design/reliability.md, invariant D8.
+    """
+    repeats_s = settings.limits.repeats_h * HOUR_S
+    horizons_h = [(issuer.saf or Saf()).horizon_h for issuer in settings.issuers]
+    if 0 in horizons_h:
+        # Owed without end, known without end.
+        return FOREVER_S, repeats_s
+    return repeats_s + max(horizons_h, default=0) * HOUR_S, repeats_s
 
 
 def issuer_rules(

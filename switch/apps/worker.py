@@ -34,6 +34,7 @@ from switch.apps.rules import (
     issuer_rules,
     new_acquirer,
     new_bank,
+    remembered_s,
     routes_of,
     seals_of,
     window_of,
@@ -261,6 +262,7 @@ class Worker:
             self._noted,
             self._former(recovered),
         )
+        gate.remember(*remembered_s(settings))
         self.bank_rules = issuer_rules(settings, self.indexes, self.dialects)
         self.acquirer_rules = acquirer_rules(settings, self.indexes)
         engine = Engine(
@@ -273,13 +275,7 @@ class Worker:
             taps,
         )
         self.gauges = Gauges(
-            self.metrics,
-            self.native,
-            duplicates,
-            self.acquirers,
-            self.banks,
-            taps,
-            self.guards,
+            self.metrics, self.native, duplicates, self.acquirers, self.banks, taps, self.guards
         )
         self.gauges.in_force(settings.digest)
         self.driver.plug(gate, engine, self.gauges)

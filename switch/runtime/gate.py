@@ -86,6 +86,11 @@ class Gate:
         with."""
         self._business_day = business_day
 
+    def remember(self, retention_s: int, early_s: int) -> None:
+        """How old request keys may be that the next checkpoints carry, and which of them must not
+        go early."""
+        self._duplicates.keep(retention_s, early_s)
+
     def left(self, bank: Bank) -> None:
         """It is no member any more: its numbers are kept for reversals that are owed to it."""
         self._former[bank.index] = bank.matcher.window

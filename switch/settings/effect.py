@@ -52,6 +52,8 @@ EFFECTS: Final[dict[str, Effect]] = {
     # Allocated once.
     "limits.duplicates_max": _RESTART,
     "limits.stand_in_cards_max": _RESTART,
+    # Of the next checkpoint.
+    "limits.repeats_h": _LIVE,
     # A framer has its limit for as long as its connection lives.
     "limits.frame_bytes_max": _BOUNCE,
     "limits.write_buffer_bytes_max": _LIVE,

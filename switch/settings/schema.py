@@ -10,9 +10,10 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from switch.constants import BIN_PREFIX_DIGITS_MAX, CONNECTS_PER_S_MAX, FRAME_BYTES_MAX
+from switch.constants import BIN_PREFIX_DIGITS_MAX, CONNECTS_PER_S_MAX
 from switch.model.token import TOKEN_DIGITS_MAX, TOKEN_DIGITS_MIN
 from switch.settings.circuit import Circuit
+from switch.settings.limits import Limits
 from switch.settings.mac import MAC_DEFAULTS, MAC_KEY_BYTES, Mac
 from switch.settings.saf import Saf
 from switch.settings.sources import Sources
@@ -138,50 +139,6 @@ class JournalSettings(Table, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=1_024, description="Records waiting for the disk; beyond it: 96, no growth."),
     ] = 32
-
-
-class Limits(Table, frozen=True, kw_only=True):
-    """What bounds memory. Each says what happens at the limit."""
-
-    duplicates_max: Annotated[
-        int,
-        Meta(
-            ge=1_024,
-            le=1 << 28,
-            description="Request keys remembered; the oldest is forgotten first. Choose at least "
-            "the busiest day's requests that a terminal may still repeat or reverse.",
-        ),
-    ] = 1 << 20
-    stand_in_cards_max: Annotated[
-        int,
-        Meta(
-            ge=1_024,
-            le=1 << 22,
-            description="Cards approved by stand-in that are counted, of two business days; "
-            "beyond it no further card is. About 100 bytes each, as they come.",
-        ),
-    ] = 1 << 17
-    frame_bytes_max: Annotated[
-        int,
-        Meta(ge=128, le=FRAME_BYTES_MAX, description="A longer message closes its link."),
-    ] = 4_096
-    write_buffer_bytes_max: Annotated[
-        int,
-        Meta(
-            ge=4_096,
-            le=1 << 26,
-            description="Bytes that a peer may leave unread per connection; then it is closed.",
-        ),
-    ] = 1 << 18
-    handshake_share_max: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=80,
-            description="Percent of the worker's time for TLS hand-shakes, which is measured; "
-            "whoever comes faster stays in the kernel's queue. Payments have the rest.",
-        ),
-    ] = 20
 
 
 class Metrics(Table, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from switch.simulation.days import REMEMBERED_H, pass_days
+from switch.simulation.days import DAY_H, pass_days
 from switch.simulation.ledgers import Body, Slot
 from switch.simulation.plan import Script, stream
 from switch.simulation.rest import restless, sound
@@ -89,14 +89,13 @@ def _ask_again(world: "World") -> None:
         for body in slot.bodies.values()
         if body.told and body.sent
     ]
-    if world.plan.hours_off >= REMEMBERED_H:
-        # Behind a day only what was taken back is remembered: that is for good.
-        settled = [one for one in settled if _taken_back(*one[:2])]
     for slot, body, acquirer in rng.sample(settled, min(len(settled), ASKED_AGAIN)):
         acquirer.send(body, slot, 0)
         if world.plan.hours_off:
-            late = world.plan.hours_off >= REMEMBERED_H
-            world.counts["reversed, asked again after days" if late else "asked after hours"] += 1
+            late = world.plan.hours_off >= DAY_H
+            world.counts["asked after days" if late else "asked after hours"] += 1
+            if late and _taken_back(slot, body):
+                world.counts["reversed, asked again after days"] += 1
     used = world.wallet.used() if world.wallet is not None else []
     twice = [place for place in used for _ in range(2)]
     for bank, card in twice:

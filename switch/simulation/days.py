@@ -1,8 +1,9 @@
 """D8: a machine that was off for hours or days, with keys to remember and something owed.
 
 Time passes while nothing runs: a world ticks twenty times a second, so that a day of it would take
-minutes. What ages by dates ages all the same: keys and tombstones, which a checkpoint leaves out
-behind a day, and what is owed, which it never does.
+minutes. What ages by dates ages all the same: keys, which a checkpoint leaves out when neither a
+bank nor an acquirer can come back to them (`switch.apps.rules.remembered_s`; no world is off for so
+long), tombstones and what is owed, which it never leaves out.
 """
 
 import asyncio
@@ -15,10 +16,9 @@ from switch.simulation.script import AMOUNTS, CARDS, MOMENTS
 if TYPE_CHECKING:
     from switch.simulation.world import World
 
-__all__ = ["REMEMBERED_H", "pass_days"]
+__all__ = ["DAY_H", "pass_days"]
 
-REMEMBERED_H: Final = 24
-"""So long a request is answered as before: the longest that anybody repeats or reverses."""
+DAY_H: Final = 24
 HOUR_S: Final = 3_600
 UP_S: Final = 8.0
 REST_S: Final = 60.0
@@ -58,5 +58,5 @@ async def pass_days(world: "World") -> bool:
     if not await world.until(world.at_rest, REST_S):
         world.breaks("L2", f"not settled after {plan.hours_off} h: {restless(world)}")
         return False
-    world.counts["off within a day" if plan.hours_off < REMEMBERED_H else "off for days"] += 1
+    world.counts["off within a day" if plan.hours_off < DAY_H else "off for days"] += 1
     return True

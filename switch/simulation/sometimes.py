@@ -39,7 +39,7 @@ SOMETIMES: Final[tuple[str, ...]] = (
     "crowd", "shed: delay",
     # A machine that was off for hours or days.
     "owed over days", "off within a day", "off for days", "asked after hours",
-    "reversed, asked again after days",
+    "asked after days", "reversed, asked again after days",
     # What a token was not good for.
     "token: ceiling", "token: channel", "token: merchant", "token: requestor", "token: currency",
     "token: not yet", "token: no longer", "token: expired",

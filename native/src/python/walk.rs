@@ -202,6 +202,10 @@ impl PyDuplicates {
         self.with(py, |memory| memory.atc.capacity())
     }
 
+    fn keep(&self, py: Python<'_>, retention_s: u32, early_s: u32) -> PyResult<()> {
+        self.with(py, |memory| memory.table.keep(retention_s, early_s))
+    }
+
     fn zone(&self, py: Python<'_>, offset_s: i64) -> PyResult<()> {
         self.with(py, |memory| memory.zone_offset_s = offset_s)
     }

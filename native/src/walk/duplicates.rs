@@ -234,7 +234,7 @@ struct Slot {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evictions {
     pub all: u64,
-    /// Younger than the retention: the table is too small for the traffic.
+    /// Younger than what an acquirer may still repeat: the table is too small for the traffic.
     pub early: u64,
     /// Age of the last early one in seconds.
     pub early_age_s: u32,
@@ -251,12 +251,13 @@ pub struct Duplicates {
     next: usize,
     used: usize,
     retention_s: u32,
+    early_s: u32,
     pub evictions: Evictions,
 }
 
 impl Duplicates {
-    /// A table of `capacity` slots (1 to `CAPACITY_MAX`, about 220 bytes each plus 16 to 32 of index). Entries younger
-    /// than `retention_s` count as evicted early.
+    /// A table of `capacity` slots (1 to `CAPACITY_MAX`, about 220 bytes each plus 16 to 32 of index). Checkpoints carry
+    /// entries younger than `retention_s`, and one of them that is evicted counts as early; see `keep`.
     pub fn new(capacity: usize, retention_s: u32) -> Duplicates {
         let capacity = capacity.clamp(1, CAPACITY_MAX);
         let blank = Entry::claimed([0; 16], [0; 16], [0; 8], 0, 0);
@@ -272,6 +273,7 @@ impl Duplicates {
             next: 0,
             used: 0,
             retention_s,
+            early_s: retention_s,
             evictions: Evictions::default(),
         }
     }
@@ -379,8 +381,15 @@ impl Duplicates {
         slot.used.then_some(&slot.entry)
     }
 
+    /// How old what checkpoints carry may be. In memory nothing lapses by its age.
     pub fn retention_s(&self) -> u32 {
         self.retention_s
+    }
+
+    /// From now on checkpoints carry what is younger than `retention_s`, and evicted early is what is younger than
+    /// `early_s`.
+    pub fn keep(&mut self, retention_s: u32, early_s: u32) {
+        (self.retention_s, self.early_s) = (retention_s, early_s);
     }
 
     /// The place for the next entry, emptied: the oldest that is not in flight. However many in flight stand in its way,
@@ -406,7 +415,7 @@ impl Duplicates {
         slot.used = false;
         let age = now_s.saturating_sub(slot.entry.at_s);
         self.evictions.all += 1;
-        if age < self.retention_s {
+        if age < self.early_s {
             self.evictions.early += 1;
             self.evictions.early_age_s = age;
         }
@@ -514,6 +523,12 @@ mod tests {
             (table.evictions.all, table.evictions.early, table.len()),
             (2, 1, 3)
         );
+        table.keep(1_000, 50);
+        assert_eq!(table.retention_s(), 1_000);
+        table.insert(entry(6, 100));
+        assert_eq!((table.evictions.all, table.evictions.early), (3, 1));
+        table.insert(entry(7, 89));
+        assert_eq!((table.evictions.all, table.evictions.early), (4, 2));
     }
 
     #[test]

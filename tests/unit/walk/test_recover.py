@@ -369,6 +369,16 @@ def test_a_checkpoint_leaves_out_what_is_past_the_retention(tmp_path: Path) -> N
             assert state(second, 1) == (0, "")
 
 
+def test_how_long_a_checkpoint_carries_can_be_changed(tmp_path: Path) -> None:
+    with open_world(tmp_path, retention_s=100) as world:
+        world.approved(1)
+        world.duplicates.keep(200, 50)
+        while not world.gate.checkpoint(world.wall_ms + 199_000):
+            pass
+        with restarted(world) as (second, _):
+            assert state(second, 1) == (KeyState.APPROVED, "00")
+
+
 def test_what_was_reversed_outlives_the_retention(tmp_path: Path) -> None:
     """Its age must not let it be taken up again."""
     with open_world(tmp_path, retention_s=100) as world:
