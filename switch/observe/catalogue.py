@@ -437,7 +437,7 @@ FAMILIES: Final = (
     _gauge("token_counters_limit", "Tokens whose transaction counters have room."),
     _counter(
         "duplicates_evictions_total",
-        "Request keys forgotten: all, and of these those that may still be repeated or are in flight.",
+        "Request keys forgotten: all, and of these those that may be repeated or are in flight.",
         kind=("all", "early", "in_flight"),
     ),
     _histogram("event_loop_lag_seconds", "How late the worker's timer ran.", INTERNAL_US),
