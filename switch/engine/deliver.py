@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from switch.engine.delivery import Delivery, Key, Queue, refill
 from switch.engine.duty import LIFE, RESTING, SENDABLE, Happening, Moved, Stage
 from switch.engine.effects import (
     DEAD,
@@ -48,7 +49,6 @@ from switch.model.state import Duty
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from switch.engine.events import Event
     from switch.engine.ports import Owed
     from switch.engine.stand_in import StandInRule
     from switch.wire import Message
@@ -60,8 +60,6 @@ SENDS_PER_CALL_MAX: Final = 256
 call every 50 ms, 5,000 a second. What is left over stays due and comes first the next time."""
 LOOKS_PER_CALL_MAX: Final = 4 * SENDS_PER_CALL_MAX
 """Timers and ages looked at by one call, likewise."""
-BURST_SHARE: Final = 0.1
-"""Of the deliveries of a second, those that may go at one moment."""
 
 RESULTS: Final = {
     Happening.RETRIED: RETRIED,
@@ -76,9 +74,6 @@ _MS: Final = 1_000_000
 _HOUR: Final = 3_600_000 * _MS
 _GOLDEN: Final = 0.618_033_988_75
 """Spreads one random number over many deliveries: multiples of it lie far apart modulo 1."""
-
-Key = tuple[int, int]
-"""Transaction and duty."""
 
 
 class IssuerRules(msgspec.Struct, frozen=True):
@@ -106,56 +101,6 @@ class IssuerRules(msgspec.Struct, frozen=True):
     """When we approve in its name, in order; none: never."""
 
 
-class Delivery(msgspec.Struct, gc=False):
-    """What is owed, and how far it got."""
-
-    owed: Owed
-    stage: Stage
-    owed_ns: int
-    """Since when, on the monotonic clock; before its zero for what is older than the machine."""
-    repeat: bool
-    """It may have been sent before: in the form of a repeat from now on."""
-    number: int
-    """In the order in which deliveries came to their place, see `Deliveries.keys`."""
-    attempts: int = 0
-    """Sent since it was taken up, by this process, or last came back from where it rested."""
-    due_ns: int = 0
-    """When it is sent again; its entry in the heap of timers is the one with this time."""
-    pause_ns: int = 0
-    """After the time that its bank has to answer, until it is sent again."""
-    in_flight: bool = False
-    """Sent, and its answer is awaited."""
-    queued: bool = False
-    """It stands in line, due now."""
-    waiting: bool = False
-    """No connection took it; it goes as soon as the bank is back."""
-    late: Event | None = None
-    """What the bank answered to the request, too late."""
-    why: str = ""
-    """Of a dead letter: `switch.model.end`, or the code by which its bank refused it."""
-
-
-class _Queue(msgspec.Struct, gc=False):
-    """One bank's."""
-
-    moving: OrderedDict[Key, Delivery]
-    """What is sent, or parked until the bank returns, in the order in which it was owed."""
-    ready: deque[Key]
-    timers: list[tuple[int, int, Key]]
-    back: list[Key]
-    """What no connection took in the last call; first in line in the next."""
-    parked: dict[Key, None]
-    held: dict[Key, None]
-    dead: dict[Key, None]
-    in_flight: int = 0
-    tokens: float = -1.0
-    """Deliveries that may go at this moment; -1: not looked at yet."""
-    filled_ns: int = 0
-    down: bool = False
-    look_ns: int = 0
-    """When a bank that was down is tried again although nobody said that it is back."""
-
-
 class Deliveries:
     """All on which banks owe us a final word."""
 
@@ -174,7 +119,7 @@ class Deliveries:
     def __init__(self, issuers: Mapping[int, IssuerRules]) -> None:
         self._issuers = issuers
         self._live: dict[Key, Delivery] = {}
-        self._queues: dict[int, _Queue] = {}
+        self._queues: dict[int, Queue] = {}
         self._chains: dict[int, list[Key]] = {}
         """Transactions with more than one: in their order."""
         self._numbers = count()
@@ -257,9 +202,9 @@ class Deliveries:
             queue.moving[key] = delivery
             self._line_up(queue, key, delivery)
 
-    def _queue(self, issuer: int) -> _Queue:
+    def _queue(self, issuer: int) -> Queue:
         if (queue := self._queues.get(issuer)) is None:
-            queue = _Queue(OrderedDict(), deque(), [], [], {}, {}, {})
+            queue = Queue(OrderedDict(), deque(), [], [], {}, {}, {})
             self._queues[issuer] = queue
         return queue
 
@@ -281,7 +226,7 @@ class Deliveries:
 
     def _due_of(
         self,
-        queue: _Queue,
+        queue: Queue,
         rules: IssuerRules | None,
         now_ns: int,
         jitter: float,
@@ -296,7 +241,7 @@ class Deliveries:
             return
         self._wake(queue, now_ns)
         ready = queue.ready
-        tokens = _refill(queue, rules, now_ns)
+        tokens = refill(queue, rules, now_ns)
         # A bank of which nobody said that it is back is tried with one.
         window = 1 if queue.down else rules.saf_in_flight_max - queue.in_flight
         while ready and window > 0 and tokens >= 1 and len(effects) < SENDS_PER_CALL_MAX:
@@ -321,7 +266,7 @@ class Deliveries:
             self._wait(queue, key, delivery, now_ns + rules.deadline_ms * _MS)
         queue.tokens = tokens
 
-    def _wake(self, queue: _Queue, now_ns: int) -> None:
+    def _wake(self, queue: Queue, now_ns: int) -> None:
         """Whose answer did not come, or whose pause is over, stands in line again; what no
         connection took stands in front."""
         if queue.back:
@@ -345,12 +290,12 @@ class Deliveries:
             self._line_up(queue, key, delivery)
 
     @staticmethod
-    def _wait(queue: _Queue, key: Key, delivery: Delivery, due_ns: int) -> None:
+    def _wait(queue: Queue, key: Key, delivery: Delivery, due_ns: int) -> None:
         """Its timer from now on; an older one is void."""
         delivery.due_ns = due_ns
         heappush(queue.timers, (due_ns, delivery.number, key))
 
-    def _age(self, queue: _Queue, before_ns: int, effects: list[Effect]) -> None:
+    def _age(self, queue: Queue, before_ns: int, effects: list[Effect]) -> None:
         """What is older than the horizon becomes a dead letter."""
         moving = queue.moving
         for _ in range(SENDS_PER_CALL_MAX):
@@ -359,7 +304,7 @@ class Deliveries:
                 return
             effects += self._die(queue, key, moving[key], Happening.EXPIRED, end.HORIZON)
 
-    def _orphans(self, queue: _Queue, effects: list[Effect]) -> None:
+    def _orphans(self, queue: Queue, effects: list[Effect]) -> None:
         """The bank is no member any more."""
         queue.ready.extend(queue.back)
         queue.back.clear()
@@ -435,10 +380,12 @@ class Deliveries:
         if delivery is None or (delivery.stage is Stage.OWED and not delivery.repeat):
             return [Note("delivery_unknown", owed.txn)]
         queue = self._queues[owed.issuer]
-        code = message.get("response_code") or ""
-        rules = self._issuers.get(owed.issuer)
-        advice = delivery.owed.duty == Duty.ADVICE
-        final = rules is not None and (rules.advice_final if advice else rules.final)(code)
+        try:
+            code, final, declined = self._said(delivery.owed, message)
+        except Exception as error:  # noqa: BLE001 - see below
+            # Our own fault, and nothing is done yet. Ended by it, each life of the process would
+            # ask for this answer first, and end by it again.
+            return self._unread(queue, key, delivery, type(error).__name__)
         if final:
             self._leave(queue, key, delivery)
             self._move(delivery, Happening.ACKNOWLEDGED)
@@ -447,12 +394,29 @@ class Deliveries:
         if delivery.in_flight:
             self._land(queue, delivery)
             self._wait(queue, key, delivery, delivery.due_ns + delivery.pause_ns)
-        if advice and message.outcome in (RcClass.DECLINE, RcClass.PARTIAL):
+        if declined:
             was = delivery.stage
             effects = self._die(queue, key, delivery, Happening.REFUSED, code)
             return [] if was is Stage.DEAD else effects
         self._move(delivery, Happening.REJECTED)
         return [Note("delivery_rejected", owed.txn)]
+
+    def _said(self, owed: Owed, message: Message) -> tuple[str, bool, bool]:
+        """All that is read of an answer: its code, whether that is final, and whether it declines
+        an advice."""
+        code = message.get("response_code") or ""
+        rules = self._issuers.get(owed.issuer)
+        advice = owed.duty == Duty.ADVICE
+        final = rules is not None and (rules.advice_final if advice else rules.final)(code)
+        return code, final, advice and message.outcome in (RcClass.DECLINE, RcClass.PARTIAL)
+
+    def _unread(self, queue: Queue, key: Key, delivery: Delivery, error: str) -> list[Effect]:
+        """A fault of ours in reading an answer: a dead letter, unless it rests already."""
+        if delivery.stage not in SENDABLE:
+            self._move(delivery, Happening.UNREAD)
+            return [Note("delivery_unread", key[0])]
+        _, dead = self._die(queue, key, delivery, Happening.UNREAD, end.UNREAD)
+        return [Settle(delivery.owed, DEAD, end.UNREAD, why=error), dead]
 
     def ordered(
         self, owed: Owed, happening: Happening, now_ns: int, who: str, why: str
@@ -491,7 +455,7 @@ class Deliveries:
 
     # -- where it stands --------------------------------------------------------------------------
 
-    def _line_up(self, queue: _Queue, key: Key, delivery: Delivery, *, first: bool = False) -> None:
+    def _line_up(self, queue: Queue, key: Key, delivery: Delivery, *, first: bool = False) -> None:
         """In line (at its head: `first`), if it is the first of its transaction."""
         chain = self._chains.get(key[0])
         if chain is not None and chain[0] != key:
@@ -504,19 +468,19 @@ class Deliveries:
             queue.ready.append(key)
 
     @staticmethod
-    def _land(queue: _Queue, delivery: Delivery) -> None:
+    def _land(queue: Queue, delivery: Delivery) -> None:
         """No answer is awaited any longer."""
         if delivery.in_flight:
             delivery.in_flight = False
             queue.in_flight -= 1
 
-    def _park(self, queue: _Queue, key: Key, delivery: Delivery) -> list[Effect]:
+    def _park(self, queue: Queue, key: Key, delivery: Delivery) -> list[Effect]:
         self._move(delivery, Happening.EXHAUSTED)
         self._rest(queue, key, delivery)
         return [Settle(delivery.owed, PARKED, end.PARKED), Note("delivery_parked", key[0])]
 
     def _die(
-        self, queue: _Queue, key: Key, delivery: Delivery, how: Happening, why: str
+        self, queue: Queue, key: Key, delivery: Delivery, how: Happening, why: str
     ) -> list[Effect]:
         self._leave(queue, key, delivery)
         self._move(delivery, how)
@@ -526,7 +490,7 @@ class Deliveries:
         bank_code = why if ending == end.REFUSED else ""
         return [Settle(delivery.owed, DEAD, ending, why=bank_code), Note("delivery_dead", key[0])]
 
-    def _rest(self, queue: _Queue, key: Key, delivery: Delivery) -> None:
+    def _rest(self, queue: Queue, key: Key, delivery: Delivery) -> None:
         """It is not sent by the timer from now on; its stage says where it is."""
         self._land(queue, delivery)
         delivery.queued = False
@@ -544,13 +508,13 @@ class Deliveries:
                 queue.dead[key] = None
                 self.dead += 1
 
-    def _unrest(self, queue: _Queue, key: Key, delivery: Delivery) -> None:
+    def _unrest(self, queue: Queue, key: Key, delivery: Delivery) -> None:
         """The end of resting; attempts are counted anew."""
         self._leave(queue, key, delivery, moving=False)
         delivery.attempts = 0
         delivery.waiting = False
 
-    def _leave(self, queue: _Queue, key: Key, delivery: Delivery, *, moving: bool = True) -> None:
+    def _leave(self, queue: Queue, key: Key, delivery: Delivery, *, moving: bool = True) -> None:
         """Takes it out of where its stage has it."""
         self._land(queue, delivery)
         delivery.queued = False
@@ -567,7 +531,7 @@ class Deliveries:
         if moving:
             queue.moving.pop(key, None)
 
-    def _over(self, queue: _Queue, key: Key) -> None:
+    def _over(self, queue: Queue, key: Key) -> None:
         """The next of its transaction may go."""
         del self._live[key]
         chain = self._chains.get(key[0])
@@ -587,14 +551,3 @@ class Deliveries:
         step = LIFE[delivery.stage][happening]
         assert isinstance(step, Moved), (delivery.stage, happening)
         delivery.stage = step.stage
-
-
-def _refill(queue: _Queue, rules: IssuerRules, now_ns: int) -> float:
-    """Tokens of the bucket at this moment."""
-    burst = max(1.0, rules.saf_per_s * BURST_SHARE)
-    if queue.tokens < 0:
-        queue.filled_ns = now_ns
-        return burst
-    filled = queue.tokens + (now_ns - queue.filled_ns) * rules.saf_per_s / 1e9
-    queue.filled_ns = now_ns
-    return min(burst, filled)

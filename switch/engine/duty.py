@@ -68,6 +68,8 @@ class Happening(IntEnum):
     """An operator ends it."""
     RESTARTED = 13
     """The process started anew and replayed its journal."""
+    UNREAD = 14
+    """The bank answered, and a fault of ours keeps us from reading it."""
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -108,6 +110,7 @@ LIFE: Final[Mapping[Stage, Mapping[Happening, Step]]] = {
         Happening.RELEASED: _NOT_HELD,
         Happening.WRITTEN_OFF: Moved(Stage.WRITTEN_OFF),
         Happening.RESTARTED: Moved(Stage.SENT),
+        Happening.UNREAD: IMPOSSIBLE,
     },
     Stage.SENT: {
         Happening.TAKEN: Moved(Stage.SENT),
@@ -124,6 +127,7 @@ LIFE: Final[Mapping[Stage, Mapping[Happening, Step]]] = {
         Happening.RELEASED: _NOT_HELD,
         Happening.WRITTEN_OFF: Moved(Stage.WRITTEN_OFF),
         Happening.RESTARTED: Moved(Stage.SENT),
+        Happening.UNREAD: Moved(Stage.DEAD),
     },
     # The three that rest. What was sent before may still be answered.
     Stage.PARKED: {
@@ -141,6 +145,7 @@ LIFE: Final[Mapping[Stage, Mapping[Happening, Step]]] = {
         Happening.RELEASED: _NOT_HELD,
         Happening.WRITTEN_OFF: Moved(Stage.WRITTEN_OFF),
         Happening.RESTARTED: Moved(Stage.PARKED),
+        Happening.UNREAD: Moved(Stage.PARKED),
     },
     Stage.HELD: {
         Happening.TAKEN: IMPOSSIBLE,
@@ -157,6 +162,7 @@ LIFE: Final[Mapping[Stage, Mapping[Happening, Step]]] = {
         Happening.RELEASED: Moved(Stage.SENT),
         Happening.WRITTEN_OFF: Moved(Stage.WRITTEN_OFF),
         Happening.RESTARTED: Moved(Stage.HELD),
+        Happening.UNREAD: Moved(Stage.HELD),
     },
     Stage.DEAD: {
         Happening.TAKEN: IMPOSSIBLE,
@@ -173,6 +179,7 @@ LIFE: Final[Mapping[Stage, Mapping[Happening, Step]]] = {
         Happening.RELEASED: _NOT_HELD,
         Happening.WRITTEN_OFF: Moved(Stage.WRITTEN_OFF),
         Happening.RESTARTED: Moved(Stage.DEAD),
+        Happening.UNREAD: Moved(Stage.DEAD),
     },
     # Over: nothing of it is kept in memory, so that nothing can happen to it but a restart.
     Stage.SETTLED: {
@@ -190,6 +197,7 @@ LIFE: Final[Mapping[Stage, Mapping[Happening, Step]]] = {
         Happening.RELEASED: IMPOSSIBLE,
         Happening.WRITTEN_OFF: IMPOSSIBLE,
         Happening.RESTARTED: _OVER,
+        Happening.UNREAD: IMPOSSIBLE,
     },
     Stage.WRITTEN_OFF: {
         Happening.TAKEN: IMPOSSIBLE,
@@ -206,5 +214,6 @@ LIFE: Final[Mapping[Stage, Mapping[Happening, Step]]] = {
         Happening.RELEASED: IMPOSSIBLE,
         Happening.WRITTEN_OFF: IMPOSSIBLE,
         Happening.RESTARTED: _OVER,
+        Happening.UNREAD: IMPOSSIBLE,
     },
 }

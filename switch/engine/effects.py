@@ -207,6 +207,7 @@ NOTES: Final = (
     "delivery_parked",
     "delivery_unknown",
     "delivery_dead",
+    "delivery_unread",
     "undelivered_kept",
     "still_in_doubt",
 )

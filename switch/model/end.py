@@ -49,6 +49,7 @@ __all__ = [
     "TOKEN",
     "UNDECODABLE",
     "UNFIT",
+    "UNREAD",
     "UNUSABLE",
     "WAITERS",
     "WRITTEN_OFF",
@@ -127,6 +128,9 @@ HORIZON: Final = "TS"
 """What a bank is owed is older than the retry horizon: a dead letter, still owed."""
 REFUSED: Final = "IS"
 """The bank declines what an advice tells it: a dead letter, still owed."""
+UNREAD: Final = "SS"
+"""A fault of ours keeps us from reading what a bank answers to what it is owed: a dead letter,
+still owed."""
 WRITTEN_OFF: Final = "OS"
 """An operator ended what a bank is owed."""
 
@@ -164,6 +168,7 @@ ALL: Final = (
     PARKED,
     HORIZON,
     REFUSED,
+    UNREAD,
     WRITTEN_OFF,
 )
 """In the order of a request's way."""

@@ -111,7 +111,7 @@ NOTES: Final = (
     "peer_does_not_read", "reply_from_acquirer",
     "request_from_bank", "stand_in_declined_late",
     "delivery_dead", "delivery_parked", "delivery_rejected",
-    "delivery_unknown",
+    "delivery_unknown", "delivery_unread",
     "still_in_doubt", "undecodable", "undelivered_kept", "waiters_full", "write_to_gone_peer",
     OTHER,
 )  # fmt: skip

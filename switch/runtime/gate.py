@@ -15,7 +15,7 @@ from switch.engine.ports import Delivering, Forwarding, Owed, StandIn
 from switch.errors import EncodeError, JournalError, UsageError
 from switch.journal.query import shown_id
 from switch.link.window import Window
-from switch.model.end import JOURNAL, KEY_TAKEN, REFUSED
+from switch.model.end import JOURNAL, KEY_TAKEN, REFUSED, UNREAD
 from switch.model.response import SYSTEM_ERROR
 from switch.model.state import UNSETTLED, Cause, ReversalEffect
 from switch.native import journal, walk
@@ -375,6 +375,8 @@ class Gate:
         if result not in UNSETTLED and bank is not None:
             bank.matcher.delivery_done(owed)
         wall_ms = wall_ns() // MS
+        if end == UNREAD:
+            log.error("delivery.fault", id=shown_id(owed.txn), error=why)
         if end == REFUSED:
             self._native.settle(owed, result, wall_ms, end, bank_code=why)
         else:

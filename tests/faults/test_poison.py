@@ -1,9 +1,10 @@
-"""One delivery that our own fault keeps from being sent ends no worker and stops no queue, in this
-life and in the next; an operator is told which it is."""
+"""One delivery that our own fault keeps from being sent, or whose answer it keeps from being read,
+ends no worker and stops no queue, in this life and in the next; an operator is told which it is."""
 
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from switch.engine.duty import Stage
@@ -59,4 +60,44 @@ async def test_a_fault_of_ours_in_one_delivery_is_a_dead_letter_over_a_restart(
         await until(lambda: node.member("BANK01").signed_on() == 2, what="both connections")
         assert dead(node) == [poisoned.poison]
         assert len(bank.advices) == 3
+    await bank.stop()
+
+
+async def test_a_fault_of_ours_in_one_answer_is_a_dead_letter_over_a_restart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def final(code: str) -> bool:
+        if code == "77":
+            raise ZeroDivisionError
+        return code == "00"
+
+    bank = Bank()
+    async with rig(tmp_path, [await bank.start()]) as node:
+        await until(lambda: node.member("BANK01").signed_on() == 2, what="both connections")
+        rules = node.worker.bank_rules
+        index = node.member("BANK01").index
+        rules[index] = msgspec.structs.replace(rules[index], advice_final=final)
+        node.worker.driver.engine.deliveries.adopt(rules)
+        bank.advice_code = "77"
+        acquirer = await Acquirer.connect(node.acquirer)
+        assert (await acquirer.ask(purchase(), "0220")).get("response_code") == "00"
+        await until(lambda: len(dead(node)) == 1, what="the poisoned one")
+        (poison,) = dead(node)
+        bank.advice_code = "00"
+        assert (await acquirer.ask(purchase(), "0220")).get("response_code") == "00"
+        await until(lambda: not node.worker.driver.engine.owed_count - 1, what="the other one")
+        assert (await acquirer.ask(purchase())).get("response_code") == "00"
+        assert not node.worker.driver.failed.done()
+    told = capsys.readouterr()
+    assert "delivery.fault" in told.out + told.err
+    assert "ZeroDivisionError" in told.out + told.err
+    assert shown_id(poison) in told.out + told.err
+    sent = len(bank.advices)
+    bank.advice_code = "77"
+    async with rig(tmp_path, None) as node:
+        await until(lambda: node.member("BANK01").signed_on() == 2, what="both connections")
+        assert dead(node) == [poison]
+        acquirer = await Acquirer.connect(node.acquirer)
+        assert (await acquirer.ask(purchase())).get("response_code") == "00"
+        assert len(bank.advices) == sent, "its answer is not asked for again"
     await bank.stop()

@@ -3,6 +3,7 @@
 from collections import Counter
 from time import perf_counter_ns
 
+import msgspec
 import pytest
 
 from switch.engine.deliver import SENDS_PER_CALL_MAX, Deliveries, IssuerRules
@@ -288,6 +289,38 @@ def test_what_is_older_than_the_horizon_is_a_dead_letter() -> None:
     assert 1 not in dict(_send(deliveries, _HOUR + 1))
     assert deliveries.reply(old, _answer("00")) == [Settle(old, "00")]
     assert (deliveries.dead, len(deliveries)) == (0, 1)
+
+
+def _fault(code: str) -> bool:
+    raise ZeroDivisionError(code)
+
+
+def test_an_answer_that_a_fault_of_ours_keeps_from_being_read_is_a_dead_letter() -> None:
+    deliveries = _deliveries()
+    poison, other = _owed(1), _owed(2)
+    deliveries.add(poison, 0)
+    deliveries.add(other, 0)
+    _send(deliveries, 0)
+    deliveries.adopt({1: msgspec.structs.replace(_rules(), final=_fault)})
+    assert deliveries.reply(poison, _answer("00")) == [
+        Settle(poison, "dead", "SS", why="ZeroDivisionError"),
+        Note("delivery_dead", 1),
+    ]
+    deliveries.adopt({1: _rules()})
+    assert deliveries.reply(other, _answer("00")) == [Settle(other, "00")]
+    assert _send(deliveries, _HOUR) == [], "it is not asked for again"
+    assert (deliveries.dead, len(deliveries)) == (1, 1)
+    assert isinstance(deliveries.ordered(poison, Happening.RETRIED, _HOUR, "ann", "mended"), list)
+    assert _send(deliveries, _HOUR) == [(1, True)]
+    assert deliveries.reply(poison, _answer("00")) == [Settle(poison, "00")]
+
+
+@pytest.mark.parametrize("stage", [Stage.PARKED, Stage.HELD, Stage.DEAD])
+def test_what_rests_rests_when_its_late_answer_cannot_be_read(stage: Stage) -> None:
+    deliveries = _deliveries(msgspec.structs.replace(_rules(), final=_fault))
+    deliveries.add(_owed(1), 0, repeat=True, stage=stage)
+    assert deliveries.reply(_owed(1), _answer("00")) == [Note("delivery_unread", 1)]
+    assert deliveries.counts(1)[stage] == 1
 
 
 def test_age_goes_on_over_restarts_while_attempts_are_counted_anew() -> None:

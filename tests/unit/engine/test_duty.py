@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import pytest
 
 from switch.engine.deliver import Deliveries, IssuerRules
@@ -18,6 +19,10 @@ _HOUR = 3_600_000 * _MS
 _OPERATORS = (Happening.RETRIED, Happening.HELD, Happening.RELEASED, Happening.WRITTEN_OFF)
 
 
+def _fault(code: str) -> bool:
+    raise ZeroDivisionError(code)
+
+
 class Life:
     """One advice, and what happens to it."""
 
@@ -30,6 +35,7 @@ class Life:
             final=lambda code: code == "00",
             saf_horizon_h=1,
         )
+        self.rules = rules
         self.deliveries = Deliveries({1: rules})
         self.owed = FakeOwed(7, 1, 7, "1123170000", duty=Duty.ADVICE)
         self.now_ns = 0
@@ -59,6 +65,11 @@ class Life:
                 code = {Happening.ACKNOWLEDGED: "00", Happening.REJECTED: "91"}.get(happening, "51")
                 fields = {"stan": "000007", "transmission_time": "1123170000"}
                 answer = message("0230", {**fields, "response_code": code})
+                self.seen += deliveries.reply(owed, answer)
+            case Happening.UNREAD:
+                deliveries.adopt({1: msgspec.structs.replace(self.rules, advice_final=_fault)})
+                fields = {"stan": "000007", "transmission_time": "1123170000"}
+                answer = message("0230", {**fields, "response_code": "00"})
                 self.seen += deliveries.reply(owed, answer)
             case Happening.EXHAUSTED:
                 deliveries.adopt({})
@@ -125,6 +136,7 @@ def test_every_cell_that_is_not_impossible_is_lived_through(
         Happening.WRITTEN_OFF: ["written_off"],
         Happening.RETRIED: ["retried"] if stage in RESTING else [],
         Happening.REFUSED: [] if stage is Stage.DEAD else ["dead"],
+        Happening.UNREAD: [] if stage in RESTING else ["dead"],
     }.get(happening, [])
     assert settled == expected, "what rests, moves again by order, or is over is recorded"
 
