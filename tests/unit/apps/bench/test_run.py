@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from switch.apps.bench import measure, report, systems
+from switch.apps.bench import costs, measure, report, systems
 from switch.apps.bench.plan import SHAPES, Plan
 from switch.apps.bench.run import run_floor, run_switch
 from switch.apps.load import environment
@@ -18,7 +18,29 @@ from switch.cli import run as tapswitch
 from switch.errors import OperatorError
 from switch.native import load
 
-TINY = Plan(shapes=(SHAPES[0], SHAPES[2]), rounds=1, warm_ms=50, closed_ms=100, open_ms=200)
+TOKENS = 10_000
+"""A hundredth of the default, which takes a minute to make the first time: what is said here is
+not about their number."""
+TINY = Plan(
+    shapes=(SHAPES[0], SHAPES[2]),
+    rounds=1,
+    warm_ms=50,
+    closed_ms=100,
+    open_ms=200,
+    tokens=TOKENS,
+)
+FLOOR = (
+    "bench",
+    "floor",
+    "-o",
+    "json",
+    "--rounds",
+    "1",
+    "--window",
+    "100",
+    "--tokens",
+    str(TOKENS),
+)
 
 
 @pytest.mark.system
@@ -64,9 +86,14 @@ def test_both_floors_answer_everything_right(tmp_path: Path) -> None:
 
 @pytest.mark.system
 @pytest.mark.slow
-def test_the_switch_answers_everything_right_however_it_ends(tmp_path: Path) -> None:
+def test_the_switch_answers_everything_right_however_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One closed shape beside the floors, then every row of the table of costs: approvals, repeats,
-    declines, no route, time-outs with their reversals."""
+    declines, no route, time-outs with their reversals. In windows that are too short to be
+    figures."""
+    monkeypatch.setattr(costs, "MEASURE_MS", 250)
+    monkeypatch.setattr(costs, "SILENT_MEASURE_MS", 700)
     plan = msgspec.structs.replace(TINY, shapes=SHAPES[1:2], closed_ms=400, open_ms=600)
     found = run_switch(plan, tmp_path, lambda _: None)
     assert {(row.system, row.fault) for row in found.shapes} == {
@@ -90,8 +117,7 @@ def test_the_switch_answers_everything_right_however_it_ends(tmp_path: Path) -> 
 
 @pytest.mark.system
 def test_the_command_prints_one_object(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    arguments = ["bench", "floor", "-o", "json", "--rounds", "1", "--window", "100"]
-    code = tapswitch([*arguments, "--shape", "32x16", "--data-dir", str(tmp_path)])
+    code = tapswitch([*FLOOR, "--shape", "32x16", "--data-dir", str(tmp_path)])
     told = json.loads(capsys.readouterr().out)
     assert code == 0
     assert set(told) >= {"bench", "interpreter", "machine", "journal", "build", "shapes", "valid"}
@@ -111,8 +137,7 @@ def test_a_late_generator_is_tried_three_times_more_and_then_gives_no_figures(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measure, "LAG_P99_MAX_US", 0)
-    arguments = ["bench", "floor", "-o", "json", "--rounds", "1", "--window", "100"]
-    code = tapswitch([*arguments, "--shape", "1000/s", "--data-dir", str(tmp_path)])
+    code = tapswitch([*FLOOR, "--shape", "1000/s", "--data-dir", str(tmp_path)])
     printed = capsys.readouterr()
     told = json.loads(printed.out)
     assert code == 6
