@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from switch.apps.bench import costs, measure, report, systems
+from switch.apps.bench import measure, report, systems
 from switch.apps.bench.plan import SHAPES, Plan
 from switch.apps.bench.run import run_floor, run_switch
 from switch.apps.load import environment
@@ -86,14 +86,9 @@ def test_both_floors_answer_everything_right(tmp_path: Path) -> None:
 
 @pytest.mark.system
 @pytest.mark.slow
-def test_the_switch_answers_everything_right_however_it_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_switch_answers_everything_right_however_it_ends(tmp_path: Path) -> None:
     """One closed shape beside the floors, then every row of the table of costs: approvals, repeats,
-    declines, no route, time-outs with their reversals. In windows that are too short to be
-    figures."""
-    monkeypatch.setattr(costs, "MEASURE_MS", 250)
-    monkeypatch.setattr(costs, "SILENT_MEASURE_MS", 700)
+    declines, no route, time-outs with their reversals."""
     plan = msgspec.structs.replace(TINY, shapes=SHAPES[1:2], closed_ms=400, open_ms=600)
     found = run_switch(plan, tmp_path, lambda _: None)
     assert {(row.system, row.fault) for row in found.shapes} == {
