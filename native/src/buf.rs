@@ -179,6 +179,106 @@ pub fn prefetch<T>(place: &T) {
     let _ = place;
 }
 
+/// Texts that `siphash` takes at once.
+pub const LANES: usize = 8;
+
+/// SipHash-2-4 with a 128-bit output of eight texts of as many words, side by side: for each its two halves. `words`
+/// holds the first words of all, then the second ones, and so on, the last with the length in it. None where the
+/// processor has no AVX2: then one behind the other is as quick.
+///
+/// **Source:** Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012; for 128 bits the authors' reference
+/// code (an `0xee` more, and a second finalisation).
+#[inline]
+pub fn siphash(key: [u64; 2], words: &[[u64; LANES]]) -> Option<[[u64; 2]; LANES]> {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has what the function was compiled for.
+        return Some(unsafe { siphash_avx2(key, words) });
+    }
+    let _ = (key, words);
+    None
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+// From Rust 1.87 on the intrinsics are safe where the feature is enabled.
+#[allow(unused_unsafe)]
+unsafe fn siphash_avx2(key: [u64; 2], words: &[[u64; LANES]]) -> [[u64; 2]; LANES] {
+    use std::arch::x86_64::{
+        __m256i, _mm256_add_epi64, _mm256_loadu_si256, _mm256_or_si256, _mm256_set1_epi64x,
+        _mm256_shuffle_epi32, _mm256_slli_epi64, _mm256_srli_epi64, _mm256_storeu_si256,
+        _mm256_xor_si256,
+    };
+    /// Four lanes a register.
+    type Half = [__m256i; 4];
+    macro_rules! rotated {
+        ($x:expr, $left:literal) => {
+            _mm256_or_si256(
+                _mm256_slli_epi64::<$left>($x),
+                _mm256_srli_epi64::<{ 64 - $left }>($x),
+            )
+        };
+    }
+    macro_rules! rounds {
+        ($halves:expr, $count:literal) => {
+            for _ in 0..$count {
+                for [a, b, c, d] in &mut $halves {
+                    *a = _mm256_add_epi64(*a, *b);
+                    *c = _mm256_add_epi64(*c, *d);
+                    *b = _mm256_xor_si256(rotated!(*b, 13), *a);
+                    *d = _mm256_xor_si256(rotated!(*d, 16), *c);
+                    // The halves of each word change places.
+                    *a = _mm256_shuffle_epi32::<0b10_11_00_01>(*a);
+                    *c = _mm256_add_epi64(*c, *b);
+                    *a = _mm256_add_epi64(*a, *d);
+                    *b = _mm256_xor_si256(rotated!(*b, 17), *c);
+                    *d = _mm256_xor_si256(rotated!(*d, 21), *a);
+                    *c = _mm256_shuffle_epi32::<0b10_11_00_01>(*c);
+                }
+            }
+        };
+    }
+    let mut out = [[0; LANES]; 2];
+    // SAFETY: the caller promises AVX2. Reads and writes are of four words each, at the front and in the middle of
+    // arrays of eight, and may lie anywhere.
+    unsafe {
+        let all = |word: u64| _mm256_set1_epi64x(word as i64);
+        let first: Half = [
+            all(key[0] ^ 0x736f_6d65_7073_6575),
+            all(key[1] ^ 0x646f_7261_6e64_6f6d ^ 0xee),
+            all(key[0] ^ 0x6c79_6765_6e65_7261),
+            all(key[1] ^ 0x7465_6462_7974_6573),
+        ];
+        let mut halves = [first; 2];
+        for words in words {
+            let low = words.as_ptr().cast::<__m256i>();
+            let word = [_mm256_loadu_si256(low), _mm256_loadu_si256(low.add(1))];
+            halves[0][3] = _mm256_xor_si256(halves[0][3], word[0]);
+            halves[1][3] = _mm256_xor_si256(halves[1][3], word[1]);
+            rounds!(halves, 2);
+            halves[0][0] = _mm256_xor_si256(halves[0][0], word[0]);
+            halves[1][0] = _mm256_xor_si256(halves[1][0], word[1]);
+        }
+        for half in &mut halves {
+            half[2] = _mm256_xor_si256(half[2], all(0xee));
+        }
+        for (turn, out) in out.iter_mut().enumerate() {
+            if turn == 1 {
+                for half in &mut halves {
+                    half[1] = _mm256_xor_si256(half[1], all(0xdd));
+                }
+            }
+            rounds!(halves, 4);
+            let low = out.as_mut_ptr().cast::<__m256i>();
+            for (at, [a, b, c, d]) in halves.into_iter().enumerate() {
+                let sum = _mm256_xor_si256(_mm256_xor_si256(a, b), _mm256_xor_si256(c, d));
+                _mm256_storeu_si256(low.add(at), sum);
+            }
+        }
+    }
+    std::array::from_fn(|lane| [out[0][lane], out[1][lane]])
+}
+
 /// Opens (or makes) an LMDB environment in a directory.
 ///
 /// The caller promises what LMDB asks for: the directory is on a local disk, nobody but LMDB writes to its files or

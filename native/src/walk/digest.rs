@@ -9,6 +9,8 @@ use siphasher::sip::SipHasher24;
 use siphasher::sip128::SipHasher24 as SipHasher24of128;
 use zeroize::Zeroize;
 
+use crate::buf::{LANES, siphash};
+
 /// 16 bytes that stand for a request key or a body.
 pub type Digest = [u8; 16];
 /// 8 bytes that stand for a card number.
@@ -38,6 +40,28 @@ impl Digester {
         digest(&self.request, material)
     }
 
+    /// Digests of several request keys, whose materials stand one behind the other and end at `ends`. Those of one length,
+    /// eight in a row, cost a third of what they do one by one.
+    pub fn requests(&self, materials: &[u8], ends: &[usize], keys: &mut [Digest]) {
+        let mut from = 0;
+        for (ends, keys) in ends.chunks(LANES).zip(keys.chunks_mut(LANES)) {
+            let mut texts: [&[u8]; LANES] = [&[]; LANES];
+            for (text, end) in texts.iter_mut().zip(ends) {
+                *text = materials.get(from..*end).unwrap_or(&[]);
+                from = *end;
+            }
+            let full = ends.len() == LANES;
+            match full.then(|| side_by_side(&self.request, &texts)).flatten() {
+                Some(digests) => keys.iter_mut().zip(digests).for_each(|(k, d)| *k = d),
+                None => {
+                    for (key, text) in keys.iter_mut().zip(texts) {
+                        *key = self.request(text);
+                    }
+                }
+            }
+        }
+    }
+
     /// Digest of the dialect's body fields.
     #[inline]
     pub fn body(&self, fields: &[u8]) -> Digest {
@@ -60,6 +84,37 @@ fn digest(key: &[u8; 16], bytes: &[u8]) -> Digest {
     let [low, high] = halves(key);
     let hash = SipHasher24of128::new_with_keys(low, high).hash(bytes);
     hash.as_u128().to_le_bytes()
+}
+
+/// Words of the longest texts that are hashed side by side.
+const WORDS_MAX: usize = 24;
+
+/// Digests of texts of one length; None where they are not.
+#[inline]
+fn side_by_side(key: &[u8; 16], texts: &[&[u8]; LANES]) -> Option<[Digest; LANES]> {
+    let length = texts[0].len();
+    let whole = length / 8;
+    if whole >= WORDS_MAX || texts.iter().any(|text| text.len() != length) {
+        return None;
+    }
+    let mut words = [[0; LANES]; WORDS_MAX];
+    for (lane, text) in texts.iter().enumerate() {
+        let (full, rest) = text.split_at(whole * 8);
+        for (place, word) in words.iter_mut().zip(full.chunks_exact(8)) {
+            place[lane] = word
+                .first_chunk()
+                .map_or(0, |word| u64::from_le_bytes(*word));
+        }
+        let mut last = [0; 8];
+        for (place, byte) in last.iter_mut().zip(rest) {
+            *place = *byte;
+        }
+        last[7] = length as u8;
+        words.get_mut(whole)?[lane] = u64::from_le_bytes(last);
+    }
+    let digests = siphash(halves(key), words.get(..=whole)?)?;
+    let bytes = |[low, high]: [u64; 2]| (u128::from(high) << 64 | u128::from(low)).to_le_bytes();
+    Some(digests.map(bytes))
 }
 
 #[inline]
@@ -105,6 +160,33 @@ mod tests {
             let text: Vec<u8> = (0..length).collect();
             let expected = SipHasher24of128::new_with_key(&key).hash(&text).as_bytes();
             assert_eq!(digest(&key, &text), expected);
+        }
+    }
+
+    #[test]
+    fn side_by_side_or_one_by_one_digests_are_the_same() {
+        let d = digester();
+        let text: Vec<u8> = (0..=255).cycle().take(40_000).collect();
+        for count in [0, 1, 7, 8, 9, 16, 31, 32] {
+            for length in [0, 1, 7, 8, 9, 63, 64, 66, 71, 72, 191, 192, 250, 300] {
+                for other in [0, length + 1] {
+                    // One of another length among them, or none.
+                    let mut end = 0;
+                    let ends: Vec<usize> = (0..count)
+                        .map(|at| {
+                            end += if at == 3 && other > 0 { other } else { length };
+                            end
+                        })
+                        .collect();
+                    let mut keys = vec![[0; 16]; count];
+                    d.requests(&text, &ends, &mut keys);
+                    let mut from = 0;
+                    for (key, end) in keys.iter().zip(&ends) {
+                        assert_eq!(*key, d.request(&text[from..*end]), "{count} {length}");
+                        from = *end;
+                    }
+                }
+            }
         }
     }
 

@@ -237,13 +237,10 @@ impl Memory {
     }
 
     /// Digests of what was added, whose ends are these. Asks for what is known of each key to be at hand when it is looked
-    /// for. One behind the other they overlap: each is a long chain of steps that wait for one another.
+    /// for.
     pub fn keys_at_hand(&self, ends: &[usize], keys: &mut [Digest]) {
-        let mut from = 0;
-        for (key, end) in keys.iter_mut().zip(ends) {
-            let material = self.scratch.get(from..*end).unwrap_or(&[]);
-            from = *end;
-            *key = self.digester.request(material);
+        self.digester.requests(&self.scratch, ends, keys);
+        for (key, _) in keys.iter().zip(ends) {
             self.table.prefetch(key);
             self.turned_away.prefetch(key);
         }

@@ -15,7 +15,8 @@ use super::steps::lend;
 use super::turned_away::Told;
 use crate::codec::kind::Kind;
 use crate::codec::{
-    Answered, Backlog, Check, Dialect, Leg, Message, Stencil, is_new_request, receive_to_refuse,
+    Answered, Backlog, Check, Dialect, Leg, Message, Seen, Stencil, is_new_request,
+    receive_to_refuse,
 };
 use crate::mac::Guard;
 use crate::simulation::mutant;
@@ -102,9 +103,27 @@ impl Stencils {
         all.get_mut(at)
     }
 
-    /// The stencil of a frame.
+    /// The stencil of a frame, and what it found. None: the frame takes a closer look.
     #[inline]
-    fn of(&mut self, dialect: &Arc<Dialect>, content: &[u8], now_s: i64) -> Option<&mut Stencil> {
+    fn see(
+        &mut self,
+        dialect: &Arc<Dialect>,
+        content: &[u8],
+        now_s: i64,
+    ) -> Option<(&mut Stencil, Seen)> {
+        let last = self.made.get_mut(self.last);
+        let at_once = last
+            .filter(|known| known.identity == dialect.identity)
+            .and_then(|known| known.stencil.as_mut()?.glance(content));
+        let seen = match at_once {
+            Some(seen) => seen,
+            None => self.turn(dialect, content, now_s)?.look(content)?,
+        };
+        Some((self.made.get_mut(self.last)?.stencil.as_mut()?, seen))
+    }
+
+    /// The stencil of a frame that is not like the last.
+    fn turn(&mut self, dialect: &Arc<Dialect>, content: &[u8], now_s: i64) -> Option<&mut Stencil> {
         let fits =
             |known: &Known| known.identity == dialect.identity && content.starts_with(&known.head);
         if !self.made.get(self.last).is_some_and(fits) {
@@ -182,16 +201,13 @@ impl Handful {
             if came.complete_ns >= refusing.before_ns {
                 return Ended::Done;
             }
-            let Some(stencil) = means.stencils.of(line.dialect, content, now_s) else {
+            let Some((stencil, seen)) = means.stencils.see(line.dialect, content, now_s) else {
                 return Ended::Closer;
             };
             let class = class_of(stencil.mti());
             if *self.class.get_or_insert(class) != class {
                 return Ended::Full;
             }
-            let Some(seen) = stencil.look(content) else {
-                return Ended::Closer;
-            };
             let fresh = self.count == 0;
             let material = means.memory.add_key(fresh, means.institution, |out| {
                 stencil.key_material(content, &seen, now_s, out);

@@ -23,13 +23,19 @@ pub struct Told {
     pub end: [u8; 2],
 }
 
+/// After so long without a refusal the memory is given back.
+const KEPT_S: i64 = 60;
+
 /// Keys of one generation. Refusing must cost next to nothing when most is to be refused, so a key lies at the place
 /// that it names itself, with what was told beside it, and nothing is ever moved. Memory is taken with the first key,
-/// whole, and touched as it fills.
+/// whole, and touched as it fills. The next generation but one uses it again as it is: what bears another number
+/// counts as free, so that there is nothing to be cleared, and no page to be had anew, while everybody waits.
 #[derive(Default)]
 struct Generation {
-    /// 0: free. Else 56 bits of a key, and above 0 which of `answers` it got.
+    /// From the top: 40 bits of a key, the number of its generation, and above 0 which of `answers` it got.
     words: Vec<u64>,
+    /// Of this generation, from 1 on; 0: no memory was taken yet.
+    number: u16,
     /// Few: a pair for each reason and dialect.
     answers: Vec<Told>,
     count: usize,
@@ -46,8 +52,27 @@ impl Generation {
             return None;
         }
         let word = *self.words.get(self.place(key)?)?;
+        if !self.is_mine(word) {
+            return None;
+        }
         let which = usize::from(word as u8).checked_sub(1)?;
         self.answers.get(which).copied()
+    }
+
+    /// Forgets all keys, and keeps the memory.
+    fn renew(&mut self) {
+        self.count = 0;
+        self.answers.clear();
+        self.number = self.number.wrapping_add(1);
+        if self.number == 0 {
+            // A week later numbers begin again.
+            self.words = Vec::new();
+        }
+    }
+
+    #[inline]
+    fn is_mine(&self, word: u64) -> bool {
+        (word >> 8) as u16 == self.number
     }
 
     /// Asks for the place of a key to be at hand when it is looked for.
@@ -63,18 +88,23 @@ impl Generation {
     fn insert(&mut self, key: Short, told: Told) -> bool {
         if self.words.is_empty() {
             self.words = vec![0; PLACES];
+            self.number = 1;
         }
         let Some(place) = self.place(key) else {
             return true;
         };
-        if self.words.get(place) != Some(&0) {
+        if self
+            .words
+            .get(place)
+            .is_some_and(|word| self.is_mine(*word))
+        {
             return false;
         }
-        let Some(which) = self.number(told).filter(|_| self.count < KEYS_MAX) else {
+        let Some(which) = self.answer(told).filter(|_| self.count < KEYS_MAX) else {
             return true;
         };
         if let Some(free) = self.words.get_mut(place) {
-            *free = key.rest | u64::from(which);
+            *free = key.rest | u64::from(self.number) << 8 | u64::from(which);
             self.count += 1;
         }
         true
@@ -83,7 +113,8 @@ impl Generation {
     /// Where a key lies, or the free place where it would.
     #[inline]
     fn place(&self, key: Short) -> Option<usize> {
-        let holds = |word: &u64| *word & REST == key.rest || *word == 0;
+        let mine = key.rest | u64::from(self.number) << 8;
+        let holds = |word: &u64| *word & !0xff == mine || !self.is_mine(*word);
         let from = self.words.get(key.home..)?;
         match from.iter().position(holds) {
             Some(ahead) => Some(key.home + ahead),
@@ -93,7 +124,7 @@ impl Generation {
 
     /// From 1 on.
     #[inline]
-    fn number(&mut self, told: Told) -> Option<u8> {
+    fn answer(&mut self, told: Told) -> Option<u8> {
         let known = self.answers.iter().position(|one| *one == told);
         let which = known.unwrap_or(self.answers.len());
         let number = u8::try_from(which + 1).ok()?;
@@ -104,7 +135,7 @@ impl Generation {
     }
 }
 
-/// Two generations of keys; the older one is forgotten whole.
+/// Two generations of keys, some 8 MiB each once they were wanted; the older one is forgotten whole.
 #[derive(Default)]
 pub struct TurnedAway {
     young: Generation,
@@ -151,15 +182,21 @@ impl TurnedAway {
         if (0..GENERATION_S).contains(&age_s) {
             return;
         }
-        self.old = std::mem::take(&mut self.young);
-        if age_s >= 2 * GENERATION_S {
-            self.old = Generation::default();
+        if age_s >= KEPT_S {
+            *self = TurnedAway::default();
+        } else {
+            std::mem::swap(&mut self.old, &mut self.young);
+            self.young.renew();
+            if age_s >= 2 * GENERATION_S {
+                self.old.renew();
+            }
         }
         self.since_s = now_s;
     }
 }
 
-/// What is kept of a digest. Digests are keyed: nobody can make two that agree in so much, or many that name one place.
+/// What is kept of a digest. 60 bits. Digests are keyed: nobody can make two that
+/// agree in so much, or many that name one place.
 #[derive(Clone, Copy)]
 struct Short {
     home: usize,
@@ -167,7 +204,7 @@ struct Short {
 }
 
 /// The bits of a word that are of a key.
-const REST: u64 = !0xff;
+const REST: u64 = !0xff_ffff;
 
 impl Short {
     #[inline]
@@ -191,7 +228,7 @@ mod tests {
 
     /// A key by its place and what else it is.
     fn digest(home: u64, rest: u64) -> Digest {
-        (u128::from(rest << 8) << 64 | u128::from(home)).to_le_bytes()
+        (u128::from(rest << 24) << 64 | u128::from(home)).to_le_bytes()
     }
 
     #[test]
@@ -218,6 +255,41 @@ mod tests {
         away.remember(&[1; 16], TOLD, 1_010);
         assert_eq!(away.told(&[1; 16], 900), Some(TOLD));
         assert_eq!(away.told(&[1; 16], 800), None);
+    }
+
+    #[test]
+    fn memory_is_used_again_and_what_stood_there_is_no_key() {
+        let mut away = TurnedAway::default();
+        let key = |number: u64| digest(7, number);
+        let mut places = Vec::new();
+        for turn in 0..40 {
+            let now_s = 1_000 + GENERATION_S * turn as i64;
+            // All name one place, so that each stands behind those of generations before.
+            assert!(away.tell(&key(turn), TOLD, now_s));
+            assert!(!away.tell(&key(turn), TOLD, now_s));
+            assert!(turn == 0 || away.told(&key(turn - 1), now_s).is_some());
+            assert!(turn < 2 || away.told(&key(turn - 2), now_s).is_none());
+            places.push(away.young.words.as_ptr());
+        }
+        places.sort();
+        places.dedup();
+        assert_eq!(places.len(), 2);
+        assert_eq!(away.told(&key(39), 1_200 + KEPT_S), None);
+        assert_eq!(away.young.words.capacity() + away.old.words.capacity(), 0);
+    }
+
+    #[test]
+    fn numbers_of_generations_begin_again_without_their_keys() {
+        let mut away = TurnedAway::default();
+        away.remember(&digest(1, 1), TOLD, 1_000);
+        let turns = 2 * i64::from(u16::MAX) + 10;
+        for turn in 1..turns {
+            let now_s = 1_000 + GENERATION_S * turn;
+            assert_eq!(away.told(&digest(1, 1), now_s).is_some(), turn < 2);
+            // Something is always remembered, or nobody would look at the time.
+            away.remember(&digest(2, turn as u64), TOLD, now_s);
+            assert!(away.told(&digest(2, turn as u64 - 1), now_s).is_some() || turn == 1);
+        }
     }
 
     #[test]

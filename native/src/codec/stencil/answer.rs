@@ -1,7 +1,8 @@
 //! Answers to all requests with one bitmap: what is written once, and which runs of the request are taken over.
 
+use super::alike::Filled;
 use super::paste::Paste;
-use super::pieces::{Place, Point};
+use super::pieces::{Ends, Place, Point};
 use super::{Seen, Stencil};
 use crate::codec::encode::Writer;
 use crate::codec::frame::Framing;
@@ -49,7 +50,7 @@ impl Source for Word {
 
 impl Stencil {
     /// Appends the framed answer to a request, by the dialect's own leg `leg`. False, and nothing is appended, where that
-    /// takes a closer look.
+    /// takes a closer look. `seen`: what this stencil found in this request.
     #[inline]
     pub fn answer(
         &mut self,
@@ -57,6 +58,58 @@ impl Stencil {
         answered: &Answered<'_>,
         content: &[u8],
         seen: &Seen,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if !self.last_saw(seen) {
+            return false;
+        }
+        let Some(at) = seen.like.map(usize::from) else {
+            let ends = self.ends;
+            return self.answer_of(leg, answered, content, &ends, out);
+        };
+        match self.alike.get(at).and_then(|alike| alike.answer.as_ref()) {
+            Some((known, code, filled)) if *known == leg.identity && *code == answered.code => {
+                if let Some(filled) = filled {
+                    filled.fill(content, out);
+                }
+                filled.is_some()
+            }
+            _ => self.answer_like(leg, answered, content, at, out),
+        }
+    }
+
+    /// As `answer_of`, and keeps what those have that are like it.
+    #[cold]
+    fn answer_like(
+        &mut self,
+        leg: &Leg,
+        answered: &Answered<'_>,
+        content: &[u8],
+        at: usize,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(ends) = self.alike.get(at).map(|alike| alike.ends) else {
+            return false;
+        };
+        let start = out.len();
+        let built = self.answer_of(leg, answered, content, &ends, out);
+        let whole = out.get(start..).unwrap_or(&[]);
+        let form = self.form.as_ref().filter(|_| built);
+        let filled = form.and_then(|form| Filled::of(whole.to_vec(), form.runs(&ends).into_iter()));
+        if filled.is_some() == built
+            && let Some(alike) = self.alike.get_mut(at)
+        {
+            alike.answer = Some((leg.identity, answered.code, filled));
+        }
+        built
+    }
+
+    fn answer_of(
+        &mut self,
+        leg: &Leg,
+        answered: &Answered<'_>,
+        content: &[u8],
+        ends: &Ends,
         out: &mut Vec<u8>,
     ) -> bool {
         let known = self.form.as_ref();
@@ -76,7 +129,7 @@ impl Stencil {
                     paste.put(&form.written, usize::from(from), usize::from(to));
                 }
                 Chunk::Taken { from, to } => {
-                    paste.put(content, from.at(&seen.ends), to.at(&seen.ends));
+                    paste.put(content, from.at(ends), to.at(ends));
                 }
             }
         }
@@ -137,6 +190,25 @@ impl Stencil {
             written,
             chunks,
         })
+    }
+}
+
+impl Form {
+    /// Where runs of the request go: from where to where, and to where in the answer.
+    fn runs(&self, ends: &Ends) -> Vec<(usize, usize, usize)> {
+        let mut at = 0;
+        let mut runs = Vec::new();
+        for chunk in &self.chunks {
+            at += match *chunk {
+                Chunk::Written { from, to } => usize::from(to - from),
+                Chunk::Taken { from, to } => {
+                    let (from, to) = (from.at(ends), to.at(ends));
+                    runs.push((from, to, at));
+                    to.saturating_sub(from)
+                }
+            };
+        }
+        runs
     }
 }
 

@@ -6,6 +6,7 @@
 //! answer takes over. Nothing of it is kept of a message, and whatever needs more than that goes the whole way
 //! (`decode`), which says the same of every request that a stencil takes.
 
+mod alike;
 mod answer;
 mod paste;
 mod pieces;
@@ -14,6 +15,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use self::alike::{Alike, Filled};
 use self::answer::Form;
 use self::paste::Paste;
 use self::pieces::{Ends, Holds, Pieces, Place, STEPS_MAX, Step};
@@ -54,6 +56,7 @@ pub fn receive_to_refuse(
     received::<false>(dialect, content, received_ns)
 }
 
+const DAY_S: i64 = 86_400;
 /// Digits of a number that is told from zero.
 const AMOUNT_DIGITS_MAX: u16 = 18;
 
@@ -95,12 +98,23 @@ pub struct Stencil {
     /// Month and day, today, and the year of both.
     year: Option<([u8; 4], i64, u16)>,
     form: Option<Form>,
+    alike: Vec<Alike>,
+    /// Which of them the last request was like.
+    latest: usize,
+    /// Requests that were like none of them.
+    unlike: u32,
+    /// Where the fields of the last of these end.
+    ends: Ends,
 }
 
-/// What a stencil found in a request.
+/// What a stencil found in a request: to be asked of the same stencil and request, before it looks at another one.
+#[derive(Clone, Copy, Debug)]
 pub struct Seen {
     pub kind: Kind,
-    ends: Ends,
+    /// Which one it is like of those that are kept; None: of none, and its fields end where `ends` says.
+    like: Option<u8>,
+    /// Of that one, or of the last search.
+    serial: u32,
 }
 
 impl Stencil {
@@ -158,6 +172,10 @@ impl Stencil {
             verdict: None,
             year: None,
             form: None,
+            alike: Vec::new(),
+            latest: 0,
+            unlike: 0,
+            ends: [0; STEPS_MAX + 1],
             steps,
             places,
         })
@@ -167,10 +185,17 @@ impl Stencil {
         self.mti
     }
 
-    /// Finds and checks the fields of a frame that begins with the stencil's head. None: it is not well-formed, or not to be refused by a
-    /// glance.
+    /// Finds and checks the fields of a frame that begins with the stencil's head. None: it is not well-formed, or not
+    /// to be refused by a glance.
     #[inline]
     pub fn look(&mut self, content: &[u8]) -> Option<Seen> {
+        match self.glance(content) {
+            Some(seen) => Some(seen),
+            None => self.search(content),
+        }
+    }
+
+    fn search(&mut self, content: &[u8]) -> Option<Seen> {
         if content.len() > usize::from(u16::MAX) {
             return None;
         }
@@ -186,7 +211,14 @@ impl Stencil {
             return None;
         }
         let kind = self.kind(content, &ends)?;
-        Some(Seen { kind, ends })
+        self.unlike = self.unlike.wrapping_add(1);
+        self.ends = ends;
+        self.keep(content, &ends, kind);
+        Some(Seen {
+            kind,
+            like: None,
+            serial: self.unlike,
+        })
     }
 
     /// What the request is, if the static rules have nothing against it and its answer is one to a request.
@@ -237,10 +269,74 @@ impl Stencil {
         verdict
     }
 
-    /// See `Message::key_material`.
+    /// See `Message::key_material`. `seen`: what this stencil found in this request.
     #[inline]
     pub fn key_material(&mut self, content: &[u8], seen: &Seen, now_s: i64, out: &mut Vec<u8>) {
-        let ends = &seen.ends;
+        if !self.last_saw(seen) {
+            return;
+        }
+        let Some(at) = seen.like.map(usize::from) else {
+            let ends = self.ends;
+            return self.key_of(content, &ends, now_s, out);
+        };
+        let today = now_s.div_euclid(DAY_S);
+        match self.alike.get(at).map(|alike| &alike.key) {
+            Some(Some((day, filled))) if *day == today => filled.fill(content, out),
+            _ => self.key_like(content, at, now_s, out),
+        }
+    }
+
+    /// Whether `seen` is of the last request that this stencil looked at.
+    #[inline]
+    fn last_saw(&self, seen: &Seen) -> bool {
+        match seen.like {
+            Some(at) => self
+                .alike
+                .get(usize::from(at))
+                .is_some_and(|alike| alike.serial == seen.serial),
+            None => self.unlike == seen.serial,
+        }
+    }
+
+    /// As `key_of`, and keeps what those have that are like it.
+    #[cold]
+    fn key_like(&mut self, content: &[u8], at: usize, now_s: i64, out: &mut Vec<u8>) {
+        let Some(ends) = self.alike.get(at).map(|alike| alike.ends) else {
+            return;
+        };
+        let start = out.len();
+        self.key_of(content, &ends, now_s, out);
+        let mut to_at = 1;
+        let mut plain = true;
+        let runs: Vec<_> = self
+            .key
+            .iter()
+            .map(|part| {
+                to_at += 2;
+                let Some(place) = &part.place else {
+                    return (0, 0, to_at);
+                };
+                plain &= place.hot.plain;
+                let (from, to) = (place.value.at(&ends), place.to.at(&ends));
+                let from = match part.significant {
+                    true => from + key::zeros(content.get(from..to).unwrap_or(&[])),
+                    false => from,
+                };
+                let run = (from, to, to_at);
+                to_at += to - from;
+                run
+            })
+            .collect();
+        if plain
+            && let Some(whole) = out.get(start..)
+            && let Some(filled) = Filled::of(whole.to_vec(), runs.into_iter())
+            && let Some(alike) = self.alike.get_mut(at)
+        {
+            alike.key = Some((now_s.div_euclid(DAY_S), filled));
+        }
+    }
+
+    fn key_of(&mut self, content: &[u8], ends: &Ends, now_s: i64, out: &mut Vec<u8>) {
         let year = self.dialect.keys.dated.then(|| {
             let year = self.year_of(content, ends, now_s);
             year.to_le_bytes()
@@ -280,7 +376,7 @@ impl Stencil {
     #[inline]
     fn year_of(&mut self, content: &[u8], ends: &Ends, now_s: i64) -> u16 {
         let place = self.time.and_then(|at| self.key.get(at)?.place);
-        let today = now_s.div_euclid(86_400);
+        let today = now_s.div_euclid(DAY_S);
         let date = place
             .filter(|place| place.hot.plain)
             .and_then(|place| place.wire(content, ends)?.first_chunk().copied());

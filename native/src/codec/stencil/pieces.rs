@@ -75,6 +75,16 @@ pub(super) struct Step {
     hot: Hot,
 }
 
+/// What of a piece a range of bytes tells, when its length is known.
+pub(super) enum Fits {
+    /// Behind its length, which is so wide, each byte lies between these.
+    Within {
+        width: usize,
+        range: (u8, u8),
+    },
+    Closer,
+}
+
 impl Holds {
     pub(super) fn of(hot: &Hot) -> Holds {
         let shape = &hot.shape;
@@ -105,6 +115,25 @@ impl Size {
 }
 
 impl Step {
+    /// What suffices for the piece to be what it must be.
+    pub(super) fn fits(&self) -> Fits {
+        let width = match self.size {
+            Size::Fixed { .. } => 0,
+            Size::Digits { width, .. } => usize::from(width),
+            // What it counts may depend on what it announces.
+            Size::Announced { .. } => return Fits::Closer,
+        };
+        let range = match self.holds {
+            Holds::Text(Type::N) => (b'0', b'9'),
+            Holds::Text(Type::Ans) => (b' ', b'~'),
+            Holds::Text(Type::B) => (0, u8::MAX),
+            // The other separator, a letter, goes the long way.
+            Holds::Text(Type::Z) => (b'0', b'?'),
+            _ => return Fits::Closer,
+        };
+        Fits::Within { width, range }
+    }
+
     /// Where the piece that begins at `at` ends, if it is what it must be.
     #[inline]
     pub(super) fn check(&self, content: &[u8], at: usize) -> Option<usize> {
