@@ -88,11 +88,13 @@ log = structlog.get_logger("worker")
 NAME: Final = "w0"
 """One worker decides per node for now; ids carry its lane all the same."""
 STOPPED_BY_STORAGE: Final = 3
-BANKS_FIRST_S: Final = 0.5
-"""How long acquirers wait at start for the banks' first sign-on. A bank that is down must not
-keep us closed."""
-
+BANKS_LOOK_S: Final = 0.01
 BANKS_FIRST_LOOKS: Final = 50
+"""Half a second: how long acquirers wait at start for the banks' first sign-on. A bank that is down
+must not keep us closed."""
+BANKS_NEAR_LOOKS: Final = 200
+"""The same for one that has taken our connection: on a busy machine its sign-on takes a while, and
+what came meanwhile would be refused for nothing."""
 ANSWERED_S: Final = 2.0
 """How long the end waits for the answer to the order that brought it about."""
 INCIDENTS_EVERY_S: Final = 60.0
@@ -531,10 +533,12 @@ class Worker:
                 await self._accept(i.id, i.listen)
             else:
                 links.dialer(self.banks[self.indexes[i.id]], i).start()
-        for _ in range(BANKS_FIRST_LOOKS):
-            if all(bank.ready or bank.hold for bank in self.banks.values()):
+        for look in range(BANKS_NEAR_LOOKS):
+            missing = [bank for bank in self.banks.values() if not (bank.ready or bank.hold)]
+            near = any(bank.connections for bank in missing)
+            if not missing or (look >= BANKS_FIRST_LOOKS and not near):
                 break
-            await asyncio.sleep(BANKS_FIRST_S / BANKS_FIRST_LOOKS)
+            await asyncio.sleep(BANKS_LOOK_S)
         for a in settings.acquirers:
             await self._accept(a.id, a.listen)
         for sockets in self.inherited.values():
