@@ -29,6 +29,30 @@ IDLE_S = 600
 
 TEARDOWN_S = 240
 
+WAITING = ("tests/faults/", "tests/integration/")
+COMPUTING = ("tests/property/", "tests/simulation/")
+WAITING_EACH = 3
+"""So many files that wait for one that computes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that compute stand between those that wait for processes, disks and deadlines: several
+    at a time, they keep the cores busy with each other. Else all would wait first and all compute
+    in the end. Each file stays whole and keeps its order."""
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    waiting = [name for name in files if name.startswith(WAITING)]
+    computing = [name for name in files if name.startswith(COMPUTING)]
+    rest = [name for name in files if not name.startswith((*WAITING, *COMPUTING))]
+    order: list[str] = []
+    for number, name in enumerate(waiting):
+        order.append(name)
+        if number % WAITING_EACH == 0:
+            order += computing[:1]
+            del computing[:1]
+    items[:] = [item for name in (*order, *computing, *rest) for item in files[name]]
+
 
 def pytest_collection_finish() -> None:
     """Cyclic garbage is collected between tests, by the thread that runs them, and at no other
