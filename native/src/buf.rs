@@ -199,6 +199,39 @@ pub fn siphash(key: [u64; 2], words: &[[u64; LANES]]) -> Option<[[u64; 2]; LANES
     None
 }
 
+/// Each word of a register, turned to the left.
+#[cfg(target_arch = "x86_64")]
+macro_rules! rotated {
+    ($x:expr, $left:literal) => {
+        _mm256_or_si256(
+            _mm256_slli_epi64::<$left>($x),
+            _mm256_srli_epi64::<{ 64 - $left }>($x),
+        )
+    };
+}
+
+/// So many rounds of SipHash, of registers that do not wait for one another.
+#[cfg(target_arch = "x86_64")]
+macro_rules! rounds {
+    ($halves:expr, $count:literal) => {
+        for _ in 0..$count {
+            for [a, b, c, d] in &mut $halves {
+                *a = _mm256_add_epi64(*a, *b);
+                *c = _mm256_add_epi64(*c, *d);
+                *b = _mm256_xor_si256(rotated!(*b, 13), *a);
+                *d = _mm256_xor_si256(rotated!(*d, 16), *c);
+                // The halves of each word change places.
+                *a = _mm256_shuffle_epi32::<0b10_11_00_01>(*a);
+                *c = _mm256_add_epi64(*c, *b);
+                *a = _mm256_add_epi64(*a, *d);
+                *b = _mm256_xor_si256(rotated!(*b, 17), *c);
+                *d = _mm256_xor_si256(rotated!(*d, 21), *a);
+                *c = _mm256_shuffle_epi32::<0b10_11_00_01>(*c);
+            }
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 // From Rust 1.87 on the intrinsics are safe where the feature is enabled.
@@ -211,33 +244,6 @@ unsafe fn siphash_avx2(key: [u64; 2], words: &[[u64; LANES]]) -> [[u64; 2]; LANE
     };
     /// Four lanes a register.
     type Half = [__m256i; 4];
-    macro_rules! rotated {
-        ($x:expr, $left:literal) => {
-            _mm256_or_si256(
-                _mm256_slli_epi64::<$left>($x),
-                _mm256_srli_epi64::<{ 64 - $left }>($x),
-            )
-        };
-    }
-    macro_rules! rounds {
-        ($halves:expr, $count:literal) => {
-            for _ in 0..$count {
-                for [a, b, c, d] in &mut $halves {
-                    *a = _mm256_add_epi64(*a, *b);
-                    *c = _mm256_add_epi64(*c, *d);
-                    *b = _mm256_xor_si256(rotated!(*b, 13), *a);
-                    *d = _mm256_xor_si256(rotated!(*d, 16), *c);
-                    // The halves of each word change places.
-                    *a = _mm256_shuffle_epi32::<0b10_11_00_01>(*a);
-                    *c = _mm256_add_epi64(*c, *b);
-                    *a = _mm256_add_epi64(*a, *d);
-                    *b = _mm256_xor_si256(rotated!(*b, 17), *c);
-                    *d = _mm256_xor_si256(rotated!(*d, 21), *a);
-                    *c = _mm256_shuffle_epi32::<0b10_11_00_01>(*c);
-                }
-            }
-        };
-    }
     let mut out = [[0; LANES]; 2];
     // SAFETY: the caller promises AVX2. Reads and writes are of four words each, at the front and in the middle of
     // arrays of eight, and may lie anywhere.

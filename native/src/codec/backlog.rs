@@ -189,20 +189,25 @@ impl Backlog {
 
     /// Takes so many away from the front.
     pub fn skip(&mut self, count: usize) {
-        let width = usize::from(self.framing.width);
-        for _ in 0..count {
-            let Some(content) = self.content(self.start).filter(|_| self.frames > 0) else {
-                break;
-            };
-            let length = content.len();
-            self.start += width + length;
-            self.bodies -= length;
-            self.frames -= 1;
-            if let Some(run) = self.runs.front_mut() {
-                run.frames -= 1;
-                if run.frames == 0 {
-                    self.runs.pop_front();
-                }
+        let count = count.min(self.frames);
+        let bodies = self.iter().take(count).map(|(content, _)| content.len());
+        self.skip_known(count, bodies.sum());
+    }
+
+    /// As `skip`, of so many as wait, whose contents are together so long.
+    pub fn skip_known(&mut self, count: usize, bodies: usize) {
+        self.start += count * usize::from(self.framing.width) + bodies;
+        self.bodies -= bodies;
+        self.frames -= count;
+        let mut left = count;
+        while left > 0
+            && let Some(run) = self.runs.front_mut()
+        {
+            let of_run = run.frames.min(left);
+            run.frames -= of_run;
+            left -= of_run;
+            if run.frames == 0 {
+                self.runs.pop_front();
             }
         }
         self.give_back();

@@ -219,21 +219,21 @@ impl Memory {
         (known && entry.body == *body).then_some(entry.state)
     }
 
-    /// Adds the material of another key, which `write` appends, to that of those before; where it ends. `fresh`: it is the
-    /// first.
+    /// Adds the material of another key, which `write` appends with who asks in front of it (`asker`), to that of those
+    /// before; where it ends. `fresh`: it is the first.
     #[inline]
-    pub fn add_key(
-        &mut self,
-        fresh: bool,
-        institution: u16,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) -> usize {
+    pub fn add_key(&mut self, fresh: bool, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         if fresh {
             self.scratch.clear();
         }
-        self.name_key(institution);
         write(&mut self.scratch);
         self.scratch.len()
+    }
+
+    /// What stands in front of the material of all keys of an institution.
+    pub fn asker(&mut self, institution: u16) -> Vec<u8> {
+        self.open_key(institution);
+        self.scratch.clone()
     }
 
     /// Digests of what was added, whose ends are these. Asks for what is known of each key to be at hand when it is looked
@@ -262,11 +262,6 @@ impl Memory {
     /// Key material begins with who asks, its length before it, so that no two askers and keys give the same bytes.
     fn open_key(&mut self, institution: u16) {
         self.scratch.clear();
-        self.name_key(institution);
-    }
-
-    #[inline]
-    fn name_key(&mut self, institution: u16) {
         let name = self
             .institutions
             .get(usize::from(institution))

@@ -84,6 +84,8 @@ pub(super) struct Stencils {
     made: Vec<Known>,
     last: usize,
     since_s: i64,
+    /// What stands in front of the material of all keys.
+    asker: Vec<u8>,
 }
 
 struct Known {
@@ -150,7 +152,7 @@ impl Stencils {
         self.made.push(Known {
             identity: dialect.identity,
             head,
-            stencil: Stencil::of(dialect, content),
+            stencil: Stencil::of(dialect, content, &self.asker),
         });
         Some(self.made.len() - 1)
     }
@@ -160,18 +162,17 @@ impl Stencils {
 struct Means<'a> {
     stencils: &'a mut Stencils,
     memory: &'a mut Memory,
-    institution: u16,
     leg: &'a Leg,
     answered: Answered<'a>,
     /// Takes the answers.
     out: &'a mut Vec<u8>,
 }
 
-/// Requests of one class that are answered together: where the material of its key ends, what it is, and where its
-/// answer ends.
+/// Requests of one class that are answered together: where the material of its key ends, what it is, where its answer
+/// ends, and how long it and those before it are.
 struct Handful {
     materials: [usize; TOGETHER],
-    found: [(Kind, usize); TOGETHER],
+    found: [(Kind, usize, usize); TOGETHER],
     count: usize,
     class: Option<usize>,
 }
@@ -180,7 +181,7 @@ impl Default for Handful {
     fn default() -> Handful {
         Handful {
             materials: [0; TOGETHER],
-            found: [(Kind::Unknown, 0); TOGETHER],
+            found: [(Kind::Unknown, 0, 0); TOGETHER],
             count: 0,
             class: None,
         }
@@ -197,6 +198,7 @@ impl Handful {
         most: usize,
     ) -> Ended {
         let now_s = refusing.now_s;
+        let mut bodies = 0;
         for (content, came) in line.backlog.iter().take(most.min(TOGETHER)) {
             if came.complete_ns >= refusing.before_ns {
                 return Ended::Done;
@@ -209,7 +211,7 @@ impl Handful {
                 return Ended::Full;
             }
             let fresh = self.count == 0;
-            let material = means.memory.add_key(fresh, means.institution, |out| {
+            let material = means.memory.add_key(fresh, |out| {
                 stencil.key_material(content, &seen, now_s, out);
             });
             if !stencil.answer(means.leg, &means.answered, content, &seen, means.out) {
@@ -221,7 +223,8 @@ impl Handful {
             );
             if let (Some(end), Some(found)) = places {
                 *end = material;
-                *found = (seen.kind, means.out.len());
+                bodies += content.len();
+                *found = (seen.kind, means.out.len(), bodies);
                 self.count += 1;
             }
         }
@@ -290,13 +293,15 @@ impl<T: Ticket> Gate<T> {
         let (Some(stencils), Some(buffer)) = (stencils, self.hold.buffer(line.slot)) else {
             return Ok(Ended::Done);
         };
+        if stencils.asker.is_empty() {
+            stencils.asker = memory.asker(institution);
+        }
         let start = buffer.len();
         let told = refusing.told();
         let mut handful = Handful::default();
         let mut means = Means {
             stencils,
             memory: &mut memory,
-            institution,
             leg,
             answered: Answered {
                 code: line.dialect.answer_code(told.end, told.code),
@@ -308,8 +313,8 @@ impl<T: Ticket> Gate<T> {
         let mut keys = [[0; 16]; TOGETHER];
         let materials = handful.materials.get(..handful.count).unwrap_or(&[]);
         memory.keys_at_hand(materials, &mut keys);
-        let (mut count, mut end) = (0, start);
-        for (key, (kind, to)) in keys.iter().zip(&handful.found).take(handful.count) {
+        let (mut count, mut end, mut bodies) = (0, start, 0);
+        for (key, (kind, to, with)) in keys.iter().zip(&handful.found).take(handful.count) {
             let known = memory.table.find(key).is_some()
                 || !memory.turned_away.tell(key, told, refusing.now_s);
             if known {
@@ -318,11 +323,11 @@ impl<T: Ticket> Gate<T> {
             }
             shed.add(*kind);
             count += 1;
-            end = *to;
+            (end, bodies) = (*to, *with);
         }
         drop(memory);
         buffer.truncate(end);
-        line.backlog.skip(count);
+        line.backlog.skip_known(count, bodies);
         if let Some(class) = handful.class.filter(|_| count > 0) {
             let built = (start, count as u32);
             self.hold_refused(line.slot, built, institution, class, refusing);

@@ -107,7 +107,7 @@ impl Stencil {
         };
         for ((step, from), to) in self.steps.iter().zip(ends).zip(ends.iter().skip(1)) {
             let (from, to) = (usize::from(*from), usize::from(*to));
-            match step.fits() {
+            match step.fits(content.get(from..to).unwrap_or(&[])) {
                 Fits::Within { width, range } => alike.allow(from + width, to, range),
                 Fits::Closer => {
                     alike.allow(from, to, (0, u8::MAX));

@@ -89,6 +89,7 @@ pub struct Stencil {
     asked: [Option<Place>; 3],
     amount: Option<Place>,
     places: Vec<Place>,
+    asker: Vec<u8>,
     key: Vec<Part>,
     /// Longest key material.
     key_bytes_max: usize,
@@ -129,8 +130,8 @@ impl Stencil {
         content.get(..head.at).filter(|_| is_request(head.mti))
     }
 
-    /// The stencil of a request; None where its like takes a closer look.
-    pub fn of(dialect: &Arc<Dialect>, content: &[u8]) -> Option<Stencil> {
+    /// The stencil of a request; None where its like takes a closer look. `asker` stands in front of all key material.
+    pub fn of(dialect: &Arc<Dialect>, content: &[u8], asker: &[u8]) -> Option<Stencil> {
         let head = head(dialect, content).ok().filter(|head| !head.wide)?;
         if !Stencil::serves(dialect) || !is_request(head.mti) {
             return None;
@@ -164,6 +165,7 @@ impl Stencil {
             has_pin: named(Name::PinBlock).is_some(),
             asked,
             amount,
+            asker: asker.to_vec(),
             key_bytes_max: key_bytes_max(&key),
             key,
             time: names
@@ -269,7 +271,7 @@ impl Stencil {
         verdict
     }
 
-    /// See `Message::key_material`. `seen`: what this stencil found in this request.
+    /// See `Message::key_material`; who asks stands in front of it. `seen`: what this stencil found in this request.
     #[inline]
     pub fn key_material(&mut self, content: &[u8], seen: &Seen, now_s: i64, out: &mut Vec<u8>) {
         if !self.last_saw(seen) {
@@ -306,7 +308,7 @@ impl Stencil {
         };
         let start = out.len();
         self.key_of(content, &ends, now_s, out);
-        let mut to_at = 1;
+        let mut to_at = self.asker.len() + 1;
         let mut plain = true;
         let runs: Vec<_> = self
             .key
@@ -341,6 +343,7 @@ impl Stencil {
             let year = self.year_of(content, ends, now_s);
             year.to_le_bytes()
         });
+        out.extend_from_slice(&self.asker);
         let mut paste = Paste::behind(out, self.key_bytes_max);
         paste.few([key::class_of(self.mti)]);
         for part in &self.key {

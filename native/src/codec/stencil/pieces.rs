@@ -115,8 +115,8 @@ impl Size {
 }
 
 impl Step {
-    /// What suffices for the piece to be what it must be.
-    pub(super) fn fits(&self) -> Fits {
+    /// What suffices for the piece to be what it must be; `wire` is one that is.
+    pub(super) fn fits(&self, wire: &[u8]) -> Fits {
         let width = match self.size {
             Size::Fixed { .. } => 0,
             Size::Digits { width, .. } => usize::from(width),
@@ -129,6 +129,8 @@ impl Step {
             Holds::Text(Type::B) => (0, u8::MAX),
             // The other separator, a letter, goes the long way.
             Holds::Text(Type::Z) => (b'0', b'?'),
+            // References are numbers as a rule.
+            Holds::Text(Type::An | Type::Ns) if charset::digits(wire) => (b'0', b'9'),
             _ => return Fits::Closer,
         };
         Fits::Within { width, range }

@@ -81,7 +81,7 @@ fn agrees(dialect: &Arc<Dialect>, content: &[u8], code: [u8; 2], kept: &mut Kept
     };
     let made = kept
         .entry(head.to_vec())
-        .or_insert_with(|| Stencil::of(dialect, content));
+        .or_insert_with(|| Stencil::of(dialect, content, b"\x05ACQ01"));
     let Some((stencil, seen)) = made.as_mut().and_then(|stencil| {
         let seen = stencil.look(content)?;
         Some((stencil, seen))
@@ -95,7 +95,7 @@ fn agrees(dialect: &Arc<Dialect>, content: &[u8], code: [u8; 2], kept: &mut Kept
     assert_eq!(message.check(), Check::Ok);
     assert_eq!((stencil.mti(), seen.kind), (message.mti(), message.kind()));
     for now_s in DAYS_S {
-        let (mut one, mut other) = (Vec::new(), Vec::new());
+        let (mut one, mut other) = (Vec::new(), b"\x05ACQ01".to_vec());
         stencil.key_material(content, &seen, now_s, &mut one);
         message.key_material(now_s, &mut other);
         assert_eq!(one, other);
@@ -139,10 +139,10 @@ fn what_takes_a_closer_look_has_no_stencil() {
     // A reversal, an advice, an answer, network management, a second bitmap, a field that there is not.
     for (at, byte) in [(1, b'4'), (2, b'2'), (2, b'1'), (1, b'8')] {
         assert!(Stencil::head(&dialect, &with(at, byte)).is_none());
-        assert!(Stencil::of(&dialect, &with(at, byte)).is_none());
+        assert!(Stencil::of(&dialect, &with(at, byte), b"").is_none());
     }
-    assert!(Stencil::of(&dialect, &with(4, b'F')).is_none());
-    assert!(Stencil::of(&dialect, &frame).is_some());
+    assert!(Stencil::of(&dialect, &with(4, b'F'), b"").is_none());
+    assert!(Stencil::of(&dialect, &frame, b"").is_some());
     assert!(!Stencil::serves(&dialects()[2]));
 }
 
