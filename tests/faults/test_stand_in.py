@@ -323,7 +323,12 @@ async def test_killed_anywhere_ledgers_agree_with_one_advice_for_each_approval(
         made.bank_net.refuse()
         await made.sold(20)
         made.bank_net.heal()
-        await made.sold(20)
+        for _ in range(10):
+            await made.sold(20)
+            # On a busy machine a bank that was away is asked again only after a while.
+            why = {one.get("reason") for one in made.reader().records()}
+            if {"timeout", "unreachable"} <= why:
+                break
         report = await made.conserved()
         assert report.stood_in > 20
         reader = made.reader()
