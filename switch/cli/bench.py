@@ -331,6 +331,7 @@ def _ladder_plan(
     help="Of its core that the switch gets, in all phases, beside a process that has the rest: "
     "where ten times the knee is more than the generator can send.",
 )
+@_whole("--rounds", 1, 9, 1, "Of all multiples in turn; the medians must reach what is required.")
 @click.option("--no-pin", is_flag=True, help="Processes run on whatever core is free.")
 @click.option("--require", is_flag=True, help="Exit code 6 when a required figure is not reached.")
 @click.option("--seed", type=int, default=1, show_default=True)
@@ -356,8 +357,9 @@ def overload(
     """
     import msgspec
 
-    from switch.apps.bench.overload import Overload, OverloadPlan, result
+    from switch.apps.bench.overload import Overload, OverloadPlan
     from switch.apps.bench.overload_report import save, text
+    from switch.apps.bench.required import result
     from switch.apps.load.report import make_directory
 
     plan = OverloadPlan(
@@ -367,6 +369,7 @@ def overload(
         connections=options["connections"],
         pinned=not options["no_pin"],
         share=options["share"],
+        rounds=options["rounds"],
         seed=options["seed"],
     )
     if options["multiples"]:

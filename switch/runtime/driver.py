@@ -106,6 +106,7 @@ class Driver:
         self._by_turns = ByTurns(loop, self._hand)
         self._commit = native.commit
         self._release = native.release
+        self._hand_over = native.hand_over
 
     def plug(self, gate: Gate, engine: "Engine", gauges: Gauges) -> None:
         """Ties the knot: the engine acts through the gate, and its effects are run here."""
@@ -138,9 +139,10 @@ class Driver:
         try:
             more = False
             if self.intake.waiting:
-                if self.intake.shedding and self.native.recorded:
-                    # What became durable while this tick read does not wait for its turns.
-                    self.release()
+                if self.intake.shedding:
+                    # What this tick read of banks, and what became durable meanwhile, does not
+                    # wait for its turns.
+                    self.hand_over()
                 more = self.intake.serve()
             self.armed = False
             self.gate.tick += 1
@@ -175,6 +177,12 @@ class Driver:
                 self.arm()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process stops by it
             self.fault(error)
+
+    def hand_over(self) -> None:
+        """While more comes than can be served: what was recorded is on its way to the disk, and
+        what has come back from there to its peer, while turns go on. Raises JournalError."""
+        if self._hand_over():
+            self.release()
 
     def release(self) -> None:
         """One joined write for each peer that something durable waits for. Never raises for a

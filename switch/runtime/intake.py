@@ -51,10 +51,12 @@ QUANTUM: Final = 12
 """Requests of one acquirer in one turn, a tenth of a millisecond: what ten noisy ones make a quiet
 one wait for. With 16 its p99 beside an overload is a little longer, with 8 less is served."""
 SLICE_NS: Final = 1_000_000
-"""Of one tick. Longer ones cost fewer system calls a request, and delay everybody's answers."""
-SLICE_SHED_NS: Final = 200_000
-"""The same while somebody's connections rest: a turn or two. A quiet acquirer waits for some five
-ticks, to be read, recorded, sent, read and recorded again."""
+"""Of one tick, while there is one acquirer only. Longer ones cost fewer system calls a request, and
+delay everybody's answers."""
+SLICE_BRIEF_NS: Final = 200_000
+"""The same while another one has something under way, or somebody's connections rest: a turn or
+two. A quiet acquirer waits for some five ticks, to be read, recorded, sent, read and recorded
+again."""
 SHED_MAX: Final = 256
 """Refused in one turn, about as long as serving its requests takes: whatever is to be refused, half
 of the time serves. What cannot be refused waits, and then is not read."""
@@ -154,7 +156,8 @@ class Intake:
         that. Raises what handling a message raises, and JournalError."""
         turns = self._turns
         now_ns, now_s = monotonic_ns(), wall_s()
-        until_ns = now_ns + (SLICE_SHED_NS if self.shedding else SLICE_NS)
+        shedding = self.shedding
+        until_ns = now_ns + (SLICE_BRIEF_NS if shedding or self._company() else SLICE_NS)
         idle = 0
         while turns:
             acquirer = turns.popleft()
@@ -163,6 +166,8 @@ class Intake:
             done = self._turn(acquirer, now_ns, now_s)
             if self._driver.failed.done():
                 return False
+            if shedding and turns:
+                self._driver.hand_over()
             if lane.connections and not lane.queued:
                 lane.queued = True
                 turns.append(acquirer)
@@ -173,6 +178,13 @@ class Intake:
             if now_ns >= until_ns:
                 return bool(turns)
         return False
+
+    def _company(self) -> bool:
+        """Whether there is more than one acquirer with something under way."""
+        turns = self._turns
+        if len(turns) != 1:
+            return bool(turns)
+        return self._driver.engine.in_flight > turns[0].in_flight
 
     def _turn(self, acquirer: "Acquirer", now_ns: int, now_s: int) -> bool:
         """One acquirer's turn: what has waited too long is refused on all its connections, then

@@ -530,6 +530,10 @@ impl PyGate {
         checked(self.0.commit())
     }
 
+    fn hand_over(&self) -> PyResult<bool> {
+        checked(self.0.hand_over())
+    }
+
     fn release<'py>(&mut self, py: Python<'py>, now_ns: u64) -> PyResult<Bound<'py, PyList>> {
         let out = PyList::empty(py);
         self.0.release(now_ns, |slot, bytes| {

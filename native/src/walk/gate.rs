@@ -125,6 +125,8 @@ pub struct Gate<T> {
     pub(super) in_doubt: HashMap<u64, Rc<Original>>,
     /// Approvals that were still held when their connection went, until `undo` or the end of the tick.
     pub(super) withdrawn: Vec<(u64, T)>,
+    /// Up to where `release` has looked.
+    released: u64,
     /// Approvals recorded when their connection had gone already.
     pub(super) undelivered: Vec<u64>,
     pub(super) checkpoint: Checkpoint,
@@ -154,6 +156,7 @@ impl<T: Ticket> Gate<T> {
             owed: Owed::default(),
             in_doubt: HashMap::new(),
             withdrawn: Vec::new(),
+            released: 0,
             undelivered: Vec::new(),
             checkpoint: Checkpoint::default(),
             marks: Vec::new(),
@@ -559,6 +562,13 @@ impl<T: Ticket> Gate<T> {
         self.journal.commit_here() || any_early()
     }
 
+    /// Between the turns of a tick: what was appended so far goes to the journal's writer, which works meanwhile. True
+    /// when something that is held has become durable since `release` looked.
+    pub fn hand_over(&self) -> bool {
+        self.journal.commit();
+        self.hold.recorded() > 0 && self.journal.synced() != self.released
+    }
+
     /// Hands out what the journal has synced, one write per connection.
     pub fn release<E>(
         &mut self,
@@ -566,6 +576,7 @@ impl<T: Ticket> Gate<T> {
         write: impl FnMut(SlotId, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let synced = self.journal.synced();
+        self.released = synced;
         let figures = self.figures.as_ref();
         self.hold.release(
             synced,

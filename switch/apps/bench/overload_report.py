@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from switch.apps.bench.overload import OverloadRun, Stage, result
+from switch.apps.bench.overload import OverloadRun, Stage
+from switch.apps.bench.required import result
 from switch.apps.load.svg import Drawing, linear, linear_ticks, log_ticks, logarithmic
 from switch.errors import OperatorError
 
@@ -30,7 +31,8 @@ def save(directory: Path, run: OverloadRun) -> None:
         )
         (directory / "summary.md").write_text(text(run) + "\n", encoding="utf-8")
         for stage in run.stages:
-            file = directory / f"overload-{stage.multiple:g}x.svg"
+            turn = f"-{stage.number}" if stage.number > 1 else ""
+            file = directory / f"overload-{stage.multiple:g}x{turn}.svg"
             file.write_text(draw(run, stage) + "\n", encoding="utf-8")
     except OSError as error:
         raise OperatorError(

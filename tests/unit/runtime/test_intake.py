@@ -214,7 +214,8 @@ async def test_a_noisy_acquirer_delays_no_quiet_one(
 ) -> None:
     """With turns of one request a tick, behind a backlog of hundreds."""
     monkeypatch.setattr(intake, "QUANTUM", 1)
-    monkeypatch.setattr(intake, "SLICE_NS", 0)
+    for slice_ns in ("SLICE_NS", "SLICE_BRIEF_NS"):
+        monkeypatch.setattr(intake, slice_ns, 0)
     bank = Bank()
     more = {"acquirer": PATIENT, "tokens": SECOND_ACQUIRER}
     async with rig(tmp_path, [await bank.start()], **more) as node:
@@ -248,7 +249,8 @@ async def test_a_standing_queue_is_cut_down_to_its_target(
     """More comes than can be served: part is refused, nothing is lost, and journal, bank and
     counters agree."""
     monkeypatch.setattr(intake, "QUANTUM", 1)
-    monkeypatch.setattr(intake, "SLICE_NS", 0)
+    for slice_ns in ("SLICE_NS", "SLICE_BRIEF_NS"):
+        monkeypatch.setattr(intake, slice_ns, 0)
     bank = Bank()
     async with rig(tmp_path, [await bank.start()], acquirer=HASTY) as node:
         acquirer = await Acquirer.connect(node.acquirer)

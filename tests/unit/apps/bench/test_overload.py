@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from switch.apps.bench.overload import (
-    REQUIRED,
     REVERSALS,
     Overload,
     OverloadPlan,
@@ -18,14 +17,15 @@ from switch.apps.bench.overload import (
     Phase,
     Stage,
     recovered,
-    result,
 )
 from switch.apps.bench.overload_report import save, text
+from switch.apps.bench.required import REQUIRED, result
 from switch.native import load
 
 PLAN = OverloadPlan(
     knee=300,
     multiples=(5.0,),
+    rounds=2,
     calm_s=1.0,
     step_s=2.0,
     after_s=1.0,
@@ -45,7 +45,9 @@ def test_an_overload_is_shed_beside_a_quiet_acquirer_and_the_ledgers_agree(
     said: list[str] = []
     (tmp_path / "data").mkdir()
     run = Overload(PLAN, said.append).run(tmp_path / "data")
-    (stage,) = run.stages
+    stage, again = run.stages
+    assert (stage.number, again.number) == (1, 2)
+    assert again.conservation.startswith("agree"), again.conservation
     busy, quiet = stage.noisy["overload"], stage.quiet["overload"]
     assert stage.conservation.startswith("agree"), stage.conservation
     assert busy.offered == busy.approved + busy.refused + busy.lost
@@ -59,6 +61,7 @@ def test_an_overload_is_shed_beside_a_quiet_acquirer_and_the_ledgers_agree(
     save(out, run)
     told = msgspec.json.decode((out / "report.json").read_bytes(), type=OverloadRun)
     assert told == run
+    assert (out / "overload-5x-2.svg").is_file()
     picture = (out / "overload-5x.svg").read_text(encoding="utf-8")
     assert picture.startswith("<svg")
     assert "refused (91)" in picture
@@ -85,6 +88,8 @@ GOOD = Stage(
     valid=True,
     fault="",
     goodput_share=0.95,
+    knee_goodput=10_000,
+    number=1,
     noisy={"calm": phase(1), "overload": phase(100_000, 100_000), "after": phase(1)},
     quiet={"calm": phase(1_000), "overload": phase(10_000), "after": phase(1_000)},
     quiet_p99_times=1.5,
@@ -101,14 +106,14 @@ GOOD = Stage(
 )
 
 
-def run_of(stage: Stage) -> OverloadRun:
+def run_of(*stages: Stage) -> OverloadRun:
     return OverloadRun(
         at="2026-11-28T00:00:00Z",
         knee=10_000,
         knee_goodput=10_000,
         knee_found=True,
         pinned="switch on core 0",
-        stages=[stage],
+        stages=list(stages),
         faults=[],
         plan=OverloadPlan(),
         environment={
@@ -145,6 +150,32 @@ def test_each_missed_figure_is_said(change: dict[str, object]) -> None:
     missed = [said for ok, said in result(run) if not ok]
     assert len(missed) == 1
     assert missed[0].startswith("2x: ")
+
+
+SLOW: dict[str, object] = {"goodput_share": 0.5, "quiet_p99_times": 9.0, "recovered_s": None}
+VOID: dict[str, object] = {"valid": False, "fault": "the generator sent late"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "missed"),
+    [
+        (({}, SLOW, {}), 0),
+        ((SLOW, SLOW, {}), 3),
+        (({}, VOID, {}), 0),
+        (({}, VOID, VOID), 1),
+        ((VOID, SLOW, {}), 3),
+        (({}, {"conservation": "1 approvals without a hold"}, {}), 1),
+        (({}, {"reversals": REVERSALS - 1}, {}), 1),
+        (({}, {"memory_second_half": 200 << 20}, {}), 1),
+    ],
+    ids=["one of three", "two", "void", "mostly void", "of two", "lost", "owed", "grown"],
+)
+def test_medians_must_reach_it_and_nothing_may_ever_be_lost(
+    changes: tuple[dict[str, object], ...], missed: int
+) -> None:
+    run = run_of(*(msgspec.structs.replace(GOOD, **one) for one in changes))
+    found = [said for ok, said in result(run) if not ok]
+    assert len(found) == missed, found
 
 
 def approvals(slow: set[int]) -> Any:
