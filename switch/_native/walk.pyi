@@ -365,8 +365,8 @@ class Gate:
         """The end of a tick. True when what it appended is durable already (a small group on a quick disk is written
         by the caller): call `release` then. Else the journal's descriptor tells when."""
     def hand_over(self) -> bool:
-        """Between the turns of a tick: what was appended so far goes to the journal's writer, which works meanwhile.
-        True when something that is held has become durable since `release` looked: call it then."""
+        """As `commit`, in the midst of a tick: what was appended so far goes to the journal's writer, which works
+        meanwhile. True when something that is held has become durable since `release` looked: call it then."""
     def release(self, now_ns: int) -> list[tuple[int, bytes]]:
         """What may go now: one joined write per slot. Sets `sent_ns`."""
     def owed_to(self, institution: int) -> int:

@@ -137,7 +137,7 @@ class Driver:
             self.armed = False
             return
         try:
-            more = False
+            more, durable = False, False
             if self.intake.waiting:
                 if self.intake.shedding:
                     # What this tick read of banks, and what became durable meanwhile, does not
@@ -146,7 +146,10 @@ class Driver:
                 more = self.intake.serve()
             self.armed = False
             self.gate.tick += 1
-            if self._commit() or self.gate.urgent:
+            if not (more and self.intake.shedding):
+                # Else the next tick hands over what this one took, and what it reads of banks.
+                durable = self._commit()
+            if durable or self.gate.urgent:
                 self.gate.urgent = False
                 self.release()
                 more = more or self.intake.has_room

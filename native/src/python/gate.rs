@@ -530,7 +530,7 @@ impl PyGate {
         checked(self.0.commit())
     }
 
-    fn hand_over(&self) -> PyResult<bool> {
+    fn hand_over(&mut self) -> PyResult<bool> {
         checked(self.0.hand_over())
     }
 

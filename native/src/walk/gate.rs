@@ -562,9 +562,10 @@ impl<T: Ticket> Gate<T> {
         self.journal.commit_here() || any_early()
     }
 
-    /// Between the turns of a tick: what was appended so far goes to the journal's writer, which works meanwhile. True
-    /// when something that is held has become durable since `release` looked.
-    pub fn hand_over(&self) -> bool {
+    /// As `commit`, in the midst of a tick: what was appended so far goes to the journal's writer, which works
+    /// meanwhile. True when something that is held has become durable since `release` looked.
+    pub fn hand_over(&mut self) -> bool {
+        self.withdrawn.clear();
         self.journal.commit();
         self.hold.recorded() > 0 && self.journal.synced() != self.released
     }
