@@ -536,9 +536,8 @@ impl PyGate {
 
     fn release<'py>(&mut self, py: Python<'py>, now_ns: u64) -> PyResult<Bound<'py, PyList>> {
         let out = PyList::empty(py);
-        self.0.release(now_ns, |slot, bytes| {
-            out.append((slot, PyBytes::new(py, bytes)))
-        })?;
+        let give = |slot, bytes: &[u8]| out.append((slot, PyBytes::new(py, bytes)));
+        self.0.release(now_ns, give)?;
         checked(out)
     }
 
@@ -547,11 +546,8 @@ impl PyGate {
     }
 
     fn oldest_owed_to(&self, institution: u16) -> String {
-        self.0
-            .oldest_owed_to(institution)
-            .map_or_else(String::new, |time| {
-                String::from_utf8_lossy(&time).into_owned()
-            })
+        let time = self.0.oldest_owed_to(institution).map(Vec::from);
+        String::from_utf8_lossy(&time.unwrap_or_default()).into_owned()
     }
 
     #[getter]

@@ -125,8 +125,6 @@ pub struct Gate<T> {
     pub(super) in_doubt: HashMap<u64, Rc<Original>>,
     /// Approvals that were still held when their connection went, until `undo` or the end of the tick.
     pub(super) withdrawn: Vec<(u64, T)>,
-    /// Up to where `release` has looked.
-    released: u64,
     /// Approvals recorded when their connection had gone already.
     pub(super) undelivered: Vec<u64>,
     pub(super) checkpoint: Checkpoint,
@@ -156,7 +154,6 @@ impl<T: Ticket> Gate<T> {
             owed: Owed::default(),
             in_doubt: HashMap::new(),
             withdrawn: Vec::new(),
-            released: 0,
             undelivered: Vec::new(),
             checkpoint: Checkpoint::default(),
             marks: Vec::new(),
@@ -567,7 +564,7 @@ impl<T: Ticket> Gate<T> {
     pub fn hand_over(&mut self) -> bool {
         self.withdrawn.clear();
         self.journal.commit();
-        self.hold.recorded() > 0 && self.journal.synced() != self.released
+        self.hold.is_due(self.journal.synced())
     }
 
     /// Hands out what the journal has synced, one write per connection.
@@ -577,7 +574,6 @@ impl<T: Ticket> Gate<T> {
         write: impl FnMut(SlotId, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let synced = self.journal.synced();
-        self.released = synced;
         let figures = self.figures.as_ref();
         self.hold.release(
             synced,

@@ -62,6 +62,8 @@ pub struct Hold<T, L> {
     held: usize,
     /// Those of them that stand on a record.
     recorded: usize,
+    /// Up to where `release` has looked.
+    released: u64,
 }
 
 impl<T, L> Default for Hold<T, L> {
@@ -72,6 +74,7 @@ impl<T, L> Default for Hold<T, L> {
             waiting: Vec::new(),
             held: 0,
             recorded: 0,
+            released: 0,
         }
     }
 }
@@ -238,6 +241,11 @@ impl<T, L> Hold<T, L> {
         Some(frame)
     }
 
+    /// Something that stands on a record may go since `release` looked, if all up to `synced` is durable.
+    pub fn is_due(&self, synced: u64) -> bool {
+        self.recorded > 0 && synced != self.released
+    }
+
     /// Hands out what may go, one run of bytes per connection: `leave` is called for each frame in order, then `write`
     /// once with all their bytes. A connection whose `write` refuses (its runtime is out of memory) keeps nothing.
     pub fn release<E>(
@@ -247,6 +255,7 @@ impl<T, L> Hold<T, L> {
         mut write: impl FnMut(SlotId, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut result = Ok(());
+        self.released = synced;
         let (slots, held, recorded) = (&mut self.slots, &mut self.held, &mut self.recorded);
         self.waiting.retain(|place| {
             let Some(slot) = slots.get_mut(*place) else {
