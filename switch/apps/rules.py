@@ -80,7 +80,7 @@ def remembered_s(settings: Settings) -> tuple[int, int]:
     beside an advice that is owed would be paid twice), then as long as its acquirer may repeat it.
     Second, within which an acquirer repeats: a key that is forgotten sooner is a fault.
 
-    **Source:** design/reliability.md, invariant D8.
+    **Source:** rule D8 of docs/guides/simulation.md.
     """
     repeats_s = settings.limits.repeats_h * HOUR_S
     horizons_h = [(issuer.saf or Saf()).horizon_h for issuer in settings.issuers]

@@ -385,6 +385,19 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_a_record_is_due_once_more_of_them_is_durable_than_was_looked_at() {
+        let mut h = Hold::default();
+        let a = h.attach(1, ()).unwrap();
+        hold(&mut h, a, 0, 1, Role::Refusal, b"no record");
+        assert!(!h.is_due(5), "nothing stands on a record");
+        hold(&mut h, a, 6, 2, ANSWER, b"six");
+        release(&mut h, 5);
+        assert!(!h.is_due(5) && h.is_due(6));
+        release(&mut h, 6);
+        assert!(!h.is_due(7), "it has left");
+    }
+
+    #[test]
     fn a_gone_connection_is_a_sink_and_its_number_is_never_used_again() {
         let mut h = Hold::default();
         let a = h.attach(1, ()).unwrap();
