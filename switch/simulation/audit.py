@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from switch.simulation.days import DAY_H, pass_days
+from switch.simulation.days import DAY_H, REMEMBERED_H, pass_days
 from switch.simulation.ledgers import Body, Slot
 from switch.simulation.plan import Script, stream
 from switch.simulation.rest import restless, sound
@@ -89,6 +89,9 @@ def _ask_again(world: "World") -> None:
         for body in slot.bodies.values()
         if body.told and body.sent
     ]
+    if world.plan.hours_off > REMEMBERED_H:
+        # Only what was taken back is known for good.
+        settled = [one for one in settled if _taken_back(*one[:2])]
     for slot, body, acquirer in rng.sample(settled, min(len(settled), ASKED_AGAIN)):
         acquirer.send(body, slot, 0)
         if world.plan.hours_off:

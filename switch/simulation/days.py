@@ -2,8 +2,8 @@
 
 Time passes while nothing runs: a world ticks twenty times a second, so that a day of it would take
 minutes. What ages by dates ages all the same: keys, which a checkpoint leaves out when neither a
-bank nor an acquirer can come back to them (`switch.apps.rules.remembered_s`; no world is off for so
-long), tombstones and what is owed, which it never leaves out.
+bank nor an acquirer can come back to them (`switch.apps.rules.remembered_s`), those of what was
+taken back, tombstones and what is owed, which it never leaves out.
 """
 
 import asyncio
@@ -16,20 +16,25 @@ from switch.simulation.script import AMOUNTS, CARDS, MOMENTS
 if TYPE_CHECKING:
     from switch.simulation.world import World
 
-__all__ = ["DAY_H", "pass_days"]
+__all__ = ["DAY_H", "REMEMBERED_H", "pass_days"]
 
 DAY_H: Final = 24
+HORIZON_H: Final = 96
+"""In the settings of a world: what is owed for longer is a dead letter."""
+REMEMBERED_H: Final = 24 + HORIZON_H
+"""And so long every request is known: the default of `limits.repeats_h` more."""
 HOUR_S: Final = 3_600
 UP_S: Final = 8.0
 REST_S: Final = 60.0
 
 
 async def pass_days(world: "World") -> bool:
-    """Banks fall silent, so that something is owed; the machine is off; a checkpoint is made of the
-    next day, and everything is recovered from that. False when it did not come to rest again."""
+    """Banks fall silent, so that something is owed, unless it would be for too long; the machine
+    is off; a checkpoint is made of the next day, and everything is recovered from that. False when
+    it did not come to rest again."""
     plan = world.plan
     for bank in world.banks.values():
-        bank.mute = True
+        bank.mute = plan.hours_off < HORIZON_H
     for place in range(len(world.banks) * CARDS):
         number, draws = world.audited, (0.5,) * MOMENTS
         world.audited += 1

@@ -336,7 +336,7 @@ def draw(seed: int, transactions: int = 340, points: tuple[str, ...] = ()) -> Pl
         taps=taps,
         stand_in=shape.choice((0, 0, 2, 4, 20)),
         orders=orders,
-        hours_off=shape.choice((0, 0, 20, 20, 72)),
+        hours_off=shape.choice((0, 0, 20, 20, 72, 144)),
         faults=chosen,
         aims=tuple(aims),
     )

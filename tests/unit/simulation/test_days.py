@@ -22,3 +22,13 @@ def test_what_is_owed_is_settled_and_time_has_passed(hours: int, said: str) -> N
     settled = [kept for kept in worlds[0].recorded.kept.values() if kept.owed]  # type: ignore[union-attr]
     assert settled
     assert {kept.settled for kept in settled} == {"00"}
+
+
+def test_what_was_taken_back_is_known_when_all_else_is_forgotten() -> None:
+    worlds: list[World] = []
+    plan = draw(3, 40).without(faults={"cancel": 1.0}, aims=(), taps=0.0, orders=0)
+    outcome = run(plan.without(hours_off=144, stand_in=0), None, worlds.append)
+    assert not outcome.broken
+    assert "owed over days" not in outcome.counts
+    assert outcome.counts["reversed, asked again after days"] > 0
+    assert outcome.counts["asked after days"] == outcome.counts["reversed, asked again after days"]
