@@ -382,7 +382,7 @@ class Deliveries:
         queue = self._queues[owed.issuer]
         try:
             code, final, declined = self._said(delivery.owed, message)
-        except Exception as error:  # noqa: BLE001 - see below
+        except Exception as error:  # noqa: BLE001 - whatever it is, it would end every life
             # Our own fault, and nothing is done yet. Ended by it, each life of the process would
             # ask for this answer first, and end by it again.
             return self._unread(queue, key, delivery, type(error).__name__)
